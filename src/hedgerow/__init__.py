@@ -1,0 +1,1 @@
+"""hedgerow runs coding agents as tasks, in sandboxes, on your own machines."""

@@ -1,0 +1,35 @@
+"""Time as the rest of the house sees it: a clock that is handed in, so that tests control it."""
+
+from datetime import UTC, datetime, timedelta
+from typing import Protocol
+
+
+class Clock(Protocol):
+    """Tells the time."""
+
+    def now(self) -> datetime:
+        """The present moment, with time zone UTC."""
+        ...
+
+
+class SystemClock:
+    """The clock of this machine."""
+
+    def now(self) -> datetime:
+        """The present moment, with time zone UTC."""
+        return datetime.now(UTC)
+
+
+class FixedClock:
+    """A clock that stands still until it is moved: for tests and simulations."""
+
+    def __init__(self, start: datetime) -> None:
+        self._now = start
+
+    def now(self) -> datetime:
+        """The moment this clock was last moved to."""
+        return self._now
+
+    def advance(self, duration: timedelta) -> None:
+        """Move the clock forward by `duration`."""
+        self._now += duration

@@ -1,0 +1,198 @@
+"""What a run needs next. Pure: the same facts and the same moment always give the same action."""
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from uuid import UUID
+
+from hedgerow.domain.runs import Ending, EndReason, Environment, RunMode, RunStatus, TaskRun
+
+
+@dataclass(frozen=True, slots=True)
+class Nothing:
+    """The run needs nobody any more, or belongs to its client."""
+
+
+@dataclass(frozen=True, slots=True)
+class Wait:
+    """Nothing can be done before `until`, unless the row changes first."""
+
+    until: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """No machine holds the run yet: this one takes it."""
+
+
+@dataclass(frozen=True, slots=True)
+class HandOver:
+    """Another machine holds the run: its workers are told."""
+
+    node_id: UUID
+
+
+@dataclass(frozen=True, slots=True)
+class Prepare:
+    """Make what is missing: the sandbox with its agent server, the checked-out workspace, or both side by side."""
+
+    sandbox: bool
+    workspace: bool
+
+
+@dataclass(frozen=True, slots=True)
+class StartSession:
+    """Let the agent server start the agent in the workspace."""
+
+
+@dataclass(frozen=True, slots=True)
+class Deliver:
+    """Hand the oldest queued message to the agent."""
+
+
+@dataclass(frozen=True, slots=True)
+class Conclude:
+    """Write down how the run is going to end, so that whoever looks next lands it."""
+
+    ending: Ending
+
+
+@dataclass(frozen=True, slots=True)
+class StopSandbox:
+    """Ask the agent server for its last entries, then end the sandbox and every process in it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Land:
+    """Commit and push what the agent changed."""
+
+
+@dataclass(frozen=True, slots=True)
+class End:
+    """Set the run's terminal status and reason."""
+
+    ending: Ending
+
+
+@dataclass(frozen=True, slots=True)
+class CleanUp:
+    """Remove the workspace and everything else that the run left on its machine."""
+
+
+Action = Nothing | Wait | Claim | HandOver | Prepare | StartSession | Deliver | Conclude | StopSandbox | Land | End | CleanUp
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Inbox:
+    """How many messages of a run stand where."""
+
+    queued: int = 0
+    delivered: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Deadlines:
+    """How long a run may wait. All are settings."""
+
+    inactivity: timedelta
+    wall_clock: timedelta
+    look_again: timedelta  # the longest time between two looks at a live run
+
+
+def decide(run: TaskRun, inbox: Inbox, now: datetime, deadlines: Deadlines, node_id: UUID) -> Action:
+    """The next thing that `node_id` must do for `run`.
+
+    Any number of callers may ask, late or twice: each action is safe to repeat, and what it achieves is a fact of the run.
+    """
+    execution = run.execution
+    if execution.started_at is None:
+        return Nothing()
+    if execution.node_id is not None and execution.node_id != node_id:
+        return Nothing() if execution.cleaned_at is not None else HandOver(execution.node_id)
+    if run.environment is Environment.LOCAL:
+        return _leave(run)
+    if run.status.terminal:
+        return _land(run)
+    if execution.ending is not None:
+        return _land(run)
+    ending = _ending(run, inbox, now, deadlines)
+    if ending is not None:
+        return Conclude(ending)
+    return _advance(run, inbox, now, deadlines)
+
+
+def _leave(run: TaskRun) -> Action:
+    """The run was handed over to its client: nothing of it stays here, and its status is the client's."""
+    if run.execution.sandbox is not None:
+        return StopSandbox()
+    if run.execution.node_id is not None and run.execution.cleaned_at is None:
+        return CleanUp()
+    return Nothing()
+
+
+def _land(run: TaskRun) -> Action:
+    execution = run.execution
+    if execution.sandbox is not None:
+        return StopSandbox()
+    if execution.session_ready_at is not None and execution.checked_out_at is not None and execution.landed_at is None:
+        return Land()
+    if not run.status.terminal:
+        assert execution.ending is not None
+        return End(execution.ending)
+    if execution.cleaned_at is None:
+        return CleanUp()
+    return Nothing()
+
+
+def _ending(run: TaskRun, inbox: Inbox, now: datetime, deadlines: Deadlines) -> Ending | None:
+    execution = run.execution
+    assert execution.started_at is not None
+    if now - execution.started_at >= deadlines.wall_clock:
+        message = f"The run took longer than {_hours(deadlines.wall_clock)}, the most it may."
+        return Ending(status=RunStatus.FAILED, reason=EndReason.WALL_CLOCK, message=message)
+    if execution.cancel_requested_at is not None and not execution.turn_running and not inbox.queued and run.mode is RunMode.BACKGROUND:
+        return Ending(status=RunStatus.CANCELLED, reason=EndReason.CANCELLED)
+    if execution.session_ready_at is None or execution.turn_running or inbox.queued or inbox.delivered:
+        return None
+    if run.mode is RunMode.BACKGROUND and execution.turn_ended_at is not None:
+        return _after_turn(execution.stop_reason)
+    if now >= _idle_since(run) + deadlines.inactivity:
+        return Ending(status=RunStatus.COMPLETED, reason=EndReason.INACTIVITY)
+    return None
+
+
+def _after_turn(stop_reason: str | None) -> Ending:
+    if stop_reason == "cancelled":
+        return Ending(status=RunStatus.CANCELLED, reason=EndReason.CANCELLED)
+    if stop_reason in {None, "end_turn"}:
+        return Ending(status=RunStatus.COMPLETED, reason=EndReason.FINISHED)
+    return Ending(status=RunStatus.FAILED, reason=EndReason.AGENT_FAILED, message=f"The agent stopped before it was done: {stop_reason}.")
+
+
+def _advance(run: TaskRun, inbox: Inbox, now: datetime, deadlines: Deadlines) -> Action:
+    execution = run.execution
+    if execution.node_id is None:
+        return Claim()
+    if execution.sandbox is None or execution.checked_out_at is None:
+        return Prepare(sandbox=execution.sandbox is None, workspace=execution.checked_out_at is None)
+    if execution.session_ready_at is None:
+        return StartSession()
+    if inbox.queued and not execution.turn_running and not inbox.delivered:
+        return Deliver()
+    return Wait(min(_next_deadline(run, deadlines), now + deadlines.look_again))
+
+
+def _next_deadline(run: TaskRun, deadlines: Deadlines) -> datetime:
+    assert run.execution.started_at is not None
+    wall_clock = run.execution.started_at + deadlines.wall_clock
+    return wall_clock if run.execution.turn_running else min(wall_clock, _idle_since(run) + deadlines.inactivity)
+
+
+def _idle_since(run: TaskRun) -> datetime:
+    """The last moment at which somebody did something: worked, spoke, or started the run."""
+    execution = run.execution
+    moments = (execution.active_at, execution.turn_ended_at, execution.session_ready_at, execution.started_at)
+    return max(moment for moment in moments if moment is not None)
+
+
+def _hours(duration: timedelta) -> str:
+    return f"{duration.total_seconds() / 3600:g} hours"

@@ -1,0 +1,57 @@
+"""What a sandbox is asked to be. A sandbox is a machine: it knows no agent, no git and no product."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+
+@dataclass(frozen=True, slots=True)
+class Mount:
+    """A folder that is seen inside under the very path that it has outside."""
+
+    path: Path
+    writable: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SandboxSpec:
+    """A machine to make: what it sees, and the one command that it lives for.
+
+    `environment` holds no secrets: it can be read from outside for as long as the sandbox lives.
+    """
+
+    name: str
+    command: tuple[str, ...]
+    working_directory: Path
+    home: Path
+    mounts: tuple[Mount, ...]
+    environment: Mapping[str, str] = field(default_factory=dict)
+    log_file: Path | None = None  # where the command's own output goes; None: nowhere
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SandboxState:
+    """Whether a sandbox lives, and if not, how its command ended where that is known."""
+
+    alive: bool
+    exit_code: int | None = None
+    signal: int | None = None
+
+    def describe(self) -> str:
+        """How it stands, in a few words."""
+        if self.alive:
+            return "running"
+        if self.signal is not None:
+            return f"killed by signal {self.signal}"
+        return "gone" if self.exit_code is None else f"exit code {self.exit_code}"
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class HostPort:
+    """An address that an agent may reach through the gate: an exact host and port."""
+
+    host: str
+    port: int
+
+    def __str__(self) -> str:
+        return f"{self.host}:{self.port}"
