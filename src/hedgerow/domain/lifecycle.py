@@ -83,10 +83,15 @@ Action = Nothing | Wait | Claim | HandOver | Prepare | StartSession | Deliver | 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Inbox:
-    """How many messages of a run stand where."""
+    """How many messages of a run stand where. A delivered one that nobody has acknowledged is a running turn."""
 
     queued: int = 0
     delivered: int = 0
+
+    @property
+    def empty(self) -> bool:
+        """Whether nothing waits and no turn runs."""
+        return not self.queued and not self.delivered
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -149,10 +154,10 @@ def _ending(run: TaskRun, inbox: Inbox, now: datetime, deadlines: Deadlines) -> 
     if now - execution.started_at >= deadlines.wall_clock:
         message = f"The run took longer than {_hours(deadlines.wall_clock)}, the most it may."
         return Ending(status=RunStatus.FAILED, reason=EndReason.WALL_CLOCK, message=message)
-    if execution.cancel_requested_at is not None and not execution.turn_running and not inbox.queued and run.mode is RunMode.BACKGROUND:
-        return Ending(status=RunStatus.CANCELLED, reason=EndReason.CANCELLED)
-    if execution.session_ready_at is None or execution.turn_running or inbox.queued or inbox.delivered:
+    if execution.session_ready_at is None or not inbox.empty:
         return None
+    if execution.cancel_requested_at is not None and run.mode is RunMode.BACKGROUND:
+        return Ending(status=RunStatus.CANCELLED, reason=EndReason.CANCELLED)
     if run.mode is RunMode.BACKGROUND and execution.turn_ended_at is not None:
         return _after_turn(execution.stop_reason)
     if now >= _idle_since(run) + deadlines.inactivity:
@@ -176,15 +181,15 @@ def _advance(run: TaskRun, inbox: Inbox, now: datetime, deadlines: Deadlines) ->
         return Prepare(sandbox=execution.sandbox is None, workspace=execution.checked_out_at is None)
     if execution.session_ready_at is None:
         return StartSession()
-    if inbox.queued and not execution.turn_running and not inbox.delivered:
+    if inbox.queued and not inbox.delivered:
         return Deliver()
-    return Wait(min(_next_deadline(run, deadlines), now + deadlines.look_again))
+    return Wait(min(_next_deadline(run, inbox, deadlines), now + deadlines.look_again))
 
 
-def _next_deadline(run: TaskRun, deadlines: Deadlines) -> datetime:
+def _next_deadline(run: TaskRun, inbox: Inbox, deadlines: Deadlines) -> datetime:
     assert run.execution.started_at is not None
     wall_clock = run.execution.started_at + deadlines.wall_clock
-    return wall_clock if run.execution.turn_running else min(wall_clock, _idle_since(run) + deadlines.inactivity)
+    return min(wall_clock, _idle_since(run) + deadlines.inactivity) if inbox.empty else wall_clock
 
 
 def _idle_since(run: TaskRun) -> datetime:

@@ -93,11 +93,6 @@ class Execution:
     cleaned_at: datetime | None = None  # no process and no workspace is left
     wake_at: datetime | None = None  # the next time somebody must look at this run
 
-    @property
-    def turn_running(self) -> bool:
-        """Whether a turn has begun and not yet ended."""
-        return self.turn_started_at is not None and (self.turn_ended_at is None or self.turn_ended_at < self.turn_started_at)
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TaskRun:
