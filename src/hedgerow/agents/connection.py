@@ -1,0 +1,93 @@
+"""How the control plane speaks to the agent server of a sandbox: HTTP over the unix socket that it listens on."""
+
+import asyncio
+from collections.abc import Callable
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+from uuid import UUID
+
+import httpx
+
+from hedgerow.domain.errors import UnavailableError
+
+_CONNECT_PAUSE_SECONDS = 0.01
+
+
+class AgentConnection:
+    """One sandbox's agent server. `mint_token` makes the connection token that each call carries."""
+
+    def __init__(self, sockets: Path, mint_token: Callable[[], str]) -> None:
+        self._mint_token = mint_token
+        transport = httpx.AsyncHTTPTransport(uds=str(sockets / "agent.sock"))
+        self._http = httpx.AsyncClient(transport=transport, base_url="http://agent-server", timeout=httpx.Timeout(10))
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        await self._http.aclose()
+
+    async def listening(self, timeout_seconds: float) -> None:
+        """Return once the agent server answers. Raises UnavailableError where it does not within `timeout_seconds`."""
+        try:
+            async with asyncio.timeout(timeout_seconds):
+                while not await self.healthy():
+                    await asyncio.sleep(_CONNECT_PAUSE_SECONDS)
+        except TimeoutError as error:
+            raise UnavailableError(f"The agent server did not answer within {timeout_seconds:g} seconds.") from error
+
+    async def healthy(self) -> bool:
+        """Whether the agent server answers now."""
+        try:
+            return (await self._http.get("/health")).is_success
+        except httpx.HTTPError:
+            return False
+
+    async def start_session(self, body: dict[str, Any], timeout_seconds: float) -> None:
+        """Have the agent started; safe to repeat. Raises UnavailableError with the agent server's sentence where it does not start."""
+        answer = await self._post("/session", body, timeout_seconds)
+        if not answer.is_success:
+            raise UnavailableError(_sentence(answer, "The agent could not be started."))
+
+    async def deliver(self, message_id: UUID, content: str | None, artifacts: list[dict[str, Any]]) -> None:
+        """Hand a message over; when this returns, the agent server has it on disk, once, however often it is sent."""
+        params: dict[str, Any] = {"message_id": str(message_id)}
+        if content is not None:
+            params["content"] = content
+        if artifacts:
+            params["artifacts"] = artifacts
+        body = {"jsonrpc": "2.0", "id": str(message_id), "method": "user_message", "params": params}
+        answer = await self._post("/command", body, 30.0, {"Prefer": "respond-async"})
+        if answer.status_code != httpx.codes.ACCEPTED:
+            raise UnavailableError(_sentence(answer, "The agent server did not take the message."))
+
+    async def close(self, timeout_seconds: float) -> bool:
+        """End the agent and have the last entries handed over. Whether all were; False also where nobody answers."""
+        body = {"jsonrpc": "2.0", "id": 1, "method": "close", "params": {"timeout_seconds": timeout_seconds}}
+        try:
+            answer = await self._post("/command", body, timeout_seconds + 5)
+            result = answer.json().get("result") if answer.is_success else None
+        except (UnavailableError, ValueError):
+            return False
+        return isinstance(result, dict) and result.get("flushed") is True
+
+    async def _post(self, path: str, body: dict[str, Any], timeout_seconds: float, headers: dict[str, str] | None = None) -> httpx.Response:
+        authorised = {"Authorization": f"Bearer {self._mint_token()}", **(headers or {})}
+        try:
+            return await self._http.post(path, json=body, headers=authorised, timeout=timeout_seconds)
+        except httpx.TimeoutException as error:
+            raise UnavailableError(f"The agent server did not answer within {timeout_seconds:g} seconds.") from error
+        except httpx.HTTPError as error:
+            raise UnavailableError("The agent server does not answer.") from error
+
+
+def _sentence(answer: httpx.Response, otherwise: str) -> str:
+    try:
+        body = answer.json()
+    except ValueError:
+        return otherwise
+    error = body.get("error") if isinstance(body, dict) else None
+    if isinstance(error, dict):
+        error = error.get("message")
+    return error if isinstance(error, str) and error else otherwise

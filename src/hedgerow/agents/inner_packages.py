@@ -1,0 +1,114 @@
+"""Which packages the code inside a sandbox needs: hedgerow's own three rooms, and the distributions that these import."""
+
+import ast
+import importlib.metadata
+import re
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import hedgerow
+from hedgerow.agents.folder_copy import copy_file
+from hedgerow.domain.errors import UnavailableError
+
+INNER_ROOMS = ("domain", "agent_server", "scripted_agent")
+
+_REQUIREMENT = re.compile(r"\s*(?P<name>[A-Za-z0-9._-]+)\s*(\[(?P<extras>[^\]]*)\])?")
+_EXTRA = re.compile(r"extra\s*==\s*['\"](?P<extra>[^'\"]+)['\"]")
+
+
+@dataclass(frozen=True, slots=True)
+class Requirement:
+    """A distribution that another one asks for, with the extras of it that are wanted."""
+
+    name: str
+    extras: frozenset[str]
+
+
+def own_files() -> list[tuple[Path, str]]:
+    """The files of hedgerow that run inside a sandbox, each with its path below the packages folder."""
+    root = Path(hedgerow.__file__).parent
+    files = [root / "__init__.py", *(file for room in INNER_ROOMS for file in (root / room).rglob("*") if file.is_file())]
+    return [(file, f"hedgerow/{file.relative_to(root).as_posix()}") for file in sorted(files) if "__pycache__" not in file.parts]
+
+
+def inner_distributions() -> dict[str, importlib.metadata.Distribution]:
+    """The distributions that hedgerow's inner rooms import, with all that these need, by normalised name."""
+    wanted = _imported_modules()
+    found: dict[str, importlib.metadata.Distribution] = {}
+    for requirement in _requirements("hedgerow", frozenset()):
+        distribution = _installed(requirement.name)
+        if distribution is not None and wanted & _modules(distribution):
+            _collect(requirement, found)
+    return found
+
+
+def copy_packages(target: Path, distributions: dict[str, importlib.metadata.Distribution]) -> None:
+    """Copy hedgerow's inner rooms and `distributions` below `target`. Raises UnavailableError for one without a list of files."""
+    for source, inner in own_files():
+        copy_file(source, target / inner)
+    for name, distribution in distributions.items():
+        if distribution.files is None:
+            raise UnavailableError(f"The Python package {name} has no list of its files; install hedgerow and what it needs with pip or uv.")
+        for file in distribution.files:
+            source = Path(str(distribution.locate_file(file)))
+            if ".." not in file.parts and file.suffix != ".pyc" and source.is_file():
+                copy_file(source, target / file)
+
+
+def _imported_modules() -> frozenset[str]:
+    """The outermost names of all modules that the inner rooms import anywhere, without the standard library's."""
+    names: set[str] = set()
+    for file, inner in own_files():
+        if inner.endswith(".py"):
+            names.update(_imports(file))
+    return frozenset(names - sys.stdlib_module_names - {"hedgerow"})
+
+
+def _imports(file: Path) -> Iterator[str]:
+    for node in ast.walk(ast.parse(file.read_bytes())):
+        if isinstance(node, ast.Import):
+            yield from (alias.name.split(".")[0] for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
+            yield node.module.split(".")[0]
+
+
+def _modules(distribution: importlib.metadata.Distribution) -> frozenset[str]:
+    """The outermost module names that a distribution installs."""
+    return frozenset(file.parts[0].split(".")[0] for file in distribution.files or () if file.suffix in {".py", ".so"})
+
+
+def _collect(requirement: Requirement, found: dict[str, importlib.metadata.Distribution]) -> None:
+    """Add what `requirement` names and, first come, all that it needs. What is not installed is not needed on this machine."""
+    name = _normal(requirement.name)
+    distribution = _installed(requirement.name)
+    if distribution is None or name in found and not requirement.extras:
+        return
+    found[name] = distribution
+    for inner in _requirements(requirement.name, requirement.extras):
+        if _normal(inner.name) not in found:
+            _collect(inner, found)
+
+
+def _requirements(name: str, extras: frozenset[str]) -> Iterator[Requirement]:
+    """What a distribution asks for, with that of the given extras (core metadata, Requires-Dist)."""
+    distribution = _installed(name)
+    for line in (distribution.requires if distribution is not None else None) or ():
+        requirement, _, marker = line.partition(";")
+        extra = _EXTRA.search(marker)
+        found = _REQUIREMENT.match(requirement)
+        if found is not None and (extra is None or extra["extra"] in extras):
+            asked = (found["extras"] or "").split(",")
+            yield Requirement(found["name"], frozenset(each.strip() for each in asked if each.strip()))
+
+
+def _installed(name: str) -> importlib.metadata.Distribution | None:
+    try:
+        return importlib.metadata.distribution(name)
+    except importlib.metadata.PackageNotFoundError:
+        return None
+
+
+def _normal(name: str) -> str:
+    return re.sub(r"[-_.]+", "-", name).lower()

@@ -1,0 +1,136 @@
+"""The runtime tree: what a sandbox needs to run an agent server, readable for every account, made once for each version.
+
+    DATA_DIR/runtime/              mounted read-only into every sandbox
+        <version>/python/          a copy of the running Python
+        <version>/packages/        hedgerow's inner rooms and what these import
+        agents/<name>/<version>/   installed agents (install.py)
+        node/<version>/            Node, where the machine's own cannot be used inside (node.py)
+
+A tree appears under its name only when it is whole. Its version names what it was made from, so that an upgrade makes another one,
+while sandboxes that run on the old one go on undisturbed.
+"""
+
+import asyncio
+import hashlib
+import importlib.metadata
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import filelock
+import structlog
+
+from hedgerow.agents.folder_copy import make_folder
+from hedgerow.agents.inner_packages import copy_packages, inner_distributions, own_files
+from hedgerow.agents.interpreter_copy import base_interpreter, check_copy, copy_interpreter, describe
+from hedgerow.domain.errors import UnavailableError
+
+_LAYOUT = "1"  # raised whenever the layout of a tree changes
+_COMPILE_SECONDS = 300
+
+log = structlog.get_logger()
+
+
+async def ensure(data_dir: Path, *, interpreter: Path | None = None) -> Path:
+    """The tree for this hedgerow and this Python (`interpreter`; None: the running one), made first where it is missing.
+
+    Safe to call from any number of processes at once. Raises UnavailableError where it cannot be made, for instance on a full disk.
+    """
+    return await asyncio.to_thread(_ensure, data_dir, interpreter or base_interpreter())
+
+
+def python_command(tree: Path) -> tuple[str, ...]:
+    """The start of a command line that runs the tree's Python: isolated from the environment and the working directory (`-I`)."""
+    return (str(tree / "python" / "bin" / "python3"), "-I", "-B")
+
+
+def folders(tree: Path) -> tuple[Path, ...]:
+    """The folders that a sandbox must see, read-only, to run the tree and the agents that are installed beside it."""
+    return (tree.parent,)
+
+
+def _ensure(data_dir: Path, interpreter: Path) -> Path:
+    tree = data_dir.resolve() / "runtime" / _version(interpreter)
+    if tree.is_dir():
+        return tree
+    try:
+        make_folder(tree.parent)
+        with filelock.FileLock(tree.parent / ".lock"):
+            if not tree.is_dir():
+                _make(tree, interpreter)
+    except OSError as error:
+        raise UnavailableError(f"The runtime for sandboxes cannot be laid out in {tree.parent}: {error.strerror or error}.") from error
+    return tree
+
+
+def _make(tree: Path, interpreter: Path) -> None:
+    """Build the tree under another name, check it and give it its own. The caller holds the lock."""
+    for remains in tree.parent.glob(".*.partial"):
+        shutil.rmtree(remains, ignore_errors=True)
+    partial = tree.parent / f".{tree.name}.partial"
+    try:
+        program = copy_interpreter(describe(interpreter), partial / "python")
+        copy_packages(partial / "packages", inner_distributions())
+        _add_packages_to_path(program, partial)
+        _compile(program, partial)
+        check_copy(program, partial / "python")
+        partial.rename(tree)
+    except BaseException:
+        shutil.rmtree(partial, ignore_errors=True)
+        raise
+    log.info("runtime_tree_made", path=str(tree))
+
+
+def _add_packages_to_path(program: Path, partial: Path) -> None:
+    """Let the copied Python find `packages` by a .pth file in its first site folder, whatever its distribution calls that folder."""
+    answer = _run(program, "-c", "import site; print(site.getsitepackages()[0])")
+    site_folder = Path(answer.strip())
+    make_folder(site_folder)
+    path_file = site_folder / "hedgerow.pth"
+    path_file.write_text(os.path.relpath(partial / "packages", site_folder.resolve()) + "\n")
+    path_file.chmod(0o644)
+
+
+def _compile(program: Path, partial: Path) -> None:
+    """Write all bytecode now: nobody may write it later, and compiling at every start would take longer than starting.
+
+    The library's bytecode was copied with its times, so that only what is missing is compiled; the packages' is never checked again.
+    """
+    common = ("-m", "compileall", "-q", "-j", str(min(4, os.cpu_count() or 1)))
+    _run(program, *common, "--invalidation-mode", "unchecked-hash", str(partial / "packages"), may_fail=True)
+    _run(program, *common, *(str(library) for library in (partial / "python").glob("lib*/python3*")), may_fail=True)
+    for bytecode in partial.rglob("*.pyc"):
+        bytecode.chmod(0o644)
+    for folder in partial.rglob("__pycache__"):
+        folder.chmod(0o755)
+
+
+def _run(program: Path, *arguments: str, may_fail: bool = False) -> str:
+    """Run the copied Python; `may_fail` for compiling, since packages carry files that are meant not to compile."""
+    try:
+        answer = subprocess.run(
+            [str(program), "-I", *arguments], capture_output=True, text=True, timeout=_COMPILE_SECONDS, check=not may_fail, stdin=subprocess.DEVNULL
+        )
+    except subprocess.SubprocessError as error:
+        raise UnavailableError(f"The copy of Python that sandboxes use does not run: {str(error.stderr or error).strip()[-300:]}") from error
+    return answer.stdout
+
+
+def _version(interpreter: Path) -> str:
+    """A name that changes with everything that goes into a tree."""
+    digest = hashlib.sha256()
+    for part in _ingredients(interpreter):
+        digest.update(part.encode() + b"\0")
+    return f"{importlib.metadata.version('hedgerow')}-{digest.hexdigest()[:12]}"
+
+
+def _ingredients(interpreter: Path) -> Iterator[str]:
+    status = interpreter.stat()
+    yield from (_LAYOUT, str(interpreter), str(status.st_size), str(status.st_mtime_ns), sys.version)
+    for file, inner in own_files():
+        yield from (inner, hashlib.sha256(file.read_bytes()).hexdigest())
+    for name, distribution in sorted(inner_distributions().items()):
+        yield from (name, distribution.version)
