@@ -39,6 +39,18 @@ class Project:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class PersonalKey:
+    """A personal key. Its value is shown once, when it is made."""
+
+    id: UUID
+    user_id: int
+    label: str
+    scopes: frozenset[str]
+    project_ids: frozenset[int] | None
+    created_at: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class PersonalCaller:
     """A person, through a personal key."""
 
