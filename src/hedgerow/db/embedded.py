@@ -86,16 +86,17 @@ class EmbeddedPostgres:
         except OSError as problem:
             raise _unavailable(problem, self._home) from problem
 
-    def leave(self) -> None:
-        """Take part no longer; the last one stops the server. Safe to repeat."""
+    def leave(self) -> bool:
+        """Take part no longer; the last one stops the server, and is told so with True. Safe to repeat."""
         if self._membership is None:
-            return
+            return False
         with self._exclusively():
-            if self.alone():
-                server = running(self._data)
-                if server is not None:
-                    stop(server, self._data)
+            last = self.alone()
+            server = running(self._data) if last else None
+            if server is not None:
+                stop(server, self._data)
             self._forsake()
+        return last
 
     def alone(self) -> bool:
         """Whether nobody else takes part. Only true for certain until somebody joins."""

@@ -44,7 +44,7 @@ def _connect(url: str) -> psycopg.Connection[tuple[Any, ...]]:
     try:
         return psycopg.connect(url, autocommit=True, connect_timeout=10)
     except psycopg.OperationalError as problem:
-        reason = str(problem).strip().splitlines()[-1]
+        reason = str(problem).strip().splitlines()[0].removeprefix("connection failed: ")
         raise UnavailableError(f"The database does not answer: {reason}") from problem
 
 

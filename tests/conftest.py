@@ -1,0 +1,100 @@
+"""What every room's tests may ask for: a real PostgreSQL, a fresh migrated database per test, and a clock that stands still."""
+
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import suppress
+from datetime import UTC, datetime
+from itertools import count
+from pathlib import Path
+
+import psycopg
+import pytest
+from filelock import FileLock
+
+from hedgerow.db.embedded import SETTINGS, EmbeddedPostgres
+from hedgerow.db.migrate import migrate
+from hedgerow.domain.clock import FixedClock
+from hedgerow.domain.errors import UnavailableError
+
+_PREFIX = "hedgerow-tests-"
+_SETTINGS = {**SETTINGS, "fsync": "off", "synchronous_commit": "off", "full_page_writes": "off", "max_connections": "300"}
+_TEMPLATE = "migrated"
+
+
+@pytest.fixture(scope="session")
+def postgres_folder(testrun_uid: str) -> Path:
+    """Where the PostgreSQL of this run of tests lies: one for all workers, in a place that PostgreSQL's account can enter."""
+    folder = Path(tempfile.gettempdir()) / f"{_PREFIX}{testrun_uid[:12]}"
+    folder.mkdir(exist_ok=True)
+    folder.chmod(0o711)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def postgres_url(postgres_folder: Path) -> Iterator[str]:
+    """The URL of a real PostgreSQL server, started by the first worker that asks and stopped by the last that leaves."""
+    _end_leftovers()
+    postgres = EmbeddedPostgres(postgres_folder, settings=_SETTINGS)
+    yield postgres.start_or_join()
+    if postgres.leave():
+        shutil.rmtree(postgres_folder, ignore_errors=True)
+
+
+@pytest.fixture(scope="session")
+def template_database(postgres_url: str, postgres_folder: Path) -> str:
+    """The name of a database that was migrated once; each test gets a copy of it."""
+    with FileLock(postgres_folder / "template.lock", timeout=60), psycopg.connect(postgres_url, autocommit=True) as connection:
+        if not connection.execute("SELECT 1 FROM pg_database WHERE datname = %s", (_TEMPLATE,)).fetchone():
+            connection.execute("CREATE DATABASE unfinished")
+            migrate(database_at(postgres_url, "unfinished"))
+            connection.execute(f"ALTER DATABASE unfinished RENAME TO {_TEMPLATE}")
+    return _TEMPLATE
+
+
+_numbers = count(1)
+
+
+@pytest.fixture
+def database_url(postgres_url: str, template_database: str) -> Iterator[str]:
+    """The URL of a migrated, empty database of the test's own."""
+    yield from _fresh_database(postgres_url, template_database)
+
+
+@pytest.fixture
+def empty_database_url(postgres_url: str) -> Iterator[str]:
+    """The URL of a database in which there is nothing, not even tables."""
+    yield from _fresh_database(postgres_url, "template0")
+
+
+@pytest.fixture
+def fixed_clock() -> FixedClock:
+    """A clock that stands at noon of a day until it is moved."""
+    return FixedClock(datetime(2026, 11, 22, 12, tzinfo=UTC))
+
+
+def database_at(url: str, database: str) -> str:
+    """The URL of another database of the same server."""
+    address, _, options = url.partition("?")
+    return f"{address.rpartition('/')[0]}/{database}?{options}"
+
+
+def _fresh_database(url: str, template: str) -> Iterator[str]:
+    name = f"test_{os.getpid()}_{next(_numbers)}"
+    with psycopg.connect(url, autocommit=True) as connection:
+        connection.execute(f"CREATE DATABASE {name} TEMPLATE {template} STRATEGY file_copy")
+        yield database_at(url, name)
+        connection.execute(f"DROP DATABASE {name} WITH (FORCE)")
+
+
+def _end_leftovers() -> None:
+    """Stop the servers of earlier runs that were killed before they could clean up after themselves."""
+    for folder in Path(tempfile.gettempdir()).glob(f"{_PREFIX}*"):
+        if folder.stat().st_uid != os.geteuid() or not (folder / "postgres" / "participants").exists():
+            continue
+        postgres = EmbeddedPostgres(folder, settings=_SETTINGS)
+        with suppress(UnavailableError):
+            postgres.start_or_join()
+        if postgres.leave():
+            shutil.rmtree(folder, ignore_errors=True)
