@@ -1,4 +1,4 @@
-"""Which packages the code inside a sandbox needs: hedgerow's own three rooms, and the distributions that these import."""
+"""Which packages the code inside a sandbox needs: those modules of hedgerow that run there, and the distributions that these import."""
 
 import ast
 import importlib.metadata
@@ -12,7 +12,7 @@ import hedgerow
 from hedgerow.agents.folder_copy import copy_file
 from hedgerow.domain.errors import UnavailableError
 
-INNER_ROOMS = ("domain", "agent_server", "scripted_agent")
+_INNER_ROOMS = ("agent_server", "scripted_agent")
 
 _REQUIREMENT = re.compile(r"\s*(?P<name>[A-Za-z0-9._-]+)\s*(\[(?P<extras>[^\]]*)\])?")
 _EXTRA = re.compile(r"extra\s*==\s*['\"](?P<extra>[^'\"]+)['\"]")
@@ -27,14 +27,23 @@ class Requirement:
 
 
 def own_files() -> list[tuple[Path, str]]:
-    """The files of hedgerow that run inside a sandbox, each with its path below the packages folder."""
+    """The files of hedgerow that run inside a sandbox, each with its path below the packages folder.
+
+    They are the rooms that run inside, and every module of hedgerow that these import.
+    """
     root = Path(hedgerow.__file__).parent
-    files = [root / "__init__.py", *(file for room in INNER_ROOMS for file in (root / room).rglob("*") if file.is_file())]
-    return [(file, f"hedgerow/{file.relative_to(root).as_posix()}") for file in sorted(files) if "__pycache__" not in file.parts]
+    pending = [file for room in _INNER_ROOMS for file in (root / room).rglob("*") if file.is_file() and "__pycache__" not in file.parts]
+    found: set[Path] = set()
+    while pending:
+        file = pending.pop()
+        if file not in found:
+            found.add(file)
+            pending.extend(_own_modules(root, _imports(file)) if file.suffix == ".py" else ())
+    return [(file, f"hedgerow/{file.relative_to(root).as_posix()}") for file in sorted(found)]
 
 
 def inner_distributions() -> dict[str, importlib.metadata.Distribution]:
-    """The distributions that hedgerow's inner rooms import, with all that these need, by normalised name."""
+    """The distributions that hedgerow's inner modules import, with all that these need, by normalised name."""
     wanted = _imported_modules()
     found: dict[str, importlib.metadata.Distribution] = {}
     for requirement in _requirements("hedgerow", frozenset()):
@@ -45,12 +54,14 @@ def inner_distributions() -> dict[str, importlib.metadata.Distribution]:
 
 
 def copy_packages(target: Path, distributions: dict[str, importlib.metadata.Distribution]) -> None:
-    """Copy hedgerow's inner rooms and `distributions` below `target`. Raises UnavailableError for one without a list of files."""
+    """Copy hedgerow's inner modules and `distributions` below `target`. Raises UnavailableError for one without a list of files."""
     for source, inner in own_files():
         copy_file(source, target / inner)
     for name, distribution in distributions.items():
         if distribution.files is None:
-            raise UnavailableError(f"The Python package {name} has no list of its files; install hedgerow and what it needs with pip or uv.")
+            raise UnavailableError(
+                f"The Python package {name} has no list of its files; install hedgerow and what it needs with pip or uv."
+            )
         for file in distribution.files:
             source = Path(str(distribution.locate_file(file)))
             if ".." not in file.parts and file.suffix != ".pyc" and source.is_file():
@@ -58,20 +69,29 @@ def copy_packages(target: Path, distributions: dict[str, importlib.metadata.Dist
 
 
 def _imported_modules() -> frozenset[str]:
-    """The outermost names of all modules that the inner rooms import anywhere, without the standard library's."""
-    names: set[str] = set()
-    for file, inner in own_files():
-        if inner.endswith(".py"):
-            names.update(_imports(file))
+    """The outermost names of all modules that the inner files import anywhere, without the standard library's."""
+    names = {name.split(".")[0] for file, _ in own_files() if file.suffix == ".py" for name in _imports(file)}
     return frozenset(names - sys.stdlib_module_names - {"hedgerow"})
 
 
 def _imports(file: Path) -> Iterator[str]:
+    """Every module that a source file imports; `from a import b` gives both a and a.b, since b may be a module."""
     for node in ast.walk(ast.parse(file.read_bytes())):
         if isinstance(node, ast.Import):
-            yield from (alias.name.split(".")[0] for alias in node.names)
+            yield from (alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
-            yield node.module.split(".")[0]
+            yield node.module
+            yield from (f"{node.module}.{alias.name}" for alias in node.names)
+
+
+def _own_modules(root: Path, names: Iterator[str]) -> Iterator[Path]:
+    """The files that are run when these modules of hedgerow are imported: their own, and those of the packages around them."""
+    for name in names:
+        outermost, *parts = name.split(".")
+        if outermost == "hedgerow":
+            packages = [root.joinpath(*parts[:depth]) / "__init__.py" for depth in range(len(parts) + 1)]
+            module = root.joinpath(*parts).with_suffix(".py") if parts else packages[0]
+            yield from (file for file in (*packages, module) if file.is_file())
 
 
 def _modules(distribution: importlib.metadata.Distribution) -> frozenset[str]:
@@ -83,7 +103,7 @@ def _collect(requirement: Requirement, found: dict[str, importlib.metadata.Distr
     """Add what `requirement` names and, first come, all that it needs. What is not installed is not needed on this machine."""
     name = _normal(requirement.name)
     distribution = _installed(requirement.name)
-    if distribution is None or name in found and not requirement.extras:
+    if distribution is None or (name in found and not requirement.extras):
         return
     found[name] = distribution
     for inner in _requirements(requirement.name, requirement.extras):

@@ -19,8 +19,9 @@ from hedgerow.domain.errors import UnavailableError
 SYSTEM_FOLDERS = ("/usr/", "/lib/", "/lib64/", "/lib32/", "/bin/", "/sbin/")
 
 _LEFT_OUT = re.compile(
-    r"""(.*/)?( test | tests | idlelib | turtledemo | tkinter | ensurepip | lib2to3 | distutils | pydoc_data | site-packages | dist-packages
-    | config-[^/]* | _?_?(test|xx)[^/]*\.so | _tkinter[^/]*\.so | (site|user)customize\.py | [^/]*\.opt-[12]\.pyc | EXTERNALLY-MANAGED | [^/]*\.a )""",
+    r"""(.*/)?( test | tests | idlelib | turtledemo | tkinter | ensurepip | lib2to3 | distutils | pydoc_data
+    | site-packages | dist-packages | config-[^/]* | _?_?(test|xx)[^/]*\.so | _tkinter[^/]*\.so
+    | (site|user)customize\.py | [^/]*\.opt-[12]\.pyc | EXTERNALLY-MANAGED | [^/]*\.a )""",
     re.VERBOSE,
 )
 

@@ -2,7 +2,7 @@
 
     DATA_DIR/runtime/              mounted read-only into every sandbox
         <version>/python/          a copy of the running Python
-        <version>/packages/        hedgerow's inner rooms and what these import
+        <version>/packages/        hedgerow's inner modules and what these import
         agents/<name>/<version>/   installed agents (install.py)
         node/<version>/            Node, where the machine's own cannot be used inside (node.py)
 
@@ -110,12 +110,13 @@ def _compile(program: Path, partial: Path) -> None:
 
 def _run(program: Path, *arguments: str, may_fail: bool = False) -> str:
     """Run the copied Python; `may_fail` for compiling, since packages carry files that are meant not to compile."""
+    command = [str(program), "-I", *arguments]
     try:
-        answer = subprocess.run(
-            [str(program), "-I", *arguments], capture_output=True, text=True, timeout=_COMPILE_SECONDS, check=not may_fail, stdin=subprocess.DEVNULL
-        )
-    except subprocess.SubprocessError as error:
-        raise UnavailableError(f"The copy of Python that sandboxes use does not run: {str(error.stderr or error).strip()[-300:]}") from error
+        answer = subprocess.run(command, capture_output=True, text=True, timeout=_COMPILE_SECONDS, check=False, stdin=subprocess.DEVNULL)
+    except subprocess.TimeoutExpired as error:
+        raise UnavailableError("The copy of Python that sandboxes use did not finish its work in time.") from error
+    if answer.returncode != 0 and not may_fail:
+        raise UnavailableError(f"The copy of Python that sandboxes use does not run: {answer.stderr.strip()[-300:]}")
     return answer.stdout
 
 
