@@ -1,0 +1,213 @@
+"""What the operator may decide, each as an environment variable HEDGEROW_<NAME>. Read by the start floor alone, handed down as values."""
+
+import os
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self
+from urllib.parse import urlsplit
+
+from platformdirs import user_data_path
+from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, ValidationError, model_validator
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+
+from hedgerow.domain.errors import InvalidError
+from hedgerow.domain.reasoning import ReasoningEfforts
+from hedgerow.domain.sandboxes import HostPort
+
+PREFIX = "HEDGEROW_"
+
+_LOOPBACK = ("127.0.0.1", "localhost", "::1")
+
+
+def default_data_dir() -> Path:
+    """Where hedgerow keeps its files unless told otherwise: /var/lib/hedgerow for root, else the platform's place for user data."""
+    return Path("/var/lib/hedgerow") if os.geteuid() == 0 else user_data_path("hedgerow")
+
+
+def _split(value: object) -> object:
+    return [part.strip() for part in value.split(",") if part.strip()] if isinstance(value, str) else value
+
+
+def _host_port(value: object) -> object:
+    if not isinstance(value, str):
+        return value
+    host, _, port = value.rpartition(":")
+    if not host or not port.isdigit() or not 0 < int(port) < 65536:
+        raise ValueError(f"{value} is no host:port")
+    return HostPort(host.strip("[]").lower(), int(port))
+
+
+def _address(value: str, schemes: tuple[str, ...]) -> str:
+    if urlsplit(value).scheme not in schemes:
+        raise ValueError(f"must begin with {' or '.join(f'{scheme}://' for scheme in schemes)}")
+    return value.rstrip("/")
+
+
+def _absolute(value: Path) -> Path:
+    return Path(os.path.abspath(value.expanduser()))  # noqa: PTH100 - symbolic links are the operator's choice
+
+
+def _database_address(value: SecretStr) -> SecretStr:
+    if not re.match(r"postgres(ql)?://", value.get_secret_value()):
+        raise ValueError("must begin with postgresql://")
+    return value
+
+
+Strings = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_split)]
+Secrets = Annotated[tuple[SecretStr, ...], NoDecode, BeforeValidator(_split)]
+Address = Annotated[str, AfterValidator(partial(_address, schemes=("http", "https")))]
+StorageAddress = Annotated[str, AfterValidator(partial(_address, schemes=("file", "s3")))]
+GitAddress = Annotated[str, AfterValidator(partial(_address, schemes=("http", "https", "ssh", "git", "file")))]
+DatabaseAddress = Annotated[SecretStr, AfterValidator(_database_address)]
+Hosts = Annotated[tuple[Annotated[HostPort, BeforeValidator(_host_port)], ...], NoDecode, BeforeValidator(_split)]
+Port = Annotated[int, Field(ge=0, le=65535)]
+Seconds = Annotated[float, Field(gt=0)]
+
+
+class Settings(BaseSettings):
+    """Every setting with its sentence; `hedgerow settings` prints them."""
+
+    model_config = SettingsConfigDict(env_prefix=PREFIX, env_ignore_empty=True, frozen=True, extra="ignore", hide_input_in_errors=True)
+
+    data_dir: Annotated[Path, AfterValidator(_absolute)] = Field(
+        default_factory=default_data_dir,
+        description="Every local file: the embedded PostgreSQL, objects, mirrors, workspaces, credentials.json.",
+    )
+    database_url: DatabaseAddress | None = Field(
+        None, description="A PostgreSQL server (15 or newer); unset: the embedded one in the data directory."
+    )
+    database_pool_size: int = Field(10, ge=2, le=1000, description="How many connections to PostgreSQL one process holds at most.")
+    storage_url: StorageAddress | None = Field(
+        None, description="Where objects lie: file:///... (default: in the data directory) or s3://bucket?endpoint=...&region=..."
+    )
+    secret_key: SecretStr | None = Field(None, description="Signs tokens and encrypts keys; made in the data directory when unset.")
+    secret_keys_old: Secrets = Field((), description="Earlier secret keys, comma-separated: they still verify and decrypt.")
+
+    host: str = Field("127.0.0.1", description="The address that the API listens on.")
+    port: Port = Field(8010, description="The port that the API listens on; 0 takes any free one.")
+    public_url: Address | None = Field(
+        None, description="How others reach this hedgerow (links, forms, log_url); default http://HOST:PORT."
+    )
+    log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="What is logged on stderr: this level and above.")
+    log_format: Literal["auto", "console", "json"] = Field(
+        "auto", description="How log lines look; auto: for people on a terminal, JSON elsewhere."
+    )
+    first_task: bool = Field(True, description="Whether `up` runs a first task on a sample repository when the database is empty.")
+
+    git_base_url: GitAddress = Field("https://github.com", description="What a repository's name org/repo is appended to.")
+    allow_local_repositories: bool | None = Field(
+        None, description="Whether paths of this machine may be repositories; unset: on for `up` on a loopback address, else off."
+    )
+    sandbox_url_allowlist: Strings = Field(
+        (), description="Addresses that a client may set as a run's sandbox_url, comma-separated patterns such as http://127.0.0.1:*."
+    )
+
+    sandbox: Literal["auto", "process", "bubblewrap"] = Field(
+        "auto",
+        description="What agents run in; auto: bubblewrap where it works, and without it the scripted agent alone in a bare process.",
+    )
+    sandbox_uid: int = Field(61_010, gt=0, lt=2**31, description="The user and group id that sandboxes run as where hedgerow runs as root.")
+    egress_allow: Hosts = Field((), description="Hosts that every agent may reach besides its model's, comma-separated host:port.")
+
+    worker_host: str = Field("127.0.0.1", description="The address that a worker's gate to its sandboxes listens on.")
+    worker_port: Port = Field(0, description="The port of a worker's gate; 0 takes any free one.")
+    worker_url: Address | None = Field(None, description="How the API reaches this worker's gate; default http://WORKER_HOST:<its port>.")
+    worker_concurrency: int = Field(16, ge=1, le=1000, description="How many runs one worker looks after at the same moment.")
+    control_plane_url: Address | None = Field(
+        None, description="How a worker reaches the API; default: the public URL, and within `up` the API of the same process."
+    )
+
+    inactivity_timeout_minutes: float = Field(30, gt=0, description="How long an interactive run waits for a message before it ends.")
+    wall_clock_minutes: float = Field(24 * 60, gt=0, description="How long a run may take as a whole.")
+    look_again_seconds: Seconds = Field(30, description="The longest time between two looks at a live run.")
+
+    claude_model: str | None = Field(None, description="The model of claude where a run names none; unset: the agent's own choice.")
+    codex_model: str | None = Field(None, description="The model of codex where a run names none; unset: the agent's own choice.")
+    reasoning_efforts: dict[str, dict[str, tuple[str, ...]]] | None = Field(
+        None, description='The efforts that may be asked for, as JSON: {"agent": {"model": ["low", ...]}}; "*" stands for other models.'
+    )
+
+    keepalive_seconds: Seconds = Field(20, description="How often a quiet stream sends a keepalive.")
+    command_timeout_seconds: Seconds = Field(600, description="How long a forwarded command may take.")
+    stream_wait_seconds: Seconds = Field(120, description="How long a stream waits for a run's first event where there is none.")
+    stream_limit_seconds: Seconds = Field(3600, description="After how long a stream ends, so that its client connects again.")
+    drain_seconds: Seconds = Field(10, description="How long a stream waits for the last entries of a run that has ended.")
+    log_url_seconds: int = Field(3600, gt=0, description="How long a signed log_url is valid.")
+
+    @model_validator(mode="after")
+    def _shared_by_all(self) -> Self:
+        """Several machines on one database must agree on objects and keys, so neither may lie in one machine's data directory."""
+        for name in ("storage_url", "secret_key"):
+            if self.database_url is not None and getattr(self, name) is None:
+                raise ValueError(f"{variable(name)} must be set too where {variable('database_url')} is.")
+        return self
+
+    @property
+    def on_loopback(self) -> bool:
+        """Whether only this machine reaches the API."""
+        return self.host in _LOOPBACK
+
+    @property
+    def local_url(self) -> str:
+        """How this machine reaches the API."""
+        host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(self.host, self.host)  # noqa: S104 - an address that is compared with
+        return f"http://{f'[{host}]' if ':' in host else host}:{self.port}"
+
+    @property
+    def reasoning(self) -> ReasoningEfforts:
+        """The table of reasoning efforts."""
+        return ReasoningEfforts() if self.reasoning_efforts is None else ReasoningEfforts(self.reasoning_efforts)
+
+
+@dataclass(frozen=True, slots=True)
+class Described:
+    """One setting as `hedgerow settings` shows it."""
+
+    name: str
+    value: str
+    changed: bool
+    sentence: str
+
+
+def variable(field: str) -> str:
+    """The environment variable of a setting."""
+    return f"{PREFIX}{field.upper()}"
+
+
+def load_settings(**given: Any) -> Settings:
+    """The settings out of the environment; what is `given` (and not None) stands above it.
+
+    Raises InvalidError in one sentence that names the variable.
+    """
+    try:
+        return Settings(**{name: value for name, value in given.items() if value is not None})
+    except ValidationError as problem:
+        raise InvalidError(_sentence(problem)) from None
+
+
+def describe(settings: Settings) -> Iterator[Described]:
+    """Every setting with its value; secrets are hidden."""
+    for name, field in Settings.model_fields.items():
+        value = getattr(settings, name)
+        yield Described(variable(name), _shown(value), name in settings.model_fields_set, field.description or "")
+
+
+def _shown(value: object) -> str:
+    if value is None or value == ():
+        return ""
+    if isinstance(value, SecretStr):
+        return "(hidden)"
+    if isinstance(value, tuple):
+        return ",".join(_shown(part) for part in value)
+    return str(value).lower() if isinstance(value, bool) else str(value)
+
+
+def _sentence(problem: ValidationError) -> str:
+    error = problem.errors(include_url=False, include_context=False)[0]
+    message = error["msg"].removeprefix("Value error, ").removesuffix(".")
+    if not error["loc"]:
+        return f"{message}."
+    return f"{variable(str(error['loc'][0]))} is not right: {message[:1].lower()}{message[1:]}."
