@@ -1,7 +1,6 @@
 """How the control plane speaks to the agent server of a sandbox: HTTP over the unix socket that it listens on."""
 
 import asyncio
-from collections.abc import Callable
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -15,10 +14,10 @@ _CONNECT_PAUSE_SECONDS = 0.01
 
 
 class AgentConnection:
-    """One sandbox's agent server. `mint_token` makes the connection token that each call carries."""
+    """One sandbox's agent server. `token` is the connection token that each call carries."""
 
-    def __init__(self, sockets: Path, mint_token: Callable[[], str]) -> None:
-        self._mint_token = mint_token
+    def __init__(self, sockets: Path, token: str) -> None:
+        self._token = token
         transport = httpx.AsyncHTTPTransport(uds=str(sockets / "agent.sock"))
         self._http = httpx.AsyncClient(transport=transport, base_url="http://agent-server", timeout=httpx.Timeout(10))
 
@@ -73,7 +72,7 @@ class AgentConnection:
         return isinstance(result, dict) and result.get("flushed") is True
 
     async def _post(self, path: str, body: dict[str, Any], timeout_seconds: float, headers: dict[str, str] | None = None) -> httpx.Response:
-        authorised = {"Authorization": f"Bearer {self._mint_token()}", **(headers or {})}
+        authorised = {"Authorization": f"Bearer {self._token}", **(headers or {})}
         try:
             return await self._http.post(path, json=body, headers=authorised, timeout=timeout_seconds)
         except httpx.TimeoutException as error:

@@ -1,0 +1,79 @@
+"""The execution of a run in the database: facts that its lifecycle writes down.
+
+Each statement names the epoch that its writer holds. Where another worker has taken the run over, it changes nothing and says so.
+"""
+
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any, LiteralString
+from uuid import UUID
+
+from psycopg import sql
+from psycopg.types.json import Json
+
+from hedgerow.db import runs
+from hedgerow.db.database import Transaction
+from hedgerow.domain.lifecycle import Inbox
+from hedgerow.domain.runs import TaskRun
+
+_LOOK: LiteralString = """
+    SELECT count(*) FILTER (WHERE status = 'queued') AS queued, count(*) FILTER (WHERE status = 'delivered') AS delivered
+    FROM messages WHERE run_id = %s AND status IN ('queued', 'delivered')
+"""
+
+
+async def look(tx: Transaction, run_id: UUID) -> tuple[TaskRun, Inbox] | None:
+    """The run and its inbox; None where there is no such run."""
+    run = await runs.load(tx, run_id)
+    if run is None:
+        return None
+    row = await (await tx.connection.execute(_LOOK, [run_id])).fetchone()
+    assert row is not None
+    return run, Inbox(queued=row["queued"], delivered=row["delivered"])
+
+
+async def claim(tx: Transaction, run_id: UUID, node_id: UUID) -> bool:
+    """Give an unclaimed run to a node and raise its epoch, so that whoever held it before is refused from now on."""
+    row = await (
+        await tx.connection.execute(
+            "UPDATE runs SET node_id = %s, epoch = epoch + 1 WHERE id = %s AND node_id IS NULL RETURNING epoch", [node_id, run_id]
+        )
+    ).fetchone()
+    if row is None:
+        return False
+    await tx.connection.execute("UPDATE journals SET epoch = %s WHERE run_id = %s", [row["epoch"], run_id])
+    return True
+
+
+async def record(tx: Transaction, run: TaskRun, facts: Mapping[str, Any]) -> bool:
+    """Write facts of the run's execution, named as its columns. False where the run's epoch has moved on."""
+    names = sorted(facts)
+    statement = sql.SQL("UPDATE runs SET {} WHERE id = %s AND epoch = %s").format(
+        sql.SQL(", ").join(sql.SQL("{} = %s").format(sql.Identifier(name)) for name in names)
+    )
+    values = [Json(facts[name]) if isinstance(facts[name], dict) else facts[name] for name in names]
+    cursor = await tx.connection.execute(statement, [*values, run.id, run.execution.epoch])
+    return cursor.rowcount == 1
+
+
+async def rest(tx: Transaction, run: TaskRun, until: datetime | None) -> bool:
+    """Let nobody look at the run before `until` (None: ever), unless somebody asked for a look since `run` was read."""
+    cursor = await tx.connection.execute(
+        "UPDATE runs SET wake_at = %s WHERE id = %s AND wake_at IS NOT DISTINCT FROM %s", [until, run.id, run.execution.wake_at]
+    )
+    return cursor.rowcount == 1
+
+
+async def due(tx: Transaction, now: datetime, limit: int) -> list[tuple[UUID, UUID | None]]:
+    """Runs that somebody must look at, with the node that holds each, longest overdue first."""
+    rows = await (
+        await tx.connection.execute("SELECT id, node_id FROM runs WHERE wake_at <= %s ORDER BY wake_at LIMIT %s", [now, limit])
+    ).fetchall()
+    return [(row["id"], row["node_id"]) for row in rows]
+
+
+async def held_by(tx: Transaction, node_id: UUID) -> list[TaskRun]:
+    """The runs that a node holds and has not cleaned up."""
+    statement = sql.SQL("SELECT {} FROM runs WHERE node_id = %s AND cleaned_at IS NULL").format(runs.COLUMNS)
+    rows = await (await tx.connection.execute(statement, [node_id])).fetchall()
+    return [runs.from_row(row) for row in rows]

@@ -1,0 +1,56 @@
+"""What the agent server of a run is started with, told, and reached by."""
+
+from pathlib import Path
+from typing import Any
+
+from hedgerow.agents.connection import AgentConnection
+from hedgerow.agents.runtime_tree import python_command
+from hedgerow.domain import run_tokens
+from hedgerow.domain.runs import TaskRun
+from hedgerow.lifecycle.agent_choice import AgentChoice
+from hedgerow.lifecycle.node import Node
+from hedgerow.operations import connection_tokens
+
+
+async def connect(node: Node, run: TaskRun) -> AgentConnection:
+    """A connection to the run's agent server, which need not answer yet."""
+    return AgentConnection(node.folders(run.id).sockets, await connection_tokens.mint(node.backends, None, run))
+
+
+async def agent_server_environment(node: Node, run: TaskRun, tree: Path, *, isolated: bool) -> tuple[tuple[str, ...], dict[str, str]]:
+    """The command of the agent server and its environment, in which there is no secret."""
+    folders = node.folders(run.id)
+    command, environment = python_command(tree)
+    return (*command, "-m", "hedgerow.agent_server"), {
+        **environment,
+        "HEDGEROW_RUN_ID": str(run.id),
+        "HEDGEROW_TASK_ID": str(run.task_id),
+        "HEDGEROW_PROJECT_ID": str(run.project_id),
+        "HEDGEROW_SOCKETS": str(folders.sockets),
+        "HEDGEROW_SPOOL": str(folders.spool),
+        "HEDGEROW_WORKSPACE": str(folders.workspace),
+        "HEDGEROW_ISOLATED": "1" if isolated else "0",
+        "JWT_PUBLIC_KEY": await connection_tokens.public_key(node.backends),
+    }
+
+
+async def session_body(node: Node, run: TaskRun, agent: AgentChoice) -> dict[str, Any]:
+    """What `POST /session` says: how to start the agent, and with what the agent server reports home."""
+    handle = run.execution.sandbox
+    assert handle is not None
+    isolated = node.sandboxes[handle.provider].isolated
+    tree = await node.runtime_tree(agent.name)
+    launch = agent.launch(tree, run, node.folders(run.id).home, isolated=isolated)
+    return {
+        "run_token": run_tokens.mint(node.backends.rules.secrets[0], run.id, run.execution.epoch),
+        "epoch": run.execution.epoch,
+        "mode": run.mode.value,
+        "agent": {
+            "command": list(launch.command),
+            "environment": dict(launch.environment),
+            "session_meta": dict(launch.session_meta),
+            "mode": launch.mode,
+            "model": launch.model,
+            "reasoning_effort": launch.reasoning_effort,
+        },
+    }

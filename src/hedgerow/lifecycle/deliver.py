@@ -1,0 +1,35 @@
+"""A message on its way to the agent."""
+
+from typing import Any
+
+from hedgerow.db import messages, runs
+from hedgerow.domain.lifecycle import Deliver
+from hedgerow.domain.runs import PENDING_MESSAGE_KEYS, TaskRun
+from hedgerow.lifecycle.agent_server import connect
+from hedgerow.lifecycle.facts import change_in
+from hedgerow.lifecycle.node import Node
+
+
+async def deliver(node: Node, run: TaskRun, action: Deliver) -> None:
+    """Hand the oldest queued message to the agent server, then write that down.
+
+    The agent server keeps a message id once, so a crash between the two only sends it again. Its turn may be over before
+    this writes: a message that is acknowledged stays so.
+    """
+    async with node.backends.database.transaction() as tx:
+        message = await messages.oldest_queued(tx, run.id)
+    if message is None:
+        return
+    began = node.backends.clock.now()
+    async with await connect(node, run) as agent_server:
+        await agent_server.deliver(message.id, message.content, message.artifacts)
+    async with node.backends.database.transaction() as tx:
+        changed = await change_in(tx, node, run, _without_pending_message)
+        await runs.note(tx, changed.id, {"turn_started_at": began, "active_at": began})
+        await messages.mark_delivered(tx, message.id)
+
+
+def _without_pending_message(run: TaskRun) -> dict[str, Any]:
+    if not any(key in run.state for key in PENDING_MESSAGE_KEYS):
+        return {}
+    return {"state": {key: value for key, value in run.state.items() if key not in PENDING_MESSAGE_KEYS}}

@@ -1,0 +1,102 @@
+"""How a run comes to its end: the end is written down first, then landed, then told to its readers."""
+
+from datetime import timedelta
+from typing import Any
+
+import structlog
+
+from hedgerow.db import executions, messages
+from hedgerow.domain.errors import HedgerowError
+from hedgerow.domain.lifecycle import Action, Conclude, Deliver, End, Land, Prepare, StartSession
+from hedgerow.domain.runs import Ending, EndReason, RunStatus, TaskRun
+from hedgerow.lifecycle.facts import TakenOverError, change_in, record
+from hedgerow.lifecycle.node import Node
+
+log = structlog.get_logger()
+
+_UNEXPECTED = "Something unexpected went wrong in hedgerow; its log says what, under the id of this run."
+_REASONS: dict[type[Action], EndReason] = {
+    Prepare: EndReason.START_FAILED,
+    StartSession: EndReason.START_FAILED,
+    Deliver: EndReason.AGENT_LOST,
+}
+_PAUSE = timedelta(seconds=5)
+
+
+class EndsRunError(HedgerowError):
+    """An action met something that ends the run."""
+
+    code = "refused"
+
+    def __init__(self, reason: EndReason, message: str) -> None:
+        super().__init__(message)
+        self.reason = reason
+
+
+async def conclude(node: Node, run: TaskRun, action: Conclude) -> None:
+    """Write down how the run is going to end."""
+    ending = action.ending
+    await record(node, run, {"ending": {"status": ending.status.value, "reason": ending.reason.value, "message": ending.message}})
+
+
+async def end(node: Node, run: TaskRun, action: End) -> None:
+    """Set the terminal status with its reason, and give up the messages that no agent will read. One state event."""
+    ending = action.ending
+
+    def columns(fresh: TaskRun) -> dict[str, Any]:
+        if fresh.status.terminal:
+            return {}
+        return {
+            "status": ending.status.value,
+            "error_message": ending.message if ending.message is not None else fresh.error_message,
+            "completed_at": fresh.completed_at or node.backends.clock.now(),
+            "state": {**fresh.state, "end_reason": ending.reason.value},
+        }
+
+    async with node.backends.database.transaction() as tx:
+        await change_in(tx, node, run, columns)
+        await messages.fail_unfinished(tx, run.id, "The run ended before the agent could answer.")
+
+
+async def fail(node: Node, run: TaskRun, action: Action, error: BaseException) -> bool:
+    """Turn what an action met into the run's end, or put it off where the action only tidies up.
+
+    Whether the run can be looked at again at once.
+    """
+    cause = _first(error)
+    if isinstance(cause, TakenOverError):
+        log.info("left to the worker that has taken it over")
+        return False
+    if not isinstance(cause, HedgerowError):
+        log.error("an action failed unexpectedly", action=type(action).__name__, exc_info=cause)
+    message = cause.message if isinstance(cause, HedgerowError) else _UNEXPECTED
+    match action:
+        case Prepare() | StartSession() | Deliver():
+            reason = cause.reason if isinstance(cause, EndsRunError) else _REASONS[type(action)]
+            await conclude(node, run, Conclude(Ending(status=RunStatus.FAILED, reason=reason, message=message)))
+        case Land():
+            await _keep_workspace(node, run, message)
+        case _:
+            await _try_later(node, run, message)
+            return False
+    return True
+
+
+async def _keep_workspace(node: Node, run: TaskRun, message: str) -> None:
+    """The work could not be collected: it stays where it is, and the run's end says so instead of claiming success."""
+    now = node.backends.clock.now()
+    text = f"The result could not be collected: {message} The files are kept in {node.folders(run.id).workspace}."
+    ending = {"status": RunStatus.FAILED.value, "reason": EndReason.SANDBOX_FAILED.value, "message": text}
+    await record(node, run, {"landed_at": now, "cleaned_at": now, "ending": ending})
+
+
+async def _try_later(node: Node, run: TaskRun, message: str) -> None:
+    log.warning("tried again later", reason=message)
+    async with node.backends.database.transaction() as tx:
+        await executions.record(tx, run, {"wake_at": node.backends.clock.now() + _PAUSE})
+
+
+def _first(error: BaseException) -> BaseException:
+    while isinstance(error, BaseExceptionGroup):
+        error = error.exceptions[0]
+    return error

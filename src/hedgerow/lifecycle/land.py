@@ -1,0 +1,100 @@
+"""The result of a run: what the agent changed becomes a commit on a branch."""
+
+import asyncio
+from typing import Any
+
+from hedgerow.db import runs
+from hedgerow.domain.branches import result_branch
+from hedgerow.domain.errors import UnavailableError
+from hedgerow.domain.lifecycle import Land
+from hedgerow.domain.progress import Step
+from hedgerow.domain.runs import TaskRun, merge_output
+from hedgerow.domain.sandboxes import Mount, SandboxSpec
+from hedgerow.lifecycle.agent_choice import choose_agent
+from hedgerow.lifecycle.facts import change_in
+from hedgerow.lifecycle.node import Node
+from hedgerow.lifecycle.origin import Origin, origin_of
+from hedgerow.lifecycle.sandbox_choice import choose_sandbox
+from hedgerow.lifecycle.steps import step
+from hedgerow.repositories import Published
+
+_COLLECT_SECONDS = 300.0
+
+
+async def land(node: Node, run: TaskRun, action: Land) -> None:
+    """Commit what the agent left, publish it, write branch and commit into the run. Safe to repeat. Raises HedgerowError."""
+    origin = await origin_of(node, run)
+    published = None
+    if origin.clone_url is not None and run.execution.base_commit is not None:
+        async with step(node, run, Step.RESULT) as note:
+            await _collect(node, run, origin)
+            published = await _publish(node, run, origin.clone_url, origin)
+            note.detail = _describe(published)
+    await _write_down(node, run, published)
+
+
+async def _collect(node: Node, run: TaskRun, origin: Origin) -> None:
+    """Let a sandbox of its own commit and bundle the work: the workspace's git settings are the agent's, so the host runs no git there."""
+    folders = node.folders(run.id)
+    provider = await choose_sandbox(node, choose_agent(node, run))
+    assert run.execution.base_commit is not None
+    command = node.repositories.collect_command(
+        workspace=folders.workspace, result=folders.result, base_commit=run.execution.base_commit, message=origin.task_title
+    )
+    mounts = [Mount(folders.workspace, writable=True), Mount(folders.home, writable=True), Mount(folders.result, writable=True)]
+    if origin.mirror_folder is not None:
+        mounts.append(Mount(origin.mirror_folder))
+    spec = SandboxSpec(
+        name=f"{run.id}-result",
+        command=command,
+        working_directory=folders.workspace,
+        home=folders.home,
+        mounts=tuple(mounts),
+        log_file=folders.root / "result.log",
+    )
+    handle = await provider.create(spec)
+    try:
+        async with asyncio.timeout(_COLLECT_SECONDS):
+            await provider.wait(handle)
+    except TimeoutError as error:
+        raise UnavailableError(f"Collecting the result took longer than {_COLLECT_SECONDS:g} seconds.") from error
+    finally:
+        await provider.destroy(handle)
+
+
+async def _publish(node: Node, run: TaskRun, clone_url: str, origin: Origin) -> Published | None:
+    assert run.execution.base_commit is not None
+    return await node.repositories.publish(
+        project_id=run.project_id,
+        clone_url=clone_url,
+        result=node.folders(run.id).result,
+        branch=result_branch(origin.task_slug, run.number),
+        run_id=run.id,
+        base_commit=run.execution.base_commit,
+    )
+
+
+def _describe(published: Published | None) -> str:
+    if published is None:
+        return "nothing was changed"
+    where = f"{published.commit[:12]} on {published.branch}"
+    return where if published.pushed else f"{where}, kept in hedgerow's mirror: {published.push_error}"
+
+
+async def _write_down(node: Node, run: TaskRun, published: Published | None) -> None:
+    def columns(fresh: TaskRun) -> dict[str, Any]:
+        return {} if published is None else {"branch": published.branch, "output": merge_output(fresh.output, _output(published))}
+
+    async with node.backends.database.transaction() as tx:
+        await change_in(tx, node, run, columns)
+        await runs.note(tx, run.id, {"landed_at": node.backends.clock.now()})
+
+
+def _output(published: Published) -> dict[str, Any]:
+    output = {
+        "head_branch": published.branch,
+        "commit": published.commit,
+        "diff_stat": dict(published.diff_stat),
+        "pushed": published.pushed,
+    }
+    return output if published.pushed else output | {"push_error": published.push_error}

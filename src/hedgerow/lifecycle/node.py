@@ -1,0 +1,100 @@
+"""A machine that holds runs: what its workers act with, and where a run's folders lie on it."""
+
+import hashlib
+import shutil
+import tempfile
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+from uuid import UUID
+
+from hedgerow.agents.base import AgentRuntime
+from hedgerow.domain.lifecycle import Deadlines
+from hedgerow.domain.sandboxes import HostPort
+from hedgerow.operations.backends import Backends
+from hedgerow.repositories import Repositories
+from hedgerow.sandboxes.base import SandboxProvider
+
+_LONGEST_SOCKET_PATH = 107  # bytes that a unix socket's address holds, less the closing zero
+_LONGEST_SOCKET_NAME = "/egress.sock"
+
+
+class SandboxGate(Protocol):
+    """The way between sandboxes and the control plane. The worker holds it; a run's actions open and close their own door."""
+
+    async def open(self, run_id: UUID, sockets: Path, allowed: frozenset[HostPort], owner: tuple[int, int] | None) -> None:
+        """Let the run's sandbox reach the control plane and the `allowed` hosts. Safe to repeat."""
+        ...
+
+    async def close(self, run_id: UUID) -> None:
+        """Cut the run's sandbox off. Safe to repeat."""
+        ...
+
+
+class RuntimeTree(Protocol):
+    """Lays out the programs that sandboxes mount read-only."""
+
+    async def __call__(self, agent: str) -> Path:
+        """The tree, with `agent` installed in it. Raises UnavailableError saying what is missing."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class RunFolders:
+    """Where one run's files lie on its node. All but `sockets` go when the run is cleaned up."""
+
+    root: Path
+    sockets: Path
+
+    @property
+    def workspace(self) -> Path:
+        """The clone that the agent works in."""
+        return self.root / "workspace"
+
+    @property
+    def home(self) -> Path:
+        """The agent's own home folder."""
+        return self.root / "home"
+
+    @property
+    def spool(self) -> Path:
+        """What the agent server has not yet handed to the control plane."""
+        return self.root / "spool"
+
+    @property
+    def result(self) -> Path:
+        """What the collecting sandbox leaves for the host to publish."""
+        return self.root / "result"
+
+    def remove(self) -> None:
+        """Remove everything. Safe to repeat."""
+        shutil.rmtree(self.root, ignore_errors=True)
+        shutil.rmtree(self.sockets, ignore_errors=True)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Node:
+    """Everything that the actions of a run need beyond `Backends`. One per worker process."""
+
+    id: UUID
+    backends: Backends
+    data_dir: Path
+    worker_url: Callable[[], str]  # where the control plane reaches the gate of this worker
+    gate: SandboxGate
+    sandboxes: Mapping[str, SandboxProvider]
+    sandbox_choice: str  # "auto" or the name of a provider
+    agents: Mapping[str, AgentRuntime]
+    runtime_tree: RuntimeTree
+    repositories: Repositories
+    egress: frozenset[HostPort]
+    deadlines: Deadlines
+
+    def folders(self, run_id: UUID) -> RunFolders:
+        """Where the run's files lie."""
+        name = run_id.hex[-12:]
+        sockets = self.data_dir / "s" / name
+        if len(str(sockets).encode()) + len(_LONGEST_SOCKET_NAME) > _LONGEST_SOCKET_PATH:
+            house = hashlib.sha256(str(self.data_dir).encode()).hexdigest()[:8]
+            sockets = Path(tempfile.gettempdir()) / f"hedgerow-{house}" / name
+        return RunFolders(root=self.data_dir / "runs" / str(run_id), sockets=sockets)

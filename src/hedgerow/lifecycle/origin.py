@@ -1,0 +1,37 @@
+"""Where the files of a run come from, and how its task is called."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from hedgerow.db import tasks
+from hedgerow.domain.errors import HedgerowError
+from hedgerow.domain.runs import EndReason, TaskRun
+from hedgerow.lifecycle.ends import EndsRunError
+from hedgerow.lifecycle.node import Node
+from hedgerow.operations import repositories
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Origin:
+    """A task's repository. `clone_url` is None for a task without one: its agent works in an empty folder."""
+
+    task_slug: str
+    task_title: str
+    clone_url: str | None
+    mirror_folder: Path | None  # what the sandbox must see beside the workspace, which shares its objects
+
+
+async def origin_of(node: Node, run: TaskRun) -> Origin:
+    """The origin of a run. Raises EndsRunError where the repository's name leads nowhere."""
+    async with node.backends.database.transaction() as tx:
+        task = await tasks.load(tx, run.task_id)
+    if task is None:
+        raise EndsRunError(EndReason.START_FAILED, "The task of this run is gone.")
+    if task.repository is None:
+        return Origin(task_slug=task.slug, task_title=task.title, clone_url=None, mirror_folder=None)
+    try:
+        clone_url = await repositories.resolve(node.backends, run.project_id, task.repository)
+    except HedgerowError as error:
+        raise EndsRunError(EndReason.START_FAILED, error.message) from error
+    folder = node.repositories.mirror_folder(run.project_id, clone_url)
+    return Origin(task_slug=task.slug, task_title=task.title, clone_url=clone_url, mirror_folder=folder)

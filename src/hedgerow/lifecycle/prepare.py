@@ -1,0 +1,122 @@
+"""What a run needs before its agent can start: a sandbox with its agent server, and the repository in its workspace."""
+
+import asyncio
+import os
+from pathlib import Path
+
+from hedgerow.domain.branches import result_branch
+from hedgerow.domain.errors import HedgerowError
+from hedgerow.domain.lifecycle import Prepare
+from hedgerow.domain.progress import Step
+from hedgerow.domain.runs import EndReason, SandboxHandle, TaskRun
+from hedgerow.domain.sandboxes import Mount, SandboxSpec
+from hedgerow.lifecycle.agent_choice import AgentChoice, choose_agent
+from hedgerow.lifecycle.agent_server import agent_server_environment, connect
+from hedgerow.lifecycle.ends import EndsRunError
+from hedgerow.lifecycle.facts import record
+from hedgerow.lifecycle.node import Node, RunFolders
+from hedgerow.lifecycle.origin import Origin, origin_of
+from hedgerow.lifecycle.sandbox_choice import choose_sandbox
+from hedgerow.lifecycle.steps import step
+from hedgerow.sandboxes.base import SandboxProvider
+
+_LISTEN_SECONDS = 20.0
+
+
+async def prepare(node: Node, run: TaskRun, action: Prepare) -> None:
+    """Make the sandbox and the workspace side by side. Raises EndsRunError; then neither is left half-made for a next look."""
+    agent = choose_agent(node, run)
+    provider = await choose_sandbox(node, agent)
+    origin = await origin_of(node, run)
+    folders = node.folders(run.id)
+    await asyncio.to_thread(make_folders, folders, provider.owner)
+    async with asyncio.TaskGroup() as both:
+        if action.sandbox:
+            both.create_task(_sandbox(node, run, agent, provider, origin))
+        if action.workspace:
+            both.create_task(_workspace(node, run, provider, origin))
+
+
+def make_folders(folders: RunFolders, owner: tuple[int, int] | None) -> None:
+    """The folders of a run, open to nobody but hedgerow and the sandbox's account. Safe to repeat."""
+    folders.root.mkdir(mode=0o711, parents=True, exist_ok=True)
+    for folder in (folders.workspace, folders.home, folders.spool, folders.result, folders.sockets):
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        if owner is not None:
+            os.chown(folder, *owner)
+
+
+async def _sandbox(node: Node, run: TaskRun, agent: AgentChoice, provider: SandboxProvider, origin: Origin) -> None:
+    async with step(node, run, Step.SANDBOX) as note:
+        try:
+            note.detail = provider.name if provider.isolated else f"{provider.name}, without isolation"
+            tree = await node.runtime_tree(agent.name)
+            launch = agent.launch(tree, run, node.folders(run.id).home, isolated=provider.isolated)
+            allowed = launch.hosts | node.egress if provider.isolated else frozenset()
+            await node.gate.open(run.id, node.folders(run.id).sockets, allowed, provider.owner)
+            handle = await asyncio.shield(_create(node, run, provider, await _spec(node, run, tree, origin, provider.isolated)))
+            await _listening(node, run, provider, handle)
+        except HedgerowError as error:
+            raise EndsRunError(EndReason.SANDBOX_FAILED, error.message) from error
+
+
+async def _create(node: Node, run: TaskRun, provider: SandboxProvider, spec: SandboxSpec) -> SandboxHandle:
+    """Create and record in one piece, so that a sandbox that nobody knows of can't be left by a cancel between the two."""
+    handle = await provider.create(spec)
+    try:
+        await record(node, run, {"sandbox": {"provider": handle.provider, "id": handle.id}})
+    except BaseException:
+        await provider.destroy(handle)
+        raise
+    return handle
+
+
+async def _spec(node: Node, run: TaskRun, tree: Path, origin: Origin, isolated: bool) -> SandboxSpec:
+    folders = node.folders(run.id)
+    command, environment = await agent_server_environment(node, run, tree, isolated=isolated)
+    return SandboxSpec(
+        name=str(run.id),
+        command=command,
+        working_directory=folders.workspace,
+        home=folders.home,
+        mounts=(
+            *(Mount(path, writable=True) for path in (folders.workspace, folders.home, folders.spool, folders.sockets)),
+            *(Mount(path) for path in (tree, origin.mirror_folder) if path is not None),
+        ),
+        environment=environment,
+        log_file=folders.root / "agent-server.log",
+    )
+
+
+async def _listening(node: Node, run: TaskRun, provider: SandboxProvider, handle: SandboxHandle) -> None:
+    async with await connect(node, run) as agent_server:
+        listening = asyncio.ensure_future(agent_server.listening(_LISTEN_SECONDS))
+        gone = asyncio.ensure_future(provider.wait(handle))
+        try:
+            await asyncio.wait([listening, gone], return_when=asyncio.FIRST_COMPLETED)
+            if not listening.done():
+                raise EndsRunError(EndReason.SANDBOX_FAILED, f"The sandbox ended before it was ready: {gone.result().describe()}.")
+            await listening
+        finally:
+            listening.cancel()
+            gone.cancel()
+
+
+async def _workspace(node: Node, run: TaskRun, provider: SandboxProvider, origin: Origin) -> None:
+    if origin.clone_url is None:
+        await record(node, run, {"checked_out_at": node.backends.clock.now()})
+        return
+    async with step(node, run, Step.CHECKOUT) as note:
+        try:
+            checkout = await node.repositories.check_out(
+                project_id=run.project_id,
+                clone_url=origin.clone_url,
+                base=run.branch,
+                branch=result_branch(origin.task_slug, run.number),
+                workspace=node.folders(run.id).workspace,
+                owner=provider.owner,
+            )
+        except HedgerowError as error:
+            raise EndsRunError(EndReason.START_FAILED, error.message) from error
+        note.detail = f"{checkout.base_branch} at {checkout.base_commit[:12]}"
+        await record(node, run, {"base_commit": checkout.base_commit, "checked_out_at": node.backends.clock.now()})

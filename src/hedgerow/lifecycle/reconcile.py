@@ -1,0 +1,141 @@
+"""Load, decide, act, record, and again, until the run needs nobody for a while."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import Any
+from uuid import UUID
+
+import structlog
+
+from hedgerow.db import executions
+from hedgerow.domain import lifecycle
+from hedgerow.domain.lifecycle import (
+    Action,
+    Claim,
+    CleanUp,
+    Conclude,
+    Deliver,
+    End,
+    HandOver,
+    Inbox,
+    Land,
+    Prepare,
+    StartSession,
+    StopSandbox,
+)
+from hedgerow.domain.runs import TaskRun
+from hedgerow.lifecycle.clean_up import clean_up
+from hedgerow.lifecycle.deliver import deliver
+from hedgerow.lifecycle.ends import conclude, end, fail
+from hedgerow.lifecycle.land import land
+from hedgerow.lifecycle.node import Node
+from hedgerow.lifecycle.prepare import prepare
+from hedgerow.lifecycle.start_session import start_session
+from hedgerow.lifecycle.stop_sandbox import stop_sandbox
+
+log = structlog.get_logger()
+
+_MOST_STEPS = 100  # a run that needs more in one go is looked at again later, so that it cannot keep a worker for itself
+
+Act = Callable[[Node, TaskRun, Any], Awaitable[None]]
+
+
+async def _claim(node: Node, run: TaskRun, action: Claim) -> None:
+    async with node.backends.database.transaction() as tx:
+        await executions.claim(tx, run.id, node.id)
+
+
+_ACTIONS: dict[type[Action], Act] = {
+    Claim: _claim,
+    Prepare: prepare,
+    StartSession: start_session,
+    Deliver: deliver,
+    Conclude: conclude,
+    StopSandbox: stop_sandbox,
+    Land: land,
+    End: end,
+    CleanUp: clean_up,
+}
+
+_GIVEN_UP_FOR_A_CHANGE = (Prepare, StartSession, Deliver)  # the others are bounded, and end what they began
+
+
+async def reconcile(node: Node, run_id: UUID) -> None:
+    """Bring a run as far as it can be brought now. Safe to call at any time, twice, late, or after a crash of an earlier call."""
+    with structlog.contextvars.bound_contextvars(run_id=str(run_id)):
+        for _ in range(_MOST_STEPS):
+            looked = await _look(node, run_id)
+            if looked is None or await _rests(node, *looked):
+                return
+            if not await _act(node, *looked):
+                return
+
+
+Looked = tuple[TaskRun, Action]
+
+
+async def _look(node: Node, run_id: UUID) -> Looked | None:
+    async with node.backends.database.transaction() as tx:
+        found = await executions.look(tx, run_id)
+    if found is None:
+        return None
+    run, inbox = found
+    return run, _decide(node, run, inbox)
+
+
+def _decide(node: Node, run: TaskRun, inbox: Inbox) -> Action:
+    return lifecycle.decide(run, inbox, node.backends.clock.now(), node.deadlines, node.id)
+
+
+async def _rests(node: Node, run: TaskRun, action: Action) -> bool:
+    """Whether nothing is to be done here now; then the run's next look is written down."""
+    match action:
+        case lifecycle.Nothing():
+            until = None
+        case lifecycle.Wait(until=moment):
+            until = moment
+        case HandOver(node_id=holder):
+            await node.backends.jobs.nudge(run.id, holder)
+            return True
+        case _:
+            return False
+    async with node.backends.database.transaction() as tx:
+        return await executions.rest(tx, run, until)
+
+
+async def _act(node: Node, run: TaskRun, action: Action) -> bool:
+    """Whether the run can be looked at again at once."""
+    act = _ACTIONS[type(action)]
+    log.debug("acting", action=type(action).__name__)
+    work = asyncio.ensure_future(act(node, run, action))
+    try:
+        if isinstance(action, _GIVEN_UP_FOR_A_CHANGE):
+            await _race(node, run, action, work)
+        else:
+            await work
+    except Exception as error:  # noqa: BLE001 - whatever an action meets, the run must end with a reason
+        return await fail(node, run, action, error)
+    else:
+        return True
+    finally:
+        if not work.done():
+            work.cancel()
+            await asyncio.wait([work])
+
+
+async def _race(node: Node, run: TaskRun, action: Action, work: asyncio.Future[None]) -> None:
+    """Await the action, but give it up as soon as the run's row asks for another."""
+    async with node.backends.hub.changes(run.id) as changes:
+        while not work.done():
+            change = asyncio.ensure_future(changes.wait(timeout_seconds=1.0))
+            await asyncio.wait([work, change], return_when=asyncio.FIRST_COMPLETED)
+            change.cancel()
+            if not work.done() and not await _still_wanted(node, run, action):
+                log.info("given up, since the run has changed", action=type(action).__name__)
+                return
+        await work
+
+
+async def _still_wanted(node: Node, run: TaskRun, action: Action) -> bool:
+    looked = await _look(node, run.id)
+    return looked is not None and looked[0].execution.epoch == run.execution.epoch and isinstance(looked[1], type(action))

@@ -1,0 +1,44 @@
+"""The agent starts in its workspace."""
+
+from typing import Any
+
+from hedgerow.db import runs
+from hedgerow.domain.errors import HedgerowError
+from hedgerow.domain.lifecycle import StartSession
+from hedgerow.domain.progress import Step
+from hedgerow.domain.runs import EndReason, RunStatus, TaskRun
+from hedgerow.lifecycle.agent_choice import choose_agent
+from hedgerow.lifecycle.agent_server import connect, session_body
+from hedgerow.lifecycle.ends import EndsRunError
+from hedgerow.lifecycle.facts import change_in
+from hedgerow.lifecycle.node import Node
+from hedgerow.lifecycle.steps import step
+
+_START_SECONDS = 120.0
+
+
+async def start_session(node: Node, run: TaskRun, action: StartSession) -> None:
+    """Have the agent server start the agent, and write down that it takes messages. Raises EndsRunError where it can't."""
+    agent = choose_agent(node, run)
+    async with step(node, run, Step.AGENT) as note:
+        try:
+            note.detail = agent.name if agent.model is None else f"{agent.name}, {agent.model}"
+            body = await session_body(node, run, agent)
+            async with await connect(node, run) as agent_server:
+                await agent_server.start_session(body, _START_SECONDS)
+        except HedgerowError as error:
+            raise EndsRunError(EndReason.START_FAILED, error.message) from error
+    await _write_down(node, run)
+
+
+async def _write_down(node: Node, run: TaskRun) -> None:
+    def columns(fresh: TaskRun) -> dict[str, Any]:
+        handle = run.execution.sandbox
+        assert handle is not None
+        state = fresh.state | {"sandbox_id": f"{handle.provider}:{handle.id}", "sandbox_url": f"{node.worker_url()}/sandboxes/{run.id}"}
+        return {"state": state} | ({} if fresh.status.terminal else {"status": RunStatus.IN_PROGRESS.value})
+
+    now = node.backends.clock.now()
+    async with node.backends.database.transaction() as tx:
+        await change_in(tx, node, run, columns)
+        await runs.note(tx, run.id, {"session_ready_at": now, "active_at": now})

@@ -1,0 +1,22 @@
+"""The end of a sandbox: its last entries are handed over, then every process in it ends."""
+
+from hedgerow.domain.lifecycle import StopSandbox
+from hedgerow.domain.runs import TaskRun
+from hedgerow.lifecycle.agent_server import connect
+from hedgerow.lifecycle.facts import record
+from hedgerow.lifecycle.node import Node
+
+_FLUSH_SECONDS = 10.0
+
+
+async def stop_sandbox(node: Node, run: TaskRun, action: StopSandbox) -> None:
+    """Close the agent server politely where it still lives, destroy the sandbox, close its gate. Safe to repeat."""
+    handle = run.execution.sandbox
+    assert handle is not None
+    provider = node.sandboxes[handle.provider]
+    if (await provider.inspect(handle)).alive:
+        async with await connect(node, run) as agent_server:
+            await agent_server.close(_FLUSH_SECONDS)
+    await provider.destroy(handle)
+    await node.gate.close(run.id)
+    await record(node, run, {"sandbox": None})

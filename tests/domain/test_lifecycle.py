@@ -1,0 +1,195 @@
+"""What a run needs next, for every state it can be in."""
+
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from typing import Any
+from uuid import UUID
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from hedgerow.domain.lifecycle import (
+    Action,
+    Claim,
+    CleanUp,
+    Conclude,
+    Deadlines,
+    Deliver,
+    End,
+    HandOver,
+    Inbox,
+    Land,
+    Nothing,
+    Prepare,
+    StartSession,
+    StopSandbox,
+    Wait,
+    decide,
+)
+from hedgerow.domain.runs import Ending, EndReason, Environment, Execution, RunStatus, SandboxHandle, TaskRun
+
+NOW = datetime(2026, 5, 7, 12, tzinfo=UTC)
+HERE, ELSEWHERE = UUID(int=1), UUID(int=2)
+DEADLINES = Deadlines(inactivity=timedelta(minutes=30), wall_clock=timedelta(hours=6), look_again=timedelta(minutes=1))
+SANDBOX = SandboxHandle(provider="process", id="1")
+FAILED = Ending(status=RunStatus.FAILED, reason=EndReason.START_FAILED, message="no such branch")
+
+
+def a_run(
+    *, status: RunStatus = RunStatus.QUEUED, environment: Environment = Environment.CLOUD, mode: str = "background", **facts: Any
+) -> TaskRun:
+    execution = Execution(**({"started_at": NOW} | facts))
+    return TaskRun(
+        id=UUID(int=9),
+        task_id=UUID(int=8),
+        project_id=1,
+        number=1,
+        status=status,
+        environment=environment,
+        created_at=NOW,
+        updated_at=NOW,
+        state={"mode": mode},
+        execution=execution,
+    )
+
+
+def ready(**facts: Any) -> TaskRun:
+    return a_run(**({"node_id": HERE, "sandbox": SANDBOX, "checked_out_at": NOW, "session_ready_at": NOW} | facts))
+
+
+def next_action(run: TaskRun, inbox: Inbox | None = None, now: datetime = NOW) -> Action:
+    return decide(run, inbox or Inbox(), now, DEADLINES, HERE)
+
+
+def test_a_run_that_nobody_started_is_its_clients() -> None:
+    assert next_action(a_run(started_at=None)) == Nothing()
+
+
+def test_a_started_run_is_claimed_by_the_first_node_that_looks() -> None:
+    assert next_action(a_run()) == Claim()
+
+
+def test_a_run_of_another_node_is_handed_over() -> None:
+    assert next_action(a_run(node_id=ELSEWHERE)) == HandOver(ELSEWHERE)
+
+
+@pytest.mark.parametrize(
+    ("facts", "expected"),
+    [
+        ({}, Prepare(sandbox=True, workspace=True)),
+        ({"sandbox": SANDBOX}, Prepare(sandbox=False, workspace=True)),
+        ({"checked_out_at": NOW}, Prepare(sandbox=True, workspace=False)),
+        ({"sandbox": SANDBOX, "checked_out_at": NOW}, StartSession()),
+    ],
+)
+def test_what_is_missing_is_made_before_the_agent_starts(facts: dict[str, Any], expected: Action) -> None:
+    assert next_action(a_run(node_id=HERE, **facts), Inbox(queued=1)) == expected
+
+
+def test_a_queued_message_is_delivered_to_an_idle_agent() -> None:
+    assert next_action(ready(), Inbox(queued=1)) == Deliver()
+
+
+def test_a_message_waits_while_a_turn_runs() -> None:
+    assert isinstance(next_action(ready(), Inbox(queued=1, delivered=1)), Wait)
+
+
+def test_a_background_run_is_finished_when_its_turn_has_ended_and_its_inbox_is_empty() -> None:
+    run = ready(turn_ended_at=NOW, stop_reason="end_turn")
+    assert next_action(run) == Conclude(Ending(status=RunStatus.COMPLETED, reason=EndReason.FINISHED))
+    assert next_action(run, Inbox(queued=1)) == Deliver()
+
+
+def test_an_interactive_run_waits_for_the_next_message_until_it_was_inactive_too_long() -> None:
+    run = ready(turn_ended_at=NOW, stop_reason="end_turn", mode="interactive")
+    assert next_action(run) == Wait(NOW + timedelta(minutes=1))
+    late = NOW + timedelta(minutes=30)
+    assert next_action(run, now=late) == Conclude(Ending(status=RunStatus.COMPLETED, reason=EndReason.INACTIVITY))
+
+
+def test_inactivity_counts_from_the_last_sign_of_life() -> None:
+    run = ready(mode="interactive", active_at=NOW + timedelta(minutes=20))
+    assert isinstance(next_action(run, now=NOW + timedelta(minutes=45)), Wait)
+
+
+@pytest.mark.parametrize("stop_reason", ["max_tokens", "refusal", "max_turn_requests"])
+def test_a_turn_that_stopped_short_is_not_called_a_success(stop_reason: str) -> None:
+    action = next_action(ready(turn_ended_at=NOW, stop_reason=stop_reason))
+    assert isinstance(action, Conclude)
+    assert (action.ending.status, action.ending.reason) == (RunStatus.FAILED, EndReason.AGENT_FAILED)
+    assert stop_reason in (action.ending.message or "")
+
+
+def test_a_cancelled_turn_ends_a_background_run_as_cancelled() -> None:
+    expected = Conclude(Ending(status=RunStatus.CANCELLED, reason=EndReason.CANCELLED))
+    assert next_action(ready(turn_ended_at=NOW, stop_reason="cancelled")) == expected
+    assert next_action(ready(turn_ended_at=NOW, stop_reason="end_turn", cancel_requested_at=NOW)) == expected
+
+
+def test_a_run_may_not_take_longer_than_the_wall_clock_allows_even_within_a_turn() -> None:
+    action = next_action(ready(), Inbox(delivered=1), now=NOW + timedelta(hours=6))
+    assert isinstance(action, Conclude)
+    assert action.ending.reason is EndReason.WALL_CLOCK
+
+
+def test_an_end_is_landed_step_by_step() -> None:
+    run = ready(ending=FAILED)
+    assert next_action(run) == StopSandbox()
+    run = replace(run, execution=replace(run.execution, sandbox=None))
+    assert next_action(run) == Land()
+    run = replace(run, execution=replace(run.execution, landed_at=NOW))
+    assert next_action(run) == End(FAILED)
+    run = replace(run, status=RunStatus.FAILED)
+    assert next_action(run) == CleanUp()
+    run = replace(run, execution=replace(run.execution, cleaned_at=NOW))
+    assert next_action(run) == Nothing()
+
+
+def test_nothing_is_landed_where_no_agent_ever_worked() -> None:
+    assert next_action(a_run(node_id=HERE, checked_out_at=NOW, ending=FAILED)) == End(FAILED)
+
+
+def test_a_person_who_ends_a_run_stops_its_sandbox_at_once() -> None:
+    assert next_action(ready(status=RunStatus.CANCELLED), Inbox(delivered=1)) == StopSandbox()
+
+
+def test_a_run_that_goes_to_its_client_leaves_nothing_here_and_keeps_its_status() -> None:
+    run = ready(environment=Environment.LOCAL, status=RunStatus.IN_PROGRESS)
+    assert next_action(run) == StopSandbox()
+    run = replace(run, execution=replace(run.execution, sandbox=None))
+    assert next_action(run) == CleanUp()
+    run = replace(run, execution=replace(run.execution, cleaned_at=NOW))
+    assert next_action(run) == Nothing()
+
+
+_moments = st.none() | st.integers(0, 10_000).map(lambda minutes: NOW + timedelta(minutes=minutes))
+_executions = st.builds(
+    Execution,
+    started_at=_moments,
+    node_id=st.sampled_from([None, HERE, ELSEWHERE]),
+    sandbox=st.sampled_from([None, SANDBOX]),
+    checked_out_at=_moments,
+    session_ready_at=_moments,
+    turn_ended_at=_moments,
+    stop_reason=st.sampled_from([None, "end_turn", "cancelled", "refusal"]),
+    active_at=_moments,
+    cancel_requested_at=_moments,
+    ending=st.sampled_from([None, FAILED]),
+    landed_at=_moments,
+    cleaned_at=_moments,
+)
+
+
+@given(_executions, st.sampled_from(RunStatus), st.sampled_from(Environment), st.integers(0, 2), st.integers(0, 2), st.integers(0, 20_000))
+def test_every_state_has_an_answer_and_no_wait_lasts_longer_than_the_next_look(
+    execution: Execution, status: RunStatus, environment: Environment, queued: int, delivered: int, minutes: int
+) -> None:
+    now = NOW + timedelta(minutes=minutes)
+    action = next_action(
+        replace(a_run(status=status, environment=environment), execution=execution), Inbox(queued=queued, delivered=delivered), now
+    )
+    if isinstance(action, Wait):
+        assert now < action.until <= now + DEADLINES.look_again
+    if isinstance(action, Nothing) and execution.sandbox is not None and execution.started_at is not None:
+        assert execution.node_id == ELSEWHERE
