@@ -9,10 +9,10 @@ from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 from urllib.parse import urlsplit
 
-from platformdirs import user_data_path
 from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, ValidationError, model_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
+from hedgerow.data_directory import default_data_dir
 from hedgerow.domain.errors import InvalidError
 from hedgerow.domain.reasoning import ReasoningEfforts
 from hedgerow.domain.sandboxes import HostPort
@@ -20,11 +20,6 @@ from hedgerow.domain.sandboxes import HostPort
 PREFIX = "HEDGEROW_"
 
 _LOOPBACK = ("127.0.0.1", "localhost", "::1")
-
-
-def default_data_dir() -> Path:
-    """Where hedgerow keeps its files unless told otherwise: /var/lib/hedgerow for root, else the platform's place for user data."""
-    return Path("/var/lib/hedgerow") if os.geteuid() == 0 else user_data_path("hedgerow")
 
 
 def _split(value: object) -> object:

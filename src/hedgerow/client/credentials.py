@@ -1,0 +1,51 @@
+"""Where a client finds its server, its project and its key."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import orjson
+
+from hedgerow.client.errors import ClientError
+
+
+@dataclass(frozen=True, slots=True)
+class Credentials:
+    """An address, a key and the project to work in (a number, or @current)."""
+
+    url: str
+    api_key: str = field(repr=False)
+    project: str = "@current"
+
+
+def read_credentials(environment: Mapping[str, str], file: Path) -> Credentials:
+    """HEDGEROW_URL, HEDGEROW_API_KEY and HEDGEROW_PROJECT where they are set, for the rest the credentials file.
+
+    A key of the environment goes with no address of the file's unless HEDGEROW_URL is unset. Raises ClientError with what to do.
+    """
+    url, key = environment.get("HEDGEROW_URL"), environment.get("HEDGEROW_API_KEY")
+    stored = {} if url and key else _stored(file)
+    url = url or stored.get("url")
+    key = key or stored.get("api_key")
+    if not url or not key:
+        missing = "HEDGEROW_API_KEY" if url else "HEDGEROW_URL and HEDGEROW_API_KEY"
+        raise ClientError(
+            f"There are no credentials in {file}: start hedgerow on this machine once, or set {missing}.", code="no_credentials"
+        )
+    if not url.startswith(("http://", "https://")):
+        raise ClientError(f"HEDGEROW_URL must begin with http:// or https://, not {url!r}.")
+    project = environment.get("HEDGEROW_PROJECT") or stored.get("project_id") or "@current"
+    return Credentials(url.rstrip("/"), key, str(project))
+
+
+def _stored(file: Path) -> dict[str, Any]:
+    try:
+        content = orjson.loads(file.read_bytes())
+    except FileNotFoundError:
+        return {}
+    except OSError as error:
+        raise ClientError(f"The credentials in {file} cannot be read: {error.strerror}.") from error
+    except orjson.JSONDecodeError as error:
+        raise ClientError(f"The credentials in {file} are not JSON; start hedgerow again to have them written anew.") from error
+    return content if isinstance(content, dict) else {}
