@@ -1,6 +1,8 @@
 """What a run goes through, surviving restarts: look at its row, decide, act, look again."""
 
+from hedgerow.lifecycle.door import reopen_door
+from hedgerow.lifecycle.ends import conclude_unless_ending
 from hedgerow.lifecycle.node import Node, RunFolders, SandboxGate
 from hedgerow.lifecycle.reconcile import reconcile
 
-__all__ = ["Node", "RunFolders", "SandboxGate", "reconcile"]
+__all__ = ["Node", "RunFolders", "SandboxGate", "conclude_unless_ending", "reconcile", "reopen_door"]

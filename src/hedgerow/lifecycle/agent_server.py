@@ -20,9 +20,7 @@ async def connect(node: Node, run: TaskRun) -> AgentConnection:
 async def agent_server_environment(node: Node, run: TaskRun, tree: Path, *, isolated: bool) -> tuple[tuple[str, ...], dict[str, str]]:
     """The command of the agent server and its environment, in which there is no secret."""
     folders = node.folders(run.id)
-    command, environment = python_command(tree)
-    return (*command, "-m", "hedgerow.agent_server"), {
-        **environment,
+    return (*python_command(tree), "-m", "hedgerow.agent_server"), {
         "HEDGEROW_RUN_ID": str(run.id),
         "HEDGEROW_TASK_ID": str(run.task_id),
         "HEDGEROW_PROJECT_ID": str(run.project_id),

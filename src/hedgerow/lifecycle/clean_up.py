@@ -2,6 +2,7 @@
 
 import asyncio
 
+from hedgerow.db import messages
 from hedgerow.domain.lifecycle import CleanUp
 from hedgerow.domain.runs import TaskRun
 from hedgerow.lifecycle.facts import record
@@ -9,7 +10,9 @@ from hedgerow.lifecycle.node import Node
 
 
 async def clean_up(node: Node, run: TaskRun, action: CleanUp) -> None:
-    """Remove the run's folders and close its gate. Safe to repeat."""
+    """Remove the run's folders, close its gate, and give up the messages that no agent will read. Safe to repeat."""
     await node.gate.close(run.id)
     await asyncio.to_thread(node.folders(run.id).remove)
+    async with node.backends.database.transaction() as tx:
+        await messages.fail_unfinished(tx, run.id, "The run ended before the agent could answer.")
     await record(node, run, {"cleaned_at": node.backends.clock.now()})

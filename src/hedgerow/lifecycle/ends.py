@@ -5,11 +5,11 @@ from typing import Any
 
 import structlog
 
-from hedgerow.db import executions, messages
+from hedgerow.db import executions, runs
 from hedgerow.domain.errors import HedgerowError
 from hedgerow.domain.lifecycle import Action, Conclude, Deliver, End, Land, Prepare, StartSession
 from hedgerow.domain.runs import Ending, EndReason, RunStatus, TaskRun
-from hedgerow.lifecycle.facts import TakenOverError, change_in, record
+from hedgerow.lifecycle.facts import TakenOverError, change, record
 from hedgerow.lifecycle.node import Node
 
 log = structlog.get_logger()
@@ -35,12 +35,25 @@ class EndsRunError(HedgerowError):
 
 async def conclude(node: Node, run: TaskRun, action: Conclude) -> None:
     """Write down how the run is going to end."""
-    ending = action.ending
-    await record(node, run, {"ending": {"status": ending.status.value, "reason": ending.reason.value, "message": ending.message}})
+    await record(node, run, {"ending": _stored(action.ending)})
+
+
+async def conclude_unless_ending(node: Node, run: TaskRun, ending: Ending) -> None:
+    """Write down an end that was noticed from outside, unless another was written first, and have the run looked at."""
+    async with node.backends.database.transaction() as tx:
+        fresh = await runs.load_for_update(tx, run.id)
+        if fresh is None or fresh.execution.epoch != run.execution.epoch or fresh.execution.ending is not None or fresh.status.terminal:
+            return
+        await executions.record(tx, run, {"ending": _stored(ending), "wake_at": node.backends.clock.now()})
+    await node.backends.jobs.nudge(run.id, node.id)
+
+
+def _stored(ending: Ending) -> dict[str, Any]:
+    return {"status": ending.status.value, "reason": ending.reason.value, "message": ending.message}
 
 
 async def end(node: Node, run: TaskRun, action: End) -> None:
-    """Set the terminal status with its reason, and give up the messages that no agent will read. One state event."""
+    """Set the terminal status with its reason: one state event. Leaves alone what a person or the agent has ended before."""
     ending = action.ending
 
     def columns(fresh: TaskRun) -> dict[str, Any]:
@@ -53,9 +66,7 @@ async def end(node: Node, run: TaskRun, action: End) -> None:
             "state": {**fresh.state, "end_reason": ending.reason.value},
         }
 
-    async with node.backends.database.transaction() as tx:
-        await change_in(tx, node, run, columns)
-        await messages.fail_unfinished(tx, run.id, "The run ended before the agent could answer.")
+    await change(node, run, columns)
 
 
 async def fail(node: Node, run: TaskRun, action: Action, error: BaseException) -> bool:
@@ -86,8 +97,8 @@ async def _keep_workspace(node: Node, run: TaskRun, message: str) -> None:
     """The work could not be collected: it stays where it is, and the run's end says so instead of claiming success."""
     now = node.backends.clock.now()
     text = f"The result could not be collected: {message} The files are kept in {node.folders(run.id).workspace}."
-    ending = {"status": RunStatus.FAILED.value, "reason": EndReason.SANDBOX_FAILED.value, "message": text}
-    await record(node, run, {"landed_at": now, "cleaned_at": now, "ending": ending})
+    ending = Ending(status=RunStatus.FAILED, reason=EndReason.SANDBOX_FAILED, message=text)
+    await record(node, run, {"landed_at": now, "cleaned_at": now, "ending": _stored(ending)})
 
 
 async def _try_later(node: Node, run: TaskRun, message: str) -> None:

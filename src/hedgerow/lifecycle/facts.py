@@ -49,9 +49,11 @@ async def change_in(tx: Transaction, node: Node, run: TaskRun, columns_of: Calla
 
 async def append(tx: Transaction, node: Node, run: TaskRun, event: NewEvent) -> None:
     """Put one event of the server on the run's journal, and wake its readers once that is through."""
-    numbers = await journal.append(tx, run.id, [event], epoch=run.execution.epoch)
+    head = await journal.append(tx, run.id, [event], epoch=run.execution.epoch)
+    if head is None:
+        raise TakenOverError
 
     async def wake() -> None:
-        node.backends.hub.publish(run.id, numbers[-1])
+        node.backends.hub.publish(run.id, head)
 
     tx.after_commit(wake)

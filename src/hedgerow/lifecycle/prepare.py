@@ -12,6 +12,7 @@ from hedgerow.domain.runs import EndReason, SandboxHandle, TaskRun
 from hedgerow.domain.sandboxes import Mount, SandboxSpec
 from hedgerow.lifecycle.agent_choice import AgentChoice, choose_agent
 from hedgerow.lifecycle.agent_server import agent_server_environment, connect
+from hedgerow.lifecycle.door import open_door
 from hedgerow.lifecycle.ends import EndsRunError
 from hedgerow.lifecycle.facts import record
 from hedgerow.lifecycle.node import Node, RunFolders
@@ -52,8 +53,7 @@ async def _sandbox(node: Node, run: TaskRun, agent: AgentChoice, provider: Sandb
             note.detail = provider.name if provider.isolated else f"{provider.name}, without isolation"
             tree = await node.runtime_tree(agent.name)
             launch = agent.launch(tree, run, node.folders(run.id).home, isolated=provider.isolated)
-            allowed = launch.hosts | node.egress if provider.isolated else frozenset()
-            await node.gate.open(run.id, node.folders(run.id).sockets, allowed, provider.owner)
+            await open_door(node, run, provider, launch)
             handle = await asyncio.shield(_create(node, run, provider, await _spec(node, run, tree, origin, provider.isolated)))
             await _listening(node, run, provider, handle)
         except HedgerowError as error:

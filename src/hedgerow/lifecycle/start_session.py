@@ -1,5 +1,6 @@
 """The agent starts in its workspace."""
 
+from dataclasses import replace
 from typing import Any
 
 from hedgerow.db import runs
@@ -9,6 +10,7 @@ from hedgerow.domain.progress import Step
 from hedgerow.domain.runs import EndReason, RunStatus, TaskRun
 from hedgerow.lifecycle.agent_choice import choose_agent
 from hedgerow.lifecycle.agent_server import connect, session_body
+from hedgerow.lifecycle.door import with_sandbox_url
 from hedgerow.lifecycle.ends import EndsRunError
 from hedgerow.lifecycle.facts import change_in
 from hedgerow.lifecycle.node import Node
@@ -35,8 +37,9 @@ async def _write_down(node: Node, run: TaskRun) -> None:
     def columns(fresh: TaskRun) -> dict[str, Any]:
         handle = run.execution.sandbox
         assert handle is not None
-        state = fresh.state | {"sandbox_id": f"{handle.provider}:{handle.id}", "sandbox_url": f"{node.worker_url()}/sandboxes/{run.id}"}
-        return {"state": state} | ({} if fresh.status.terminal else {"status": RunStatus.IN_PROGRESS.value})
+        named = replace(fresh, state=fresh.state | {"sandbox_id": f"{handle.provider}:{handle.id}"})
+        status = {} if fresh.status.terminal else {"status": RunStatus.IN_PROGRESS.value}
+        return {"state": named.state} | with_sandbox_url(node, named) | status
 
     now = node.backends.clock.now()
     async with node.backends.database.transaction() as tx:

@@ -1,0 +1,48 @@
+"""The door of one run in the worker's gate: what its sandbox reaches, and where it is reached."""
+
+from typing import Any
+
+import structlog
+
+from hedgerow.agents.base import AgentLaunch
+from hedgerow.domain.errors import HedgerowError
+from hedgerow.domain.runs import TaskRun
+from hedgerow.lifecycle.agent_choice import choose_agent
+from hedgerow.lifecycle.facts import change
+from hedgerow.lifecycle.node import Node
+from hedgerow.sandboxes.base import SandboxProvider
+
+log = structlog.get_logger()
+
+
+async def open_door(node: Node, run: TaskRun, provider: SandboxProvider, launch: AgentLaunch | None) -> None:
+    """Let the run's sandbox reach the control plane, the hosts of its agent's model, and what the operator allows. Safe to repeat."""
+    models = launch.hosts if launch is not None else frozenset()
+    allowed = models | node.egress if provider.isolated else frozenset()
+    await node.gate.open(run.id, node.folders(run.id).sockets, allowed, provider.owner)
+
+
+async def reopen_door(node: Node, run: TaskRun) -> None:
+    """Take up the sandbox of an earlier worker: its door opens again, and clients are told where it is reached now."""
+    handle = run.execution.sandbox
+    assert handle is not None
+    provider = node.sandboxes[handle.provider]
+    await open_door(node, run, provider, await _launch(node, run, provider))
+    if run.execution.session_ready_at is not None:
+        await change(node, run, lambda fresh: with_sandbox_url(node, fresh))
+
+
+async def _launch(node: Node, run: TaskRun, provider: SandboxProvider) -> AgentLaunch | None:
+    """How the agent was started; None where it could not be started again, which keeps only its model out of reach."""
+    try:
+        agent = choose_agent(node, run)
+        return agent.launch(await node.runtime_tree(agent.name), run, node.folders(run.id).home, isolated=provider.isolated)
+    except HedgerowError as error:
+        log.warning("an agent's model hosts are unknown", run_id=str(run.id), reason=error.message)
+        return None
+
+
+def with_sandbox_url(node: Node, run: TaskRun) -> dict[str, Any]:
+    """The columns that tell clients where the run's agent server is reached; none where they know already."""
+    url = f"{node.worker_url()}/sandboxes/{run.id}"
+    return {} if run.state.get("sandbox_url") == url else {"state": run.state | {"sandbox_url": url}}
