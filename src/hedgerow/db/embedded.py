@@ -9,6 +9,7 @@ import fcntl
 import hashlib
 import os
 import secrets
+import shutil
 import tempfile
 import time
 from collections.abc import Iterator, Mapping
@@ -21,7 +22,7 @@ import structlog
 from filelock import FileLock, Timeout
 
 from hedgerow.db.postgres_programs import MAJOR_VERSION, Account, account_for_postgres, copied_programs, installed_programs, may_enter, run
-from hedgerow.db.postmaster import Postmaster, explain, free_port, running, start, stop
+from hedgerow.db.postmaster import Postmaster, explain, free_port, last_socket_folder, running, start, stop
 from hedgerow.domain.errors import UnavailableError
 
 logger = structlog.get_logger()
@@ -31,6 +32,7 @@ _DATABASE = "hedgerow"
 _LOCK_SECONDS = 120.0
 _ORPHANS_SECONDS = 10.0
 _SOCKET_PATH_BYTES = 107
+_SOCKET_PREFIX = "hedgerow-socket-"
 _LOG_BYTES = 4 * 1024 * 1024
 
 # Small, since one machine's work fits; durable, since it is the only thing that remembers.
@@ -38,7 +40,7 @@ SETTINGS: Mapping[str, str] = {
     "shared_buffers": "64MB",
     "max_connections": "200",
     "max_wal_size": "256MB",
-    "min_wal_size": "64MB",
+    "min_wal_size": "32MB",
     "wal_level": "minimal",
     "max_wal_senders": "0",
     "io_method": "sync",  # no worker processes for reads that nearly always hit the page cache
@@ -95,6 +97,7 @@ class EmbeddedPostgres:
             server = running(self._data) if last else None
             if server is not None:
                 stop(server, self._data)
+                self._remove_socket_folder(server.socket_folder)
             self._forsake()
         return last
 
@@ -167,7 +170,7 @@ class EmbeddedPostgres:
         _write_private(password, secrets.token_urlsafe(24))
         made = run(
             (
-                *(self._programs() / "initdb", "-D", unfinished / "data", "-U", _USER, "--encoding=UTF8", "--locale=C"),
+                *(self._programs() / "initdb", "-D", unfinished / "data", "-U", _USER, "--encoding=UTF8", "--locale=C", "--wal-segsize=4"),
                 *(
                     "--locale-provider=builtin",
                     "--builtin-locale=C.UTF-8",
@@ -234,9 +237,14 @@ class EmbeddedPostgres:
         folder = self._home / "socket"
         if len(os.fsencode(folder / ".s.PGSQL.65535")) <= _SOCKET_PATH_BYTES:
             return self._own_folder(folder)
-        folder = Path(tempfile.mkdtemp(prefix="hedgerow-"))
+        self._remove_socket_folder(last_socket_folder(self._data))
+        folder = Path(tempfile.mkdtemp(prefix=_SOCKET_PREFIX))
         self._give(folder)
         return folder
+
+    def _remove_socket_folder(self, folder: Path | None) -> None:
+        if folder is not None and folder.name.startswith(_SOCKET_PREFIX) and folder.parent == Path(tempfile.gettempdir()):
+            shutil.rmtree(folder, ignore_errors=True)
 
     def _make_database(self, server: Postmaster) -> None:
         import psycopg

@@ -15,6 +15,7 @@ from hedgerow.domain.errors import UnavailableError
 _START_SECONDS = 300.0  # a long recovery after a crash is no reason to give up
 _STOP_SECONDS = 15.0
 _LOOK_SECONDS = 0.01
+_NO_PROCESS = str(2**22 + 1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,9 +48,11 @@ def start(
 ) -> Postmaster:
     """Start a server of its own session, so that it outlives us, and return once it is ready.
 
-    A pid file that a dead server has left is removed first. Raises UnavailableError with the server's own last words.
+    Call it only where none runs. Raises UnavailableError with the server's own last words.
     """
-    (data / "postmaster.pid").unlink(missing_ok=True)
+    _disarm_pid_file(data)
+    for left in socket_folder.glob(".s.PGSQL.*"):
+        left.unlink()
     log_before = log.stat().st_size if log.exists() else 0
     pid = _launch(_command(programs, data, socket_folder, port, settings), log, data, account)
     deadline = time.monotonic() + _START_SECONDS
@@ -70,6 +73,12 @@ def stop(server: Postmaster, data: Path) -> None:
             return
         if _wait_until(lambda: not _alive(server.pid, data), _STOP_SECONDS):
             return
+
+
+def last_socket_folder(data: Path) -> Path | None:
+    """Where the socket of a server lay that was killed."""
+    lines = _pid_file(data)
+    return Path(lines[4]) if len(lines) >= 5 and lines[4] else None
 
 
 def free_port(preferred: int | None = None) -> int:
@@ -117,6 +126,16 @@ def _launch(command: list[str], log: Path, data: Path, account: Account | None) 
             extra_groups=None if account is None else (),
         )
     return int(shell.stdout)
+
+
+def _disarm_pid_file(data: Path) -> None:
+    """Put a number that no process can have in the place of a dead server's, which PostgreSQL would refuse if another got it.
+
+    The rest stays: by the shared memory that it names PostgreSQL knows whether children of the dead server still write.
+    """
+    lines = _pid_file(data)
+    if lines:
+        (data / "postmaster.pid").write_text("\n".join([_NO_PROCESS, *lines[1:]]) + "\n")
 
 
 def _pid_file(data: Path) -> list[str]:
