@@ -4,6 +4,7 @@ Each statement names the epoch that its writer holds. Where another worker has t
 """
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, LiteralString
 from uuid import UUID
@@ -15,6 +16,7 @@ from hedgerow.db import runs
 from hedgerow.db.database import Transaction
 from hedgerow.domain.lifecycle import Inbox
 from hedgerow.domain.runs import TaskRun
+from hedgerow.domain.tasks import slug_prefix
 
 _LOOK: LiteralString = """
     SELECT count(*) FILTER (WHERE status = 'queued') AS queued, count(*) FILTER (WHERE status = 'delivered') AS delivered
@@ -30,6 +32,27 @@ async def look(tx: Transaction, run_id: UUID) -> tuple[TaskRun, Inbox] | None:
     row = await (await tx.connection.execute(_LOOK, [run_id])).fetchone()
     assert row is not None
     return run, Inbox(queued=row["queued"], delivered=row["delivered"])
+
+
+@dataclass(frozen=True, slots=True)
+class TaskWords:
+    """What the lifecycle needs to know of a run's task, also where that was deleted meanwhile."""
+
+    slug: str
+    title: str
+    repository: str | None
+
+
+_TASK_WORDS: LiteralString = """
+    SELECT t.task_number, t.title, t.repository, p.name FROM tasks t JOIN projects p ON p.id = t.project_id WHERE t.id = %s
+"""
+
+
+async def task_words(tx: Transaction, run: TaskRun) -> TaskWords:
+    """How the task of a run is called, and where its files come from."""
+    row = await (await tx.connection.execute(_TASK_WORDS, [run.task_id])).fetchone()
+    assert row is not None
+    return TaskWords(f"{slug_prefix(row['name'])}-{row['task_number']}", row["title"], row["repository"])
 
 
 async def claim(tx: Transaction, run_id: UUID, node_id: UUID) -> bool:

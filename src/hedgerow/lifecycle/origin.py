@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-from hedgerow.db import tasks
+from hedgerow.db import executions
 from hedgerow.domain.errors import HedgerowError
 from hedgerow.domain.runs import EndReason, TaskRun
 from hedgerow.lifecycle.ends import EndsRunError
@@ -24,9 +24,7 @@ class Origin:
 async def origin_of(node: Node, run: TaskRun) -> Origin:
     """The origin of a run. Raises EndsRunError where the repository's name leads nowhere."""
     async with node.backends.database.transaction() as tx:
-        task = await tasks.load(tx, run.task_id)
-    if task is None:
-        raise EndsRunError(EndReason.START_FAILED, "The task of this run is gone.")
+        task = await executions.task_words(tx, run)
     if task.repository is None:
         return Origin(task_slug=task.slug, task_title=task.title, clone_url=None, mirror_folder=None)
     try:

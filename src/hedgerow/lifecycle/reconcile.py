@@ -125,7 +125,7 @@ async def _act(node: Node, run: TaskRun, action: Action) -> bool:
 
 async def _race(node: Node, run: TaskRun, action: Action, work: asyncio.Future[None]) -> None:
     """Await the action, but give it up as soon as the run's row asks for another."""
-    async with node.backends.hub.changes(run.id) as changes:
+    async with node.backends.hub.subscribe(run.id) as changes:
         while not work.done():
             change = asyncio.ensure_future(changes.wait(timeout_seconds=1.0))
             await asyncio.wait([work, change], return_when=asyncio.FIRST_COMPLETED)
