@@ -1,0 +1,71 @@
+"""Folders that the sandbox account can't walk to, such as those in a data directory of mode 0700.
+
+Bubblewrap runs as the sandbox account, so it must be able to reach what it mounts. Rather than opening folders to everybody, root
+binds such folders to a place of their own in a mount namespace that only this one sandbox comes from. Outside nothing changes.
+"""
+
+import os
+import stat
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from hedgerow.domain.errors import UnavailableError
+from hedgerow.domain.sandboxes import Mount
+
+_PLACES = ("/mnt", "/media", "/srv", "/opt", "/run")
+
+_SCRIPT = """
+set -e
+stage=$1 count=$2; shift 2
+mount -t tmpfs -o mode=0711,nosuid,nodev,size=64k hedgerow "$stage"
+number=0
+while [ "$number" -lt "$count" ]; do
+    mkdir "$stage/$number"
+    mount --rbind "$1" "$stage/$number"
+    shift
+    number=$((number + 1))
+done
+exec "$@"
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Staging:
+    """What runs before bwrap, and where bwrap then finds the folders that it could not reach."""
+
+    command: tuple[str, ...] = ()
+    sources: tuple[tuple[Path, Path], ...] = ()
+
+
+def stage(mounts: Sequence[Mount], account: tuple[int, int]) -> Staging:
+    """Plan the staging of those folders that an account can't reach: nothing where it reaches all. Raises UnavailableError."""
+    hidden = [mount.path for mount in mounts if not _reachable(mount.path, account)]
+    if not hidden:
+        return Staging()
+    place = _place(mounts)
+    command = ("unshare", "--mount", "--propagation", "private", "/bin/sh", "-c", _SCRIPT, "sh", str(place), str(len(hidden)))
+    staged = tuple((path, place / str(number)) for number, path in enumerate(hidden))
+    return Staging((*command, *map(str, hidden)), staged)
+
+
+def _place(mounts: Sequence[Mount]) -> Path:
+    """An existing folder that neither holds a mount nor lies in one: it is covered for this sandbox alone."""
+    for place in map(Path, _PLACES):
+        clash = any(mount.path.is_relative_to(place) or place.is_relative_to(mount.path) for mount in mounts)
+        if not clash and place.is_dir() and not place.is_symlink():
+            return place
+    raise UnavailableError(f"The sandbox account cannot enter the data directory, and none of {', '.join(_PLACES)} is free to mount it at.")
+
+
+def _reachable(path: Path, account: tuple[int, int]) -> bool:
+    """Whether the mode of every folder on the way lets the account in; access lists are not looked at, which only stages more."""
+    real = path.resolve()
+    return all(_may_enter(folder.stat(), account) for folder in (real, *real.parents))
+
+
+def _may_enter(found: os.stat_result, account: tuple[int, int]) -> bool:
+    uid, gid = account
+    if found.st_uid == uid:
+        return bool(found.st_mode & stat.S_IXUSR)
+    return bool(found.st_mode & (stat.S_IXGRP if found.st_gid == gid else stat.S_IXOTH))
