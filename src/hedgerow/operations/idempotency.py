@@ -15,6 +15,7 @@ async def once(
 
     `work` gets backends whose database is the transaction that also keeps the answer, and must use those: so its effect and
     the kept answer stand or fall together. Whoever comes while the first is at work waits for it. Only 2xx answers are kept.
-    Raises ConflictError (detail_code `idempotency_conflict`) where the key came with another body within 24 hours, and whatever `work` raises.
+    Raises ConflictError (detail_code `idempotency_conflict`) where the key came with another body within 24 hours,
+    and whatever `work` raises.
     """
     raise NotImplementedError

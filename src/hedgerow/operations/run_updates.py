@@ -15,12 +15,12 @@ class RunPatch:
     """The body of PATCH. UNSET: the field was not sent. The door has checked types, lengths and choices."""
 
     status: RunStatus | Unset = UNSET
-    branch: str | None | Unset = UNSET
-    stage: str | None | Unset = UNSET
+    branch: str | Unset | None = UNSET
+    stage: str | Unset | None = UNSET
     output: Any | Unset = UNSET
     state: dict[str, Any] | Unset = UNSET
     state_remove_keys: tuple[str, ...] = ()
-    error_message: str | None | Unset = UNSET
+    error_message: str | Unset | None = UNSET
     environment: Environment | Unset = UNSET
     end_reason: str | Unset = UNSET  # heard from a run token alone, beside status failed
 

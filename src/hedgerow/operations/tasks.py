@@ -34,14 +34,14 @@ class TaskDraft:
     title_manually_set: bool | Unset = UNSET
     description: str | Unset = UNSET
     origin_product: OriginProduct | Unset = UNSET
-    repository: str | None | Unset = UNSET
-    github_integration: int | None | Unset = UNSET
-    github_user_integration: UUID | None | Unset = UNSET
-    signal_report: UUID | None | Unset = UNSET
-    signal_report_task_relationship: str | None | Unset = UNSET
+    repository: str | Unset | None = UNSET
+    github_integration: int | Unset | None = UNSET
+    github_user_integration: UUID | Unset | None = UNSET
+    signal_report: UUID | Unset | None = UNSET
+    signal_report_task_relationship: str | Unset | None = UNSET
     json_schema: Any | Unset = UNSET
     internal: bool | Unset = UNSET
-    ci_prompt: str | None | Unset = UNSET
+    ci_prompt: str | Unset | None = UNSET
 
 
 async def list_tasks(backends: Backends, caller: Caller, project: Project, filters: TaskFilters, paging: Paging) -> Page[Task]:

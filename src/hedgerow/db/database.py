@@ -1,0 +1,100 @@
+"""Connections and transactions. Whoever needs several statements to stand or fall together asks for a transaction."""
+
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+
+import psycopg
+from psycopg.rows import DictRow, dict_row
+from psycopg_pool import AsyncConnectionPool, PoolTimeout
+
+from hedgerow.domain.errors import UnavailableError
+
+Connection = psycopg.AsyncConnection[DictRow]
+Callback = Callable[[], Awaitable[None]]
+
+
+class Transaction:
+    """An open transaction: its connection, and what is to be done once it is through."""
+
+    def __init__(self, connection: Connection) -> None:
+        self.connection = connection
+        self._callbacks: list[Callback] = []
+
+    def after_commit(self, callback: Callback) -> None:
+        """Have `callback` run once the commit is through; never after a roll back. It must not raise."""
+        self._callbacks.append(callback)
+
+    async def run_callbacks(self) -> None:
+        """Run what was registered, in order. For whoever committed."""
+        for callback in self._callbacks:
+            await callback()
+
+
+class Database:
+    """A pool of connections to one PostgreSQL database."""
+
+    def __init__(self, url: str, *, pool_size: int = 10) -> None:
+        self.url = url
+        self._pool: AsyncConnectionPool[Connection] = AsyncConnectionPool(
+            url,
+            min_size=min(2, pool_size),
+            max_size=pool_size,
+            timeout=30,
+            kwargs={"autocommit": True, "row_factory": dict_row},
+            open=False,
+            name="hedgerow",
+        )
+
+    async def open(self) -> None:
+        """Connect. Raises UnavailableError where the database does not answer within 15 seconds."""
+        try:
+            await self._pool.open(wait=True, timeout=15)
+        except PoolTimeout as problem:
+            await self._pool.close()
+            raise UnavailableError("The database did not answer within 15 seconds.") from problem
+
+    async def close(self) -> None:
+        """Give all connections back."""
+        await self._pool.close()
+
+    @asynccontextmanager
+    async def transaction(self) -> AsyncIterator[Transaction]:
+        """A transaction that commits at the end and rolls back on an exception; then its callbacks run, without a connection held."""
+        async with self._connection() as connection, connection.transaction():
+            tx = Transaction(connection)
+            yield tx
+        await tx.run_callbacks()
+
+    @asynccontextmanager
+    async def statement(self) -> AsyncIterator[Transaction]:
+        """As `transaction`, where one single statement is all: it commits by itself, which saves two round trips."""
+        async with self._connection() as connection:
+            tx = Transaction(connection)
+            yield tx
+        await tx.run_callbacks()
+
+    @asynccontextmanager
+    async def _connection(self) -> AsyncIterator[Connection]:
+        try:
+            async with self._pool.connection() as connection:
+                yield connection
+        except PoolTimeout as problem:
+            raise UnavailableError("The database is too busy: no connection came free within 30 seconds.") from problem
+
+
+class JoinedDatabase(Database):
+    """A database whose transactions are all parts of one that is open already."""
+
+    def __init__(self, tx: Transaction, url: str) -> None:
+        self.url = url
+        self._tx = tx
+
+    @asynccontextmanager
+    async def transaction(self) -> AsyncIterator[Transaction]:
+        """The open transaction; whoever opened it commits."""
+        yield self._tx
+
+    @asynccontextmanager
+    async def statement(self) -> AsyncIterator[Transaction]:
+        """The open transaction; whoever opened it commits."""
+        yield self._tx

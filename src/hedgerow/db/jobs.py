@@ -1,0 +1,101 @@
+"""The queue: nudges to look at a run. Any job may be lost, doubled or late, for the row of the run says what is to be done."""
+
+import asyncio
+import contextlib
+from collections.abc import Awaitable, Callable, Sequence
+from uuid import UUID
+
+import procrastinate
+import psycopg
+import structlog
+from procrastinate.exceptions import AlreadyEnqueued, ConnectorException
+
+logger = structlog.get_logger()
+
+RUNS_QUEUE = "runs"  # runs that no node holds yet: any worker takes them
+
+_TASK = "reconcile"
+_HEARTBEAT_SECONDS = 1.0
+_STALLED_SECONDS = 3.0
+_POLL_SECONDS = 1.0
+_GRACE_SECONDS = 5.0
+
+
+def node_queue(node_id: UUID) -> str:
+    """The queue of the workers of one node."""
+    return f"node-{node_id}"
+
+
+class Jobs:
+    """Sends nudges, and works on them."""
+
+    def __init__(self, url: str) -> None:
+        # min_size 1: an API process only sends, and most of the time it sends nothing.
+        self._app = procrastinate.App(connector=procrastinate.PsycopgConnector(conninfo=url, min_size=1, max_size=5))
+        self._reconcile: Callable[[UUID], Awaitable[None]] | None = None
+        self._app.task(name=_TASK)(self._run)
+
+    async def open(self) -> None:
+        """Connect."""
+        await self._app.open_async()
+
+    async def close(self) -> None:
+        """Give all connections back."""
+        await self._app.close_async()
+
+    async def nudge(self, run_id: UUID, node_id: UUID | None) -> None:
+        """Have a worker look at a run soon. Never raises: what a lost nudge asked for, the next sweep over the rows finds."""
+        name = str(run_id)
+        queue = RUNS_QUEUE if node_id is None else node_queue(node_id)
+        deferrer = self._app.configure_task(_TASK, queue=queue, lock=name, queueing_lock=name)
+        try:
+            await deferrer.defer_async(run_id=name)
+        except AlreadyEnqueued:
+            return
+        except (ConnectorException, psycopg.Error) as problem:
+            logger.warning("a nudge was not sent", run_id=name, reason=str(problem))
+
+    async def work(
+        self, queues: Sequence[str], reconcile: Callable[[UUID], Awaitable[None]], *, concurrency: int, stop: asyncio.Event
+    ) -> None:
+        """Look at the runs of `queues` until `stop` is set; then looks that are not over within seconds are cancelled."""
+        self._reconcile = reconcile
+        worker = asyncio.create_task(
+            self._app.run_worker_async(
+                queues=list(queues),
+                concurrency=concurrency,
+                install_signal_handlers=False,
+                fetch_job_polling_interval=_POLL_SECONDS,
+                update_heartbeat_interval=_HEARTBEAT_SECONDS,
+                stalled_worker_timeout=_STALLED_SECONDS,
+                shutdown_graceful_timeout=_GRACE_SECONDS,
+                delete_jobs="always",
+            )
+        )
+        stopping = asyncio.create_task(stop.wait())
+        try:
+            await asyncio.wait({worker, stopping}, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            stopping.cancel()
+            worker.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await worker
+
+    async def retry_stalled(self) -> int:
+        """Let others take up the jobs of workers that gave no sign of life for seconds; how many there were."""
+        stalled = list(await self._app.job_manager.get_stalled_jobs(task_name=_TASK, seconds_since_heartbeat=_STALLED_SECONDS))
+        for job in stalled:
+            await self._release(job)
+        return len(stalled)
+
+    async def _release(self, job: procrastinate.jobs.Job) -> None:
+        """Queue a job again, or drop it where the same run is queued already."""
+        try:
+            await self._app.job_manager.retry_job(job)
+        except ConnectorException:
+            with contextlib.suppress(ConnectorException):
+                await self._app.job_manager.finish_job(job, status=procrastinate.jobs.Status.FAILED, delete_job=True)
+
+    async def _run(self, run_id: str) -> None:
+        assert self._reconcile is not None
+        await self._reconcile(UUID(run_id))

@@ -1,0 +1,173 @@
+"""The journal of a run: one statement per append, pages of bounded size for readers.
+
+Appends lock one narrow row of `journals`, never the run: whoever needs both locks the run first.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, LiteralString
+from uuid import UUID
+
+from psycopg import sql
+from psycopg.rows import tuple_row
+
+from hedgerow.db import runs
+from hedgerow.db.database import Transaction
+from hedgerow.db.rows import storable
+from hedgerow.domain.journal import EventKind, JournalEvent, NewEvent
+from hedgerow.domain.runs import TaskRun
+
+PAGE_EVENTS = 500
+PAGE_BYTES = 4 * 1024 * 1024  # a page ends early where its texts grow beyond this; one event may be larger alone
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where an append goes: the run as its URL names it, and the epoch that a run token was signed for (None: no fence)."""
+
+    project_id: int
+    task_id: UUID
+    run_id: UUID
+    epoch: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class OnceKey:
+    """The Idempotency-Key under which a batch is appended at most once."""
+
+    caller: str
+    path: str
+    key: str
+    body_hash: bytes
+    now: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What became of an append. `head` is the number of its last event; None where nothing was appended.
+
+    `fenced`: the place's epoch is not the journal's any more. Otherwise an append without a head was made before, under its key.
+    """
+
+    run: TaskRun
+    head: int | None
+    fenced: bool = False
+
+
+_STORED = sql.SQL("""
+    stored AS (
+        INSERT INTO journal (run_id, number, kind, event_type, timestamp, text)
+        SELECT %(run_id)s, numbered.head - %(count)s + event.position, event.kind, event.event_type, event.timestamp, event.text
+        FROM numbered, unnest(%(kinds)s::smallint[], %(types)s::text[], %(timestamps)s::timestamptz[], %(texts)s::text[])
+            WITH ORDINALITY AS event (kind, event_type, timestamp, text, position)
+    )
+""")
+_UPDATE = sql.SQL("UPDATE journals SET head = head + %(count)s, entries = entries + %(entries)s")
+
+_APPEND = sql.SQL("""
+    WITH numbered AS (
+        {update} WHERE run_id = %(run_id)s AND (%(epoch)s::integer IS NULL OR epoch = %(epoch)s) RETURNING head
+    ), {stored}
+    SELECT head FROM numbered
+""").format(update=_UPDATE, stored=_STORED)
+
+_TARGET = sql.SQL("""
+    target AS (
+        SELECT {} FROM runs WHERE id = %(run_id)s AND task_id = %(task_id)s AND project_id = %(project_id)s
+        AND EXISTS (SELECT 1 FROM tasks WHERE tasks.id = runs.task_id AND deleted_at IS NULL)
+    )
+""").format(runs.COLUMNS)
+
+_APPEND_TO = sql.SQL("""
+    WITH {target}, numbered AS (
+        {update} FROM target
+        WHERE journals.run_id = target.id AND (%(epoch)s::integer IS NULL OR journals.epoch = %(epoch)s) RETURNING head
+    ), {stored}
+    SELECT target.*, numbered.head, numbered.head IS NOT NULL AS locked FROM target LEFT JOIN numbered ON true
+""").format(target=_TARGET, update=_UPDATE, stored=_STORED)
+
+# The journal's row is locked before the key is taken, so that a key is never kept for a batch that the fence refused.
+_APPEND_ONCE = sql.SQL("""
+    WITH {target}, locked AS (
+        SELECT journals.run_id FROM journals JOIN target ON journals.run_id = target.id
+        WHERE %(epoch)s::integer IS NULL OR journals.epoch = %(epoch)s FOR UPDATE OF journals
+    ), fresh AS (
+        INSERT INTO idempotency_keys (caller, method, path, key, body_hash, created_at)
+        SELECT %(caller)s, 'POST', %(path)s, %(key)s, %(body_hash)s, %(now)s FROM locked ON CONFLICT DO NOTHING RETURNING 1
+    ), numbered AS (
+        {update} FROM fresh WHERE journals.run_id = %(run_id)s RETURNING head
+    ), {stored}
+    SELECT target.*, numbered.head, EXISTS (SELECT 1 FROM locked) AS locked FROM target LEFT JOIN numbered ON true
+""").format(target=_TARGET, update=_UPDATE, stored=_STORED)
+
+
+async def append(tx: Transaction, run_id: UUID, events: Sequence[NewEvent], epoch: int | None = None) -> int | None:
+    """Number and store events of the server itself; the number of the last. None where the journal has moved to another epoch."""
+    row = await (await tx.connection.execute(_APPEND, _values(run_id, events, epoch))).fetchone()
+    return None if row is None else int(row["head"])
+
+
+async def append_to(tx: Transaction, place: Place, events: Sequence[NewEvent], once: OnceKey | None = None) -> Answer | None:
+    """Number and store the events of a client in one statement, which costs what the batch costs. None where there is no such run."""
+    values = _values(place.run_id, events, place.epoch) | {"task_id": place.task_id, "project_id": place.project_id}
+    if once is None:
+        row = await (await tx.connection.execute(_APPEND_TO, values)).fetchone()
+    else:
+        key = {"caller": once.caller, "path": once.path, "key": once.key, "body_hash": once.body_hash, "now": once.now}
+        row = await (await tx.connection.execute(_APPEND_ONCE, values | key)).fetchone()
+    return None if row is None else Answer(runs.from_row(row), row["head"], fenced=not row["locked"])
+
+
+def _values(run_id: UUID, events: Sequence[NewEvent], epoch: int | None) -> dict[str, Any]:
+    return {
+        "run_id": run_id,
+        "epoch": epoch,
+        "count": len(events),
+        "entries": sum(event.kind is EventKind.ENTRY for event in events),
+        "kinds": [event.kind.value for event in events],
+        "types": [storable(event.event_type) for event in events],
+        "timestamps": [event.timestamp for event in events],
+        "texts": [event.text for event in events],
+    }
+
+
+_PEEK = sql.SQL("WITH {} SELECT target.*, head, epoch AS journal_epoch FROM target JOIN journals ON journals.run_id = target.id").format(
+    _TARGET
+)
+
+
+async def peek(tx: Transaction, place: Place) -> Answer | None:
+    """The run and the head of its journal, as `append_to` would find them, with nothing appended."""
+    values = {"run_id": place.run_id, "task_id": place.task_id, "project_id": place.project_id}
+    row = await (await tx.connection.execute(_PEEK, values)).fetchone()
+    if row is None:
+        return None
+    return Answer(runs.from_row(row), row["head"], fenced=place.epoch is not None and place.epoch != row["journal_epoch"])
+
+
+async def head(tx: Transaction, run_id: UUID) -> int:
+    """The number of the last event; 0 for an empty journal."""
+    row = await (await tx.connection.execute("SELECT head FROM journals WHERE run_id = %s", [run_id])).fetchone()
+    return 0 if row is None else int(row["head"])
+
+
+async def heads(tx: Transaction, run_ids: Sequence[UUID]) -> dict[UUID, int]:
+    """The heads of several journals."""
+    rows = await (await tx.connection.execute("SELECT run_id, head FROM journals WHERE run_id = ANY (%s)", [list(run_ids)])).fetchall()
+    return {row["run_id"]: row["head"] for row in rows}
+
+
+_READ: LiteralString = """
+    SELECT number, kind, text FROM (
+        SELECT number, kind, text, sum(octet_length(text)) OVER (ORDER BY number) - octet_length(text) AS before
+        FROM (SELECT number, kind, text FROM journal WHERE run_id = %s AND number > %s ORDER BY number LIMIT %s) page
+    ) sized WHERE before < %s ORDER BY number
+"""
+
+
+async def read(tx: Transaction, run_id: UUID, after: int, limit: int = PAGE_EVENTS) -> list[JournalEvent]:
+    """The events after a number, in order: `limit` at most, or fewer where they are large. Empty at the end of the journal."""
+    cursor = tx.connection.cursor(row_factory=tuple_row)
+    rows = await (await cursor.execute(_READ, [run_id, after, limit, PAGE_BYTES])).fetchall()
+    return [JournalEvent(number, EventKind(kind), text) for number, kind, text in rows]

@@ -1,0 +1,42 @@
+"""Projects, and the numbers of their tasks."""
+
+from datetime import datetime
+from typing import Any, LiteralString
+from uuid import UUID
+
+from psycopg import sql
+
+from hedgerow.db.database import Transaction
+from hedgerow.domain.access import Project
+
+_NAMES: tuple[LiteralString, ...] = ("id", "uuid", "name", "created_at")
+COLUMNS = sql.SQL(", ").join(map(sql.Identifier, _NAMES))
+
+
+def from_row(row: dict[str, Any]) -> Project:
+    """The project of a row."""
+    return Project(**{name: row[name] for name in _NAMES})
+
+
+async def add(tx: Transaction, uuid: UUID, name: str, created_at: datetime) -> Project:
+    """Store a project."""
+    statement = sql.SQL("INSERT INTO projects (uuid, name, created_at) VALUES (%s, %s, %s) RETURNING {}").format(COLUMNS)
+    row = await (await tx.connection.execute(statement, [uuid, name, created_at])).fetchone()
+    assert row is not None
+    return from_row(row)
+
+
+async def load(tx: Transaction, project_id: int) -> Project | None:
+    """A project by id."""
+    row = await (await tx.connection.execute(sql.SQL("SELECT {} FROM projects WHERE id = %s").format(COLUMNS), [project_id])).fetchone()
+    return None if row is None else from_row(row)
+
+
+async def take_task_number(tx: Transaction, project_id: int) -> int:
+    """The next number for a task: 0, 1, 2 … The project's row stays locked until the end of the transaction, so none is skipped."""
+    statement: LiteralString = (
+        "UPDATE projects SET next_task_number = next_task_number + 1 WHERE id = %s RETURNING next_task_number - 1 AS number"
+    )
+    row = await (await tx.connection.execute(statement, [project_id])).fetchone()
+    assert row is not None
+    return int(row["number"])

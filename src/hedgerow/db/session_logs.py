@@ -1,0 +1,80 @@
+"""Log entries by time and type: counted and found in SQL (contract 7.3)."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import LiteralString
+from uuid import UUID
+
+from psycopg import sql
+from psycopg.rows import tuple_row
+
+from hedgerow.db.database import Transaction
+from hedgerow.db.journal import PAGE_BYTES, PAGE_EVENTS
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EntryFilter:
+    """Which entries are meant. Empty: all."""
+
+    after: datetime | None = None
+    event_types: tuple[str, ...] = ()
+    exclude_types: tuple[str, ...] = ()
+
+    @property
+    def empty(self) -> bool:
+        """Whether every entry passes."""
+        return self.after is None and not self.event_types and not self.exclude_types
+
+
+async def count(tx: Transaction, run_id: UUID, wanted: EntryFilter) -> tuple[int, int]:
+    """How many entries a run has, and how many of them pass the filter. The first costs nothing, whatever the journal's length."""
+    row = await (await tx.connection.execute("SELECT entries FROM journals WHERE run_id = %s", [run_id])).fetchone()
+    total = 0 if row is None else int(row["entries"])
+    if wanted.empty or not total:
+        return total, total
+    condition, values = _condition(run_id, wanted)
+    matching = await (await tx.connection.execute(sql.SQL("SELECT count(*) AS count FROM journal WHERE ") + condition, values)).fetchone()
+    assert matching is not None
+    return total, matching["count"]
+
+
+async def skip(tx: Transaction, run_id: UUID, wanted: EntryFilter, offset: int) -> int | None:
+    """The number of the entry after which the rest begins, once `offset` entries are left out; None where none is left."""
+    if offset == 0:
+        return 0
+    condition, values = _condition(run_id, wanted)
+    statement = sql.SQL("SELECT number FROM journal WHERE ") + condition + sql.SQL(" ORDER BY number LIMIT 1 OFFSET %s")
+    row = await (await tx.connection.execute(statement, [*values, offset - 1])).fetchone()
+    return None if row is None else int(row["number"])
+
+
+async def read(tx: Transaction, run_id: UUID, wanted: EntryFilter, after: int, limit: int) -> list[tuple[int, str]]:
+    """Numbers and texts of the entries after a number that pass the filter: `limit` at most, fewer where they are large."""
+    condition, values = _condition(run_id, wanted)
+    statement = _PAGE.format(condition)
+    cursor = tx.connection.cursor(row_factory=tuple_row)
+    rows = await (await cursor.execute(statement, [*values, after, min(limit, PAGE_EVENTS), PAGE_BYTES])).fetchall()
+    return [(number, text) for number, text in rows]
+
+
+_PAGE = sql.SQL("""
+    SELECT number, text FROM (
+        SELECT number, text, sum(octet_length(text)) OVER (ORDER BY number) - octet_length(text) AS before
+        FROM (SELECT number, text FROM journal WHERE {} AND number > %s ORDER BY number LIMIT %s) page
+    ) sized WHERE before < %s ORDER BY number
+""")
+
+
+def _condition(run_id: UUID, wanted: EntryFilter) -> tuple[sql.Composable, list[object]]:
+    conditions: list[LiteralString] = ["run_id = %s AND kind = 1"]
+    values: list[object] = [run_id]
+    if wanted.after is not None:
+        conditions.append("timestamp > %s")
+        values.append(wanted.after)
+    if wanted.event_types:
+        conditions.append("event_type = ANY (%s)")
+        values.append(list(wanted.event_types))
+    if wanted.exclude_types:
+        conditions.append("event_type <> ALL (%s)")
+        values.append(list(wanted.exclude_types))
+    return sql.SQL(" AND ").join(map(sql.SQL, conditions)), values

@@ -1,0 +1,129 @@
+"""Tasks, each with its latest run."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any, LiteralString
+from uuid import UUID
+
+from psycopg import sql
+
+from hedgerow.db import runs, users
+from hedgerow.db.database import Transaction
+from hedgerow.db.rows import as_json, prefixed, storable
+from hedgerow.domain.tasks import OriginProduct, Task
+
+_OWN: tuple[LiteralString, ...] = (
+    "id",
+    "project_id",
+    "task_number",
+    "title",
+    "title_manually_set",
+    "description",
+    "repository",
+    "github_integration",
+    "github_user_integration",
+    "signal_report",
+    "signal_report_task_relationship",
+    "json_schema",
+    "internal",
+    "ci_prompt",
+    "created_at",
+    "updated_at",
+)
+
+_SELECT = sql.SQL("{}, {}, {}, t.origin_product AS t__origin_product, p.name AS project_name").format(
+    prefixed("t", _OWN), runs.prefixed_columns("r"), users.prefixed_columns("u")
+)
+_LATEST_RUN = sql.SQL(
+    "LEFT JOIN LATERAL (SELECT * FROM runs WHERE runs.task_id = t.id ORDER BY created_at DESC, id DESC LIMIT 1) r ON true"
+)
+_JOINS = sql.SQL("JOIN projects p ON p.id = t.project_id LEFT JOIN users u ON u.id = t.created_by {}").format(_LATEST_RUN)
+
+
+def from_row(row: Mapping[str, Any]) -> Task:
+    """The task of a row."""
+    return Task(
+        **{name: row[f"t__{name}"] for name in _OWN},
+        origin_product=OriginProduct(row["t__origin_product"]),
+        project_name=row["project_name"],
+        created_by=None if row["u__id"] is None else users.from_row(dict(row), "u__"),
+        latest_run=None if row["r__id"] is None else runs.from_row(row, "r__"),
+    )
+
+
+async def add(tx: Transaction, columns: Mapping[str, Any]) -> None:
+    """Store a task."""
+    names = sorted(columns)
+    statement = sql.SQL("INSERT INTO tasks ({}) VALUES ({})").format(
+        sql.SQL(", ").join(map(sql.Identifier, names)), sql.SQL(", ").join([sql.Placeholder()] * len(names))
+    )
+    await tx.connection.execute(statement, [_stored(name, columns[name]) for name in names])
+
+
+async def change(tx: Transaction, task_id: UUID, columns: Mapping[str, Any]) -> None:
+    """Write the named columns of a task."""
+    names = sorted(columns)
+    assignments = sql.SQL(", ").join(sql.SQL("{} = %s").format(sql.Identifier(name)) for name in names)
+    statement = sql.SQL("UPDATE tasks SET {} WHERE id = %s").format(assignments)
+    await tx.connection.execute(statement, [*(_stored(name, columns[name]) for name in names), task_id])
+
+
+def _stored(name: str, value: Any) -> Any:
+    if name == "json_schema":
+        return None if value is None else as_json(value)
+    return storable(value) if isinstance(value, str) else value
+
+
+_FIND = sql.SQL("SELECT {} FROM tasks t {} WHERE t.id = %s AND t.project_id = %s AND t.deleted_at IS NULL").format(_SELECT, _JOINS)
+
+
+async def find(tx: Transaction, project_id: int, task_id: UUID) -> Task | None:
+    """A task as its URL names it, unless it was deleted. The one place that says who sees which task: every member sees all."""
+    row = await (await tx.connection.execute(_FIND, [task_id, project_id])).fetchone()
+    return None if row is None else from_row(row)
+
+
+async def lock(tx: Transaction, project_id: int, task_id: UUID) -> bool:
+    """Lock a task's row until the end of the transaction; False where there is no such task, or it was deleted."""
+    statement: LiteralString = "SELECT 1 FROM tasks WHERE id = %s AND project_id = %s AND deleted_at IS NULL FOR NO KEY UPDATE"
+    return await (await tx.connection.execute(statement, [task_id, project_id])).fetchone() is not None
+
+
+async def delete(tx: Transaction, project_id: int, task_id: UUID, now: datetime) -> bool:
+    """Hide a task; False where there is none to hide."""
+    statement: LiteralString = "UPDATE tasks SET deleted_at = %s, updated_at = %s WHERE id = %s AND project_id = %s AND deleted_at IS NULL"
+    cursor = await tx.connection.execute(statement, [now, now, task_id, project_id])
+    return cursor.rowcount == 1
+
+
+@dataclass(slots=True)
+class Conditions:
+    """What a list is narrowed to: conditions that all hold, on `t` (the task) and `r` (its latest run, if asked for), with their values."""
+
+    conditions: list[sql.Composable] = field(default_factory=list)
+    values: list[Any] = field(default_factory=list)
+    on_latest_run: bool = False
+
+    def add(self, condition: LiteralString, *values: Any) -> None:
+        """Narrow by one more condition, with a `%s` for each value."""
+        self.conditions.append(sql.SQL(condition))
+        self.values.extend(values)
+
+
+async def select(tx: Transaction, conditions: Conditions, limit: int, offset: int) -> tuple[int, list[Task]]:
+    """How many tasks there are, and a page of them, newest first: one statement."""
+    statement = sql.SQL("""
+        WITH found AS MATERIALIZED (SELECT t.id, t.created_at FROM tasks t {latest} WHERE {conditions}),
+        page AS (SELECT id FROM found ORDER BY created_at DESC, id DESC LIMIT %s OFFSET %s)
+        SELECT {columns}, total.count FROM (SELECT count(*) AS count FROM found) total
+        LEFT JOIN (page JOIN tasks t ON t.id = page.id {joins}) ON true
+        ORDER BY t.created_at DESC, t.id DESC
+    """).format(
+        joins=_JOINS,
+        latest=_LATEST_RUN if conditions.on_latest_run else sql.SQL(""),
+        columns=_SELECT,
+        conditions=sql.SQL(" AND ").join(conditions.conditions),
+    )
+    rows = await (await tx.connection.execute(statement, [*conditions.values, limit, offset])).fetchall()
+    return rows[0]["count"], [from_row(row) for row in rows if row["t__id"] is not None]

@@ -1,0 +1,78 @@
+"""People and who belongs to which project."""
+
+from datetime import datetime
+from typing import Any, LiteralString
+
+from psycopg import sql
+
+from hedgerow.db.database import Transaction
+from hedgerow.db.rows import prefixed
+from hedgerow.domain.access import User
+
+_NAMES: tuple[LiteralString, ...] = (
+    "id",
+    "uuid",
+    "distinct_id",
+    "email",
+    "first_name",
+    "last_name",
+    "is_staff",
+    "current_project_id",
+)
+COLUMNS = sql.SQL(", ").join(map(sql.Identifier, _NAMES))
+
+
+def prefixed_columns(alias: LiteralString) -> sql.Composed:
+    """The columns of a joined `users` row, to be read with `from_row(row, prefix=alias + "__")`."""
+    return prefixed(alias, _NAMES)
+
+
+def from_row(row: dict[str, Any], prefix: str = "") -> User:
+    """The person of a row."""
+    return User(**{name: row[prefix + name] for name in _NAMES})
+
+
+async def add(tx: Transaction, user: User, created_at: datetime) -> User | None:
+    """Store a person, whose `id` the database gives; None where the e-mail address is taken."""
+    statement = sql.SQL(
+        "INSERT INTO users (uuid, distinct_id, email, first_name, last_name, is_staff, created_at)"
+        " VALUES (%s, %s, %s, %s, %s, %s, %s) ON CONFLICT DO NOTHING RETURNING {}"
+    ).format(COLUMNS)
+    values = [user.uuid, user.distinct_id, user.email, user.first_name, user.last_name, user.is_staff, created_at]
+    row = await (await tx.connection.execute(statement, values)).fetchone()
+    return None if row is None else from_row(row)
+
+
+async def load(tx: Transaction, user_id: int) -> User | None:
+    """A person by id."""
+    row = await (await tx.connection.execute(sql.SQL("SELECT {} FROM users WHERE id = %s").format(COLUMNS), [user_id])).fetchone()
+    return None if row is None else from_row(row)
+
+
+async def find(tx: Transaction, email: str) -> User | None:
+    """A person by e-mail address, upper and lower case being the same."""
+    statement = sql.SQL("SELECT {} FROM users WHERE lower(email) = lower(%s)").format(COLUMNS)
+    row = await (await tx.connection.execute(statement, [email])).fetchone()
+    return None if row is None else from_row(row)
+
+
+async def anybody(tx: Transaction) -> bool:
+    """Whether there is any person."""
+    return await (await tx.connection.execute("SELECT 1 FROM users LIMIT 1")).fetchone() is not None
+
+
+async def join_project(tx: Transaction, user_id: int, project_id: int, created_at: datetime) -> None:
+    """Make a person a member; their first project becomes the current one."""
+    await tx.connection.execute(
+        "INSERT INTO project_members (project_id, user_id, created_at) VALUES (%s, %s, %s) ON CONFLICT DO NOTHING",
+        [project_id, user_id, created_at],
+    )
+    await tx.connection.execute(
+        "UPDATE users SET current_project_id = %s WHERE id = %s AND current_project_id IS NULL", [project_id, user_id]
+    )
+
+
+async def is_member(tx: Transaction, user_id: int, project_id: int) -> bool:
+    """Whether a person belongs to a project."""
+    statement: LiteralString = "SELECT 1 FROM project_members WHERE project_id = %s AND user_id = %s"
+    return await (await tx.connection.execute(statement, [project_id, user_id])).fetchone() is not None
