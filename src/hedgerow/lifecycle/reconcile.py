@@ -37,6 +37,8 @@ log = structlog.get_logger()
 
 _MOST_STEPS = 100  # a run that needs more in one go is looked at again later, so that it cannot keep a worker for itself
 
+_NET_SECONDS = 1.0  # a change whose announcement was lost is seen after this time
+
 Act = Callable[[Node, TaskRun, Any], Awaitable[None]]
 
 
@@ -127,8 +129,9 @@ async def _race(node: Node, run: TaskRun, action: Action, work: asyncio.Future[N
     """Await the action, but give it up as soon as the run's row asks for another."""
     async with node.backends.hub.subscribe(run.id) as changes:
         while not work.done():
-            change = asyncio.ensure_future(changes.wait(timeout_seconds=1.0))
-            await asyncio.wait([work, change], return_when=asyncio.FIRST_COMPLETED)
+            change = asyncio.ensure_future(changes.wait(timeout_seconds=_NET_SECONDS))
+            either: list[asyncio.Future[Any]] = [work, change]
+            await asyncio.wait(either, return_when=asyncio.FIRST_COMPLETED)
             change.cancel()
             if not work.done() and not await _still_wanted(node, run, action):
                 log.info("given up, since the run has changed", action=type(action).__name__)
