@@ -55,7 +55,7 @@ class BubblewrapSandboxes:
     async def check(self) -> None:
         """Start a tiny sandbox, the first time. Raises UnavailableError saying what keeps this machine from it."""
         if self._checked is None or self._checked.cancelled():
-            self._checked = asyncio.ensure_future(verify(self, bubblewrap_start.find_programs))
+            self._checked = asyncio.ensure_future(verify(self))
         await asyncio.shield(self._checked)
 
     async def create(self, spec: SandboxSpec) -> SandboxHandle:
@@ -111,6 +111,7 @@ class BubblewrapSandboxes:
                 inner = await launch.first_process()
                 if inner is not None and await bubblewrap_start.runs(outer, inner):
                     return SandboxHandle(provider=self.name, id=str(_Machine(outer, inner)))
+                await ended(outer)
         state = self._children.state(outer)
         if state.alive:
             raise UnavailableError(f"The sandbox did not start within {_START_SECONDS:.0f} seconds.")

@@ -2,11 +2,11 @@
 
 import sys
 import tempfile
-from collections.abc import Callable
 from pathlib import Path
 
 from hedgerow.domain.errors import UnavailableError
 from hedgerow.domain.sandboxes import SandboxSpec
+from hedgerow.sandboxes import bubblewrap_start
 from hedgerow.sandboxes.base import SandboxProvider
 
 _SWITCHES = (
@@ -20,11 +20,11 @@ _SWITCHES = (
 )
 
 
-async def verify(provider: SandboxProvider, find_programs: Callable[[], None]) -> None:
+async def verify(provider: SandboxProvider) -> None:
     """Run `true` in a sandbox of `provider`. Raises UnavailableError with the reason where that fails."""
     if sys.platform != "linux":
         raise UnavailableError("Isolated sandboxes need Linux: bubblewrap stands on its namespaces.")
-    find_programs()
+    bubblewrap_start.find_programs()
     with tempfile.TemporaryDirectory(prefix="hedgerow-check-") as folder:
         spec = _tiny(Path(folder))
         try:
@@ -42,12 +42,13 @@ def _tiny(folder: Path) -> SandboxSpec:
     return SandboxSpec(name="check", command=("true",), working_directory=root, home=root, mounts=(), log_file=folder / "log")
 
 
-def _reason(words: str) -> str:
+def _reason(sentence: str) -> str:
     """What switched user namespaces off, where that can be seen; else bubblewrap's own words."""
-    for path, value, sentence in _SWITCHES:
+    words = sentence.removeprefix("The sandbox cannot be made: ").rstrip(".")
+    for path, value, explanation in _SWITCHES:
         try:
             if Path(path).read_text().strip() == value:
-                return f"{sentence} ({words.rstrip('.')})"
+                return f"{explanation} ({words})"
         except OSError:
             continue
-    return words.rstrip(".")
+    return words

@@ -56,7 +56,10 @@ class Launch:
             if not (part := os.read(self.report, 65536)):
                 break
             report += part
-        return processes.identify(json.loads(report)["child-pid"]) if report else None
+        if not report:
+            return None
+        pid = json.loads(report)["child-pid"]
+        return processes.row_identity(pid) or ProcessIdentity(pid, 0, "gone")
 
 
 @contextlib.contextmanager
@@ -105,7 +108,7 @@ def complaint(log_file: Path | None, log_start: int, *, begun: bool) -> str:
 
 
 def _confinement(report_end: int) -> tuple[str, ...]:
-    limits = ("--disable-userns",) if _may_disable_user_namespaces() else ()
+    limits = ("--disable-userns",) if may_disable_user_namespaces() else ()
     return (*_NAMESPACES, *limits, "--cap-drop", "ALL", "--hostname", "sandbox", "--info-fd", str(report_end))
 
 
@@ -149,8 +152,8 @@ def _program(name: str) -> str:
 
 
 @cache
-def _may_disable_user_namespaces() -> bool:
-    """Bubblewrap can from version 0.8 on, but not where it is installed setuid."""
+def may_disable_user_namespaces() -> bool:
+    """Whether bwrap can keep a sandbox from making namespaces of its own: it can version 0.8 on, but not where it is installed setuid."""
     bwrap = Path(_program("bwrap"))
     if bwrap.stat().st_mode & stat.S_ISUID and os.geteuid() != 0:
         return False
