@@ -21,7 +21,16 @@ from urllib.parse import quote
 import structlog
 from filelock import FileLock, Timeout
 
-from hedgerow.db.postgres_programs import MAJOR_VERSION, Account, account_for_postgres, copied_programs, installed_programs, may_enter, run
+from hedgerow.db.postgres_programs import (
+    MAJOR_VERSION,
+    Account,
+    account_for_postgres,
+    copied_programs,
+    installed_programs,
+    may_enter,
+    named,
+    run,
+)
 from hedgerow.db.postmaster import Postmaster, explain, free_port, last_socket_folder, running, start, stop
 from hedgerow.domain.errors import UnavailableError
 
@@ -168,25 +177,16 @@ class EmbeddedPostgres:
         run(("/bin/sh", "-c", 'rm -rf -- "$1"/*', "sh", unfinished), self._account, unfinished)
         password = self._home / "password"
         _write_private(password, secrets.token_urlsafe(24))
-        made = run(
-            (
-                *(self._programs() / "initdb", "-D", unfinished / "data", "-U", _USER, "--encoding=UTF8", "--locale=C", "--wal-segsize=4"),
-                *(
-                    "--locale-provider=builtin",
-                    "--builtin-locale=C.UTF-8",
-                    "--auth=scram-sha-256",
-                    f"--pwfile={self._handed_over(password)}",
-                ),
-            ),
-            self._account,
-            unfinished,
+        initdb = (
+            *(self._programs() / "initdb", "-D", unfinished / "data", "-U", _USER, "--encoding=UTF8", "--locale=C", "--wal-segsize=4"),
+            *("--locale-provider=builtin", "--builtin-locale=C.UTF-8", "--auth=scram-sha-256", f"--pwfile={self._handed_over(password)}"),
         )
+        made = run(named(initdb, unfinished), self._account, unfinished)
         if made.returncode != 0:
             run(("/bin/sh", "-c", 'rm -rf -- "$1"/*', "sh", unfinished), self._account, unfinished)
             raise UnavailableError(explain(made.stdout, f"The database could not be made in {self._home}"))
-        (unfinished / "password").unlink()
         (unfinished / "data").rename(self._data)
-        unfinished.rmdir()
+        shutil.rmtree(unfinished)
 
     def _handed_over(self, password: Path) -> Path:
         """A copy of the password that initdb's account can read, for as long as initdb runs."""

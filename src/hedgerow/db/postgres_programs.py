@@ -68,6 +68,31 @@ def run(command: Sequence[str | Path], account: Account | None, directory: Path)
     )
 
 
+def named(command: Sequence[str | Path], folder: Path) -> Sequence[str | Path]:
+    """`command` for initdb, which refuses to work for an account without a name: such an account gets one for as long as it runs.
+
+    The list of accounts that names it is made in `folder`. Raises UnavailableError where it can't be shown to the command.
+    """
+    if _has_name(os.geteuid()):
+        return command
+    if shutil.which("bwrap") is None:
+        raise UnavailableError(
+            f"PostgreSQL does not work for the account {os.geteuid()}, since /etc/passwd gives it no name: "
+            "add it there, install bubblewrap, or set HEDGEROW_DATABASE_URL to a PostgreSQL server."
+        )
+    accounts = folder / "passwd"
+    accounts.write_text(f"hedgerow:x:{os.geteuid()}:{os.getegid()}::/:/bin/sh\n")
+    return ("bwrap", "--dev-bind", "/", "/", "--ro-bind", accounts, "/etc/passwd", "--", *command)
+
+
+def _has_name(uid: int) -> bool:
+    try:
+        pwd.getpwuid(uid)
+    except KeyError:
+        return False
+    return True
+
+
 def environment() -> dict[str, str]:
     """What PostgreSQL's programs see of the environment: no PG* variable of the operator, messages that can be read by us."""
     return {"PATH": os.defpath, "LC_ALL": "C", "TZ": "UTC"}

@@ -178,6 +178,7 @@ def explain(output: str, otherwise: str) -> str:
     """One sentence out of what a program of PostgreSQL has printed."""
     if "No space left on device" in output or "Disk quota exceeded" in output:
         return "The disk is full: PostgreSQL needs room in the data directory."
-    told = [line for line in output.splitlines() if any(mark in line for mark in ("FATAL:", "PANIC:", "error:"))]
-    reason = told[-1].split(": ", 1)[-1].strip().removeprefix("FATAL:").strip() if told else ""
-    return f"{otherwise}: {reason}" if reason else f"{otherwise}."
+    lines = [line.strip() for line in output.splitlines() if line.strip()]
+    told = [line for line in lines if any(mark in line for mark in ("FATAL:", "PANIC:", "error:"))] or lines
+    reason = told[-1].split(": ", 1)[-1].removeprefix("FATAL:").strip() if told else ""
+    return f"{otherwise}: {reason.rstrip('.')}." if reason else f"{otherwise}."
