@@ -1,0 +1,49 @@
+"""The HTTP API: tasks, runs, logs, streams and commands. `routes` lists every endpoint."""
+
+from fastapi import FastAPI
+from starlette.requests import Request
+from starlette.responses import HTMLResponse, Response
+from starlette.routing import BaseRoute, Route
+from starlette.types import ASGIApp
+
+from hedgerow.api.docs import documentation_page, front_page
+from hedgerow.api.fallback import fallback_routes, not_found
+from hedgerow.api.front import Front
+from hedgerow.api.json_bytes import JsonResponse
+from hedgerow.api.openapi import describe
+from hedgerow.api.routes import ENDPOINTS
+from hedgerow.api.routing import ContractRoute
+from hedgerow.operations.backends import Backends
+
+__all__ = ["create_api"]
+
+
+def create_api(backends: Backends) -> ASGIApp:
+    """The API as an ASGI application on `backends`. It opens and closes nothing: its owner does."""
+    routes: list[BaseRoute] = [ContractRoute(endpoint, backends) for endpoint in ENDPOINTS]
+    app = FastAPI(
+        routes=[*routes, *_pages(), *fallback_routes(ENDPOINTS)],
+        openapi_url=None,
+        docs_url=None,
+        redoc_url=None,
+        redirect_slashes=False,
+    )
+    app.router.default = not_found
+    return Front(app)
+
+
+def _pages() -> list[Route]:
+    """What people and tools read: the front page, the documentation and the document that it is made from."""
+    document = describe(ENDPOINTS)
+    page = documentation_page(document)
+
+    async def show_front(_request: Request) -> Response:
+        return HTMLResponse(front_page())
+
+    async def show_schema(_request: Request) -> Response:
+        return JsonResponse(document)
+
+    async def show_documentation(_request: Request) -> Response:
+        return HTMLResponse(page)
+
+    return [Route("/", show_front), Route("/api/schema/", show_schema), Route("/api/docs/", show_documentation)]

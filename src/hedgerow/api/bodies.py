@@ -1,0 +1,112 @@
+"""Reading the body of a request: bounded, JSON or a form, and `{}` where there is none (contract 1.1)."""
+
+from collections.abc import Iterable
+from typing import Any
+from urllib.parse import parse_qsl
+
+from starlette.datastructures import UploadFile
+from starlette.formparsers import MultiPartException
+from starlette.requests import ClientDisconnect, Request
+from starlette.types import Message
+
+from hedgerow.api.json_bytes import parse_json
+from hedgerow.api.protocol_errors import BodyTooLargeError, MalformedError, UnsupportedMediaTypeError
+from hedgerow.domain.errors import InvalidError
+
+ORDINARY_BODY_BYTES = 20 * 1024 * 1024
+LOG_BODY_BYTES = 64 * 1024 * 1024
+MOST_FORM_FIELDS = 1000
+
+
+class RequestBody:
+    """The bytes of a request's body, read from the connection once, when they are first asked for."""
+
+    def __init__(self, request: Request) -> None:
+        self._request = request
+        self._raw: bytes | None = None
+
+    async def read(self, limit_bytes: int) -> bytes:
+        """The whole body. BodyTooLargeError past `limit_bytes`, as soon as that is known."""
+        if self._raw is None:
+            self._raw = await self._receive(limit_bytes)
+        return self._raw
+
+    async def _receive(self, limit_bytes: int) -> bytes:
+        declared = self._request.headers.get("content-length", "")
+        if declared.isdecimal() and int(declared[:19]) > limit_bytes:
+            raise _too_large(limit_bytes)
+        chunks: list[bytes] = []
+        size = 0
+        try:
+            async for chunk in self._request.stream():
+                size += len(chunk)
+                if size > limit_bytes:
+                    raise _too_large(limit_bytes)
+                chunks.append(chunk)
+        except ClientDisconnect as error:
+            raise MalformedError("The connection was closed before the whole body had come.") from error
+        return b"".join(chunks)
+
+
+def _too_large(limit_bytes: int) -> BodyTooLargeError:
+    return BodyTooLargeError(f"The body may have at most {limit_bytes} bytes.")
+
+
+async def parse_body(raw: bytes, content_type: str) -> dict[str, Any]:
+    """The fields of a body, `{}` for an empty one.
+
+    UnsupportedMediaTypeError: neither JSON nor a form. MalformedError: cannot be parsed. InvalidError: JSON, but not an object.
+    """
+    if not raw:
+        return {}
+    media_type = content_type.partition(";")[0].strip().lower()
+    if media_type == "application/json":
+        return _object(parse_json(raw))
+    if media_type == "application/x-www-form-urlencoded":
+        return _form(raw)
+    if media_type == "multipart/form-data":
+        return await _multipart(raw, content_type)
+    raise UnsupportedMediaTypeError(f'This API reads application/json, not "{media_type[:100]}".')
+
+
+def _object(value: Any) -> dict[str, Any]:
+    if not isinstance(value, dict):
+        raise InvalidError("The body must be a JSON object.", detail_code="not_a_dict")
+    return value
+
+
+def _form(raw: bytes) -> dict[str, Any]:
+    try:
+        pairs = parse_qsl(raw.decode("utf-8"), keep_blank_values=True, max_num_fields=MOST_FORM_FIELDS, errors="strict")
+    except ValueError as error:
+        raise MalformedError("The form cannot be read: it is not UTF-8, or has too many fields.") from error
+    return _fields(pairs)
+
+
+def _fields(pairs: Iterable[tuple[str, str]]) -> dict[str, Any]:
+    """A name that is given several times stands for a list."""
+    fields: dict[str, Any] = {}
+    for name, value in pairs:
+        if name in fields:
+            earlier = fields[name]
+            fields[name] = [*earlier, value] if isinstance(earlier, list) else [earlier, value]
+        else:
+            fields[name] = value
+    return fields
+
+
+async def _multipart(raw: bytes, content_type: str) -> dict[str, Any]:
+    scope = {"type": "http", "method": "POST", "headers": [(b"content-type", content_type.encode("latin-1"))]}
+    request = Request(scope, _replay(raw))
+    try:
+        async with request.form(max_files=0, max_fields=MOST_FORM_FIELDS, max_part_size=ORDINARY_BODY_BYTES) as form:
+            return _fields((name, value) for name, value in form.multi_items() if not isinstance(value, UploadFile))
+    except (MultiPartException, UnicodeDecodeError, KeyError) as error:
+        raise MalformedError("The form cannot be read.") from error
+
+
+def _replay(raw: bytes) -> Any:
+    async def receive() -> Message:
+        return {"type": "http.request", "body": raw, "more_body": False}
+
+    return receive

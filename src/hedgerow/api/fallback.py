@@ -1,0 +1,51 @@
+"""What answers where no endpoint does: OPTIONS, methods that a path does not have, paths that are not there."""
+
+from collections.abc import Iterable
+
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+from starlette.types import Receive, Scope, Send
+
+from hedgerow.api.endpoints import Endpoint
+from hedgerow.api.errors import error_response
+from hedgerow.api.json_bytes import JsonResponse
+from hedgerow.api.protocol_errors import MethodNotAllowedError
+from hedgerow.domain.errors import NotFoundError
+
+
+def fallback_routes(endpoints: Iterable[Endpoint]) -> list[Route]:
+    """For each path a route that takes what the endpoints do not. They must stand behind the endpoints' own routes."""
+    methods: dict[str, set[str]] = {}
+    for endpoint in endpoints:
+        methods.setdefault(endpoint.path, {"OPTIONS"}).add(endpoint.method)
+        if endpoint.method == "GET":
+            methods[endpoint.path].add("HEAD")
+    return [Route(path, _Fallback(", ".join(sorted(known))), include_in_schema=False) for path, known in methods.items()]
+
+
+class _Fallback:
+    """An ASGI application for the remaining methods of one path."""
+
+    def __init__(self, allowed: str) -> None:
+        self._allowed = allowed
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        await self._answer(Request(scope))(scope, receive, send)
+
+    def _answer(self, request: Request) -> Response:
+        if request.method == "OPTIONS":
+            description = {"renders": ["application/json"], "parses": ["application/json", "application/x-www-form-urlencoded"]}
+            response: Response = JsonResponse(description)
+        else:
+            response = error_response(MethodNotAllowedError(f'Method "{request.method[:20]}" is not allowed here.'))
+        response.headers["Allow"] = self._allowed
+        return response
+
+
+async def not_found(scope: Scope, receive: Receive, send: Send) -> None:
+    """Answer for a path that is not there."""
+    if scope["type"] == "http":
+        await error_response(NotFoundError())(scope, receive, send)
+    else:
+        await send({"type": "websocket.close", "code": 1000})

@@ -1,0 +1,86 @@
+"""JSON in and out: fast where the fast parser can, exact where it cannot."""
+
+import json
+from typing import Any, NoReturn
+
+import msgspec
+import orjson
+from starlette.responses import Response
+
+from hedgerow.api.protocol_errors import MalformedError
+
+DEEPEST_NESTING = 200
+"""Levels of arrays and objects in a body. Everything that reads a stored document again recurses, so there is a bound."""
+
+_decoder = msgspec.json.Decoder()
+
+
+def parse_json(raw: bytes) -> Any:
+    """The value of a JSON document in UTF-8. Lone surrogates and integers of any sensible size are kept.
+
+    MalformedError: not UTF-8, not JSON, a number that no double holds, or nested deeper than `DEEPEST_NESTING`.
+    """
+    try:
+        value = _decoder.decode(raw)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        value = _parse_slowly(raw)
+    _check_nesting(raw, value)
+    return value
+
+
+def _parse_slowly(raw: bytes) -> Any:
+    """For what the fast parser refuses: it takes no lone surrogate, which JSON allows as an escape (RFC 8259, section 8.2)."""
+    try:
+        return json.loads(raw.decode("utf-8"), parse_constant=_refuse_constant, parse_float=_finite)
+    except UnicodeDecodeError as error:
+        raise MalformedError("The body is not valid UTF-8.") from error
+    except RecursionError as error:
+        raise MalformedError(f"The body is nested deeper than {DEEPEST_NESTING} levels.") from error
+    except ValueError as error:
+        raise MalformedError(f"The body is not valid JSON: {error}") from error
+
+
+def _refuse_constant(name: str) -> NoReturn:
+    raise ValueError(f"{name} is not a JSON number")
+
+
+def _finite(text: str) -> float:
+    number = float(text)
+    if number in (float("inf"), float("-inf")):
+        raise ValueError(f"{text[:40]} is too large a number")
+    return number
+
+
+def _check_nesting(raw: bytes, value: Any) -> None:
+    if raw.count(b"[") + raw.count(b"{") <= DEEPEST_NESTING:
+        return  # it cannot be deeper than it has brackets
+    level, depth = [value], 0
+    while level:
+        depth += 1
+        if depth > DEEPEST_NESTING + 1:
+            raise MalformedError(f"The body is nested deeper than {DEEPEST_NESTING} levels.")
+        level = [child for parent in level for child in _children(parent)]
+
+
+def _children(value: Any) -> list[Any]:
+    if isinstance(value, dict):
+        return list(value.values())
+    return value if isinstance(value, list) else []
+
+
+def to_json(value: Any) -> bytes:
+    """`value` as JSON in UTF-8. What the fast writer refuses (huge integers, lone surrogates) is written with escapes."""
+    try:
+        return orjson.dumps(value)
+    except TypeError:
+        return json.dumps(value, separators=(",", ":"), allow_nan=False).encode("ascii")
+
+
+class JsonResponse(Response):
+    """An answer with a JSON body."""
+
+    media_type = "application/json"
+
+    def render(self, content: Any) -> bytes:
+        """The bytes of the body."""
+        return to_json(content)

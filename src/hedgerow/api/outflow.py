@@ -1,0 +1,101 @@
+"""Answers that leave in pieces: logs and streams. Whoever leaves, or does not read, is let go."""
+
+import asyncio
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Mapping
+
+import structlog
+from starlette.responses import Response
+from starlette.types import Receive, Scope, Send
+
+from hedgerow.api.front import ABORT
+
+STALL_SECONDS = 30.0
+"""How long a client may leave a piece unread before its connection is cut."""
+
+_log = structlog.get_logger()
+
+
+class Outflow(Response):
+    """An answer whose body is an iterator of pieces, which is closed in the end, however that comes."""
+
+    def __init__(
+        self,
+        pieces: AsyncIterator[bytes],
+        *,
+        media_type: str,
+        headers: Mapping[str, str] | None = None,
+        stall_seconds: float = STALL_SECONDS,
+    ) -> None:
+        self.pieces = pieces
+        self.stall_seconds = stall_seconds
+        self.status_code = 200
+        self.media_type = media_type
+        self.background = None
+        self.init_headers({"content-type": media_type, **(headers or {})})
+        del self.headers["content-length"]
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Send until the pieces end, the client leaves, or the client stalls."""
+        sending = asyncio.ensure_future(self._send_all(send))
+        leaving = asyncio.ensure_future(_client_leaves(receive))
+        try:
+            await asyncio.wait({sending, leaving}, return_when=asyncio.FIRST_COMPLETED)
+            if sending.done():
+                sending.result()
+        except TimeoutError:
+            _log.warning("a reader does not read and is closed", path=scope["path"], stalled_seconds=self.stall_seconds)
+            if scope.get(ABORT) is not None:
+                scope[ABORT]()
+        finally:
+            await _ended(sending)
+            await _ended(leaving)
+            await close(self.pieces)
+
+    async def _send_all(self, send: Send) -> None:
+        await self._send(send({"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers}))
+        async for piece in self.pieces:
+            await self._send(send({"type": "http.response.body", "body": piece, "more_body": True}))
+        await self._send(send({"type": "http.response.body", "body": b"", "more_body": False}))
+
+    async def _send(self, sent: Awaitable[None]) -> None:
+        async with asyncio.timeout(self.stall_seconds):
+            await sent
+
+
+async def _client_leaves(receive: Receive) -> None:
+    while (await receive())["type"] != "http.disconnect":
+        pass
+
+
+async def _ended(task: asyncio.Future[None]) -> None:
+    task.cancel()
+    await asyncio.wait({task})
+
+
+async def close(iterator: AsyncIterator[object]) -> None:
+    """Let an iterator that is not needed any more clean up, where it can."""
+    if isinstance(iterator, AsyncGenerator):
+        await iterator.aclose()
+
+
+async def pieces_response(pieces: AsyncIterator[bytes], *, media_type: str, headers: Mapping[str, str]) -> Response:
+    """An answer of `pieces`: whole where there is one at most, flowing where there are more.
+
+    What the iterator raises before its first piece is raised here, so that it still can be told with a status.
+    """
+    first = await anext(pieces, b"")
+    second = await anext(pieces, None)
+    if second is None:
+        await close(pieces)
+        return Response(first, media_type=media_type, headers=dict(headers))
+    return Outflow(_chain(first, second, pieces), media_type=media_type, headers=headers)
+
+
+async def _chain(first: bytes, second: bytes, rest: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
+    try:
+        yield first
+        yield second
+        async for piece in rest:
+            yield piece
+    finally:
+        await close(rest)

@@ -1,0 +1,133 @@
+"""How a request becomes an answer: caller, body, fields, then the endpoint's own work (order of checks: contract 1.4).
+
+FastAPI would read and check the body before any dependency runs, so that a stranger would hear of a bad field before a missing
+key. Therefore the route itself authenticates and parses first, and gives FastAPI what it has parsed.
+"""
+
+import hashlib
+from collections.abc import Awaitable, Callable
+from dataclasses import replace
+from typing import Any
+
+import structlog
+from fastapi.exceptions import RequestValidationError
+from fastapi.routing import APIRoute
+from pydantic import ValidationError
+from starlette.datastructures import QueryParams
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.types import Receive, Scope, Send
+
+from hedgerow.api.authentication import authenticate, project_of
+from hedgerow.api.bodies import RequestBody, parse_body
+from hedgerow.api.calls import SCOPE_KEY, Call
+from hedgerow.api.description import fastapi_options
+from hedgerow.api.endpoints import Endpoint
+from hedgerow.api.errors import error_response, unexpected_response
+from hedgerow.api.validation import first_error
+from hedgerow.domain.errors import HedgerowError, InvalidError
+from hedgerow.operations import idempotency
+from hedgerow.operations.backends import Backends
+
+LONGEST_KEY = 255
+
+_log = structlog.get_logger()
+
+
+class ContractRoute(APIRoute):
+    """The route of an endpoint. It answers every error itself, in the body that the contract wants."""
+
+    def __init__(self, endpoint: Endpoint, backends: Backends) -> None:
+        self.declared = endpoint
+        self.backends = backends
+        super().__init__(endpoint.path, **fastapi_options(endpoint))
+        if endpoint.direct:
+            self.app = self._answer_plainly
+
+    def get_route_handler(self) -> Callable[[Request], Awaitable[Response]]:  # type: ignore[override]
+        """The handler that stands before FastAPI's own."""
+        self._fields_then_handler = super().get_route_handler()
+        return self._answer
+
+    async def _answer_plainly(self, scope: Scope, receive: Receive, send: Send) -> None:
+        request = Request(scope, receive, send)
+        response = await self._answer(request)
+        await response(scope, receive, send)
+
+    async def _answer(self, request: Request) -> Response:
+        try:
+            return await self._checked(request)
+        except HedgerowError as error:
+            return error_response(error)
+        except (RequestValidationError, ValidationError) as error:
+            return error_response(first_error(error.errors()))
+        except Exception:  # noqa: BLE001 - whatever it is, the caller gets an answer, and the operator the reason
+            _log.exception("a request failed", method=request.method, path=request.url.path)
+            return unexpected_response()
+
+    async def _checked(self, request: Request) -> Response:
+        endpoint, body = self.declared, RequestBody(request)
+        _drop_empty_values(request)
+        if endpoint.open:
+            return await endpoint.handler(request, self.backends)
+        caller = await authenticate(self.backends, request, body, endpoint.scope)
+        project = await project_of(self.backends, request, caller)
+        raw = await body.read(endpoint.limit_bytes) if endpoint.takes_body else b""
+        call = Call(request=request, backends=self.backends, caller=caller, raw=raw, of_project=project)
+        key = sound_key(request) if endpoint.idempotent and not endpoint.plain else None
+        return await self._once(call, key) if key else await self._carry_out(call)
+
+    async def _carry_out(self, call: Call) -> Response:
+        if self.declared.plain:
+            return await self.declared.handler(call)
+        call.request.scope[SCOPE_KEY] = call
+        if self.declared.takes_body:
+            _give_parsed(call.request, await parse_body(call.raw, call.request.headers.get("content-type", "")))
+        return await self._fields_then_handler(call.request)
+
+    async def _once(self, call: Call, key: str) -> Response:
+        async def work(backends: Backends) -> tuple[int, bytes]:
+            response = await self._carry_out(replace(call, backends=backends))
+            return response.status_code, bytes(response.body)
+
+        status, body, replayed = await idempotency.once(
+            call.backends,
+            call.caller,
+            method=self.declared.method,
+            path=call.request.url.path,
+            key=key,
+            body_hash=hashlib.sha256(call.raw).digest(),
+            work=work,
+        )
+        return Response(body, status, media_type="application/json", headers=replay_header(replayed))
+
+
+def replay_header(replayed: bool) -> dict[str, str]:
+    """The header of an answer that was given before (contract 13.1)."""
+    return {"Idempotent-Replay": "true"} if replayed else {}
+
+
+def sound_key(request: Request) -> str | None:
+    """The request's Idempotency-Key, None without one. InvalidError where it cannot be kept."""
+    key = request.headers.get("idempotency-key", "").strip()
+    if len(key) > LONGEST_KEY or not key.isprintable():
+        raise InvalidError(f"An Idempotency-Key has at most {LONGEST_KEY} printable characters.")
+    return key or None
+
+
+def _drop_empty_values(request: Request) -> None:
+    """An empty value in the query counts as absent (contract 7.3)."""
+    items = request.query_params.multi_items()
+    if any(not value.strip() for _, value in items):
+        request._query_params = QueryParams([(name, value) for name, value in items if value.strip()])  # noqa: SLF001
+
+
+def _give_parsed(request: Request, fields: dict[str, Any]) -> None:
+    """Let FastAPI find the parsed fields where it would look for a JSON body."""
+    request._body = b"{}"  # noqa: SLF001 - Starlette keeps what it has read there, and has no other way in
+    request._json = fields  # noqa: SLF001
+    request.scope["headers"] = [
+        *((name, value) for name, value in request.scope["headers"] if name != b"content-type"),
+        (b"content-type", b"application/json"),
+    ]
+    request.__dict__.pop("_headers", None)

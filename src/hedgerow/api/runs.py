@@ -1,0 +1,42 @@
+"""Runs: list, create, retrieve, change (contract 4, 5.1, 5.2)."""
+
+from starlette.responses import Response
+
+from hedgerow.api.calls import Call, CurrentCall
+from hedgerow.api.json_bytes import JsonResponse
+from hedgerow.api.paging import page
+from hedgerow.api.schemas.runs import TaskRunCreate, TaskRunUpdate, run_detail
+from hedgerow.domain.runs import TaskRun
+from hedgerow.operations import log_urls, run_updates, runs
+from hedgerow.operations.pages import Paging
+
+
+def show_run(call: Call, run: TaskRun) -> dict[str, object]:
+    """A run in the shape of the contract."""
+    return run_detail(run, log_urls.sign(call.backends, run.id), call.backends.rules.agents)
+
+
+async def list_runs(call: CurrentCall) -> Response:
+    """The runs of a task, newest first."""
+    part = call.window
+    found = await runs.list_runs(call.backends, call.caller, call.project, call.task_id, Paging(limit=part.limit, offset=part.offset))
+    shown = [show_run(call, run) for run in found.items]
+    return JsonResponse(page(shown, found.count, part, call.url, call.request.query_params))
+
+
+async def create_run(call: CurrentCall, body: TaskRunCreate) -> Response:
+    """Make a run without starting it."""
+    run = await runs.create_run(call.backends, call.caller, call.project, call.task_id, body.request(), body.environment)
+    return JsonResponse(show_run(call, run), 201)
+
+
+async def retrieve_run(call: CurrentCall) -> Response:
+    """A run."""
+    run = await runs.retrieve_run(call.backends, call.caller, call.project, call.task_id, call.run_id)
+    return JsonResponse(show_run(call, run))
+
+
+async def update_run(call: CurrentCall, body: TaskRunUpdate) -> Response:
+    """Change the fields that are sent; `output` and `state` are merged."""
+    run = await run_updates.update_run(call.backends, call.caller, call.project, call.task_id, call.run_id, body.patch())
+    return JsonResponse(show_run(call, run))

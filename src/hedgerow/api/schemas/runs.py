@@ -1,0 +1,152 @@
+"""Runs over the wire: TaskRunDetail, and the bodies of run/, runs/ and PATCH (contract 2.1, 3.6, 4.2, 5.2)."""
+
+from datetime import datetime
+from typing import Annotated, Any, Literal
+from uuid import UUID
+
+from pydantic import BaseModel, Field
+
+from hedgerow.api.schemas.fields import Optionally, RequestModel, Text, Text128, Words, Words100, Words255
+from hedgerow.domain.journal import wire_time
+from hedgerow.domain.reasoning import PROVIDERS, REASONING_EFFORTS
+from hedgerow.domain.runs import Environment, RunMode, RunStatus, TaskRun
+from hedgerow.operations.run_requests import RunRequest
+from hedgerow.operations.run_updates import RunPatch
+
+ReasoningEffort = Literal["low", "medium", "high", "xhigh", "max"]
+
+
+class Artifact(BaseModel):
+    """An entry of a run's manifest."""
+
+    id: str | None = None
+    name: str
+    type: str
+    source: str | None = None
+    size: int | None = None
+    content_type: str | None = None
+    storage_path: str
+    uploaded_at: str
+
+
+class TaskRunDetail(BaseModel):
+    """One try at a task."""
+
+    id: UUID
+    task: UUID
+    stage: str | None
+    branch: str | None
+    status: RunStatus
+    environment: Environment
+    runtime_adapter: str | None
+    provider: str | None
+    model: str | None
+    reasoning_effort: ReasoningEffort | None
+    log_url: str | None = Field(description="The run's log as JSON lines; answered without a key for an hour.")
+    error_message: str | None
+    output: Any
+    state: dict[str, Any]
+    artifacts: list[Artifact]
+    created_at: datetime
+    updated_at: datetime
+    completed_at: datetime | None
+
+
+class TaskRunPage(BaseModel):
+    """A page of runs."""
+
+    count: int
+    next: str | None
+    previous: str | None
+    results: list[TaskRunDetail]
+
+
+def run_detail(run: TaskRun, log_url: str, agents: tuple[str, ...]) -> dict[str, Any]:
+    """A run as the API shows it. What `state` holds of unknown kind shows as null, and its secret key is left out."""
+    state = run.state
+    return {
+        "id": str(run.id),
+        "task": str(run.task_id),
+        "stage": run.stage,
+        "branch": run.branch,
+        "status": run.status.value,
+        "environment": run.environment.value,
+        "runtime_adapter": _one_of(agents, state.get("runtime_adapter")),
+        "provider": _one_of(tuple(PROVIDERS.values()), state.get("provider")),
+        "model": state["model"] if isinstance(state.get("model"), str) else None,
+        "reasoning_effort": _one_of(REASONING_EFFORTS, state.get("reasoning_effort")),
+        "log_url": log_url,
+        "error_message": run.error_message,
+        "output": run.output,
+        "state": {key: value for key, value in state.items() if key != "sandbox_connect_token"},
+        "artifacts": run.artifacts,
+        "created_at": wire_time(run.created_at),
+        "updated_at": wire_time(run.updated_at),
+        "completed_at": wire_time(run.completed_at),
+    }
+
+
+def _one_of(known: tuple[str, ...], value: Any) -> str | None:
+    return value if isinstance(value, str) and value in known else None
+
+
+class _Opening(RequestModel):
+    mode: RunMode = RunMode.BACKGROUND
+    branch: Words255 | None = Field(None, description="What is checked out.")
+
+
+class _Prompt(RequestModel):
+    resume_from_run_id: Optionally[UUID] = Field(None, description="A run of this task to go on from.")
+    pending_user_message: Optionally[Text] = Field(None, description="The first message; else the task's description.")
+    pending_user_artifact_ids: list[Text128] = Field(default_factory=list)
+
+
+class _Runtime(RequestModel):
+    sandbox_environment_id: Optionally[UUID] = None
+    pr_authorship_mode: Optionally[Literal["user", "bot"]] = None
+    run_source: Optionally[Literal["manual", "signal_report"]] = None
+    signal_report_id: Optionally[Words] = None
+    runtime_adapter: Optionally[Words] = Field(None, description="The agent: claude, codex, or another one of this server.")
+    model: Optionally[Words] = None
+    reasoning_effort: Optionally[ReasoningEffort] = None
+    github_user_token: Optionally[Words] = None
+    initial_permission_mode: Optionally[Words] = None
+
+
+class TaskRunStart(_Runtime, _Prompt, _Opening):
+    """The body of run/."""
+
+    def request(self) -> RunRequest:
+        """What the operation is asked for."""
+        fields = self.given() | {"pending_user_artifact_ids": tuple(self.pending_user_artifact_ids)}
+        return RunRequest(**fields | {"pending_user_message": self.pending_user_message or None})
+
+
+class TaskRunCreate(_Runtime, _Opening):
+    """The body of runs/."""
+
+    environment: Environment = Environment.LOCAL
+
+    def request(self) -> RunRequest:
+        """What the operation is asked for."""
+        fields = self.given()
+        fields.pop("environment", None)
+        return RunRequest(**fields)
+
+
+class TaskRunUpdate(RequestModel):
+    """The body of PATCH on a run."""
+
+    status: Optionally[RunStatus] = None
+    branch: Words255 | None = None
+    stage: Words100 | None = None
+    output: Any = Field(None, description="An object is merged into the stored one; anything else replaces it.")
+    state: Optionally[dict[str, Any]] = Field(None, description="Merged into the stored state, after state_remove_keys.")
+    state_remove_keys: Optionally[Annotated[list[Words], Field(min_length=1)]] = None
+    error_message: Text | None = None
+    environment: Optionally[Literal[Environment.LOCAL]] = None
+    end_reason: Optionally[Words] = Field(None, description="Heard from the run's own agent server alone, beside status failed.")
+
+    def patch(self) -> RunPatch:
+        """What the operation is asked for."""
+        return RunPatch(**self.given() | {"state_remove_keys": tuple(self.state_remove_keys or ())})
