@@ -40,3 +40,15 @@ async def take_task_number(tx: Transaction, project_id: int) -> int:
     row = await (await tx.connection.execute(statement, [project_id])).fetchone()
     assert row is not None
     return int(row["number"])
+
+
+_FOR_MEMBER = sql.SQL(
+    "SELECT {}, EXISTS (SELECT 1 FROM project_members WHERE project_id = projects.id AND user_id = %s) AS is_member"
+    " FROM projects WHERE id = %s"
+).format(COLUMNS)
+
+
+async def find_for(tx: Transaction, project_id: int, user_id: int) -> tuple[Project, bool] | None:
+    """A project, and whether a person belongs to it."""
+    row = await (await tx.connection.execute(_FOR_MEMBER, [user_id, project_id])).fetchone()
+    return None if row is None else (from_row(row), row["is_member"])

@@ -1,10 +1,25 @@
 """People, projects and personal keys: what `hedgerow admin` makes, and what the first start makes by itself."""
 
+import re
+import secrets
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from uuid import uuid4
 
-from hedgerow.domain.access import PersonalKey, Project, User
+from hedgerow.db import keys, projects, users
+from hedgerow.db.database import Transaction
+from hedgerow.domain.access import PersonalKey, Project, Scope, User
+from hedgerow.domain.errors import ConflictError, InvalidError, NotFoundError
+from hedgerow.domain.ids import uuid7
+from hedgerow.operations.access import key_hash
 from hedgerow.operations.backends import Backends
+
+FIRST_EMAIL = "admin@localhost"
+FIRST_PROJECT = "Default project"
+KEY_PREFIX = "phx_"
+
+_BOOTSTRAP_LOCK = 0x6865_6467  # "hedg": the advisory lock under which one process makes the first account
+_EMAIL = re.compile(r"[^@\s]+@[^@\s]+")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -18,17 +33,40 @@ class FirstKey:
 
 async def create_user(backends: Backends, *, email: str, name: str = "", is_staff: bool = False) -> User:
     """A new person. Raises InvalidError (attr `email`) for something that is no address, ConflictError for one that exists."""
-    raise NotImplementedError
+    if not _EMAIL.fullmatch(email.strip()):
+        raise InvalidError(f"{email!r} is no e-mail address.", attr="email", detail_code="invalid_input")
+    async with backends.database.transaction() as tx:
+        return await _add_user(backends, tx, email.strip(), name, is_staff)
+
+
+async def _add_user(backends: Backends, tx: Transaction, email: str, name: str, is_staff: bool) -> User:
+    uuid = uuid4()
+    first_name, _, last_name = name.strip().partition(" ")
+    user = User(id=0, uuid=uuid, distinct_id=str(uuid), email=email, first_name=first_name, last_name=last_name.strip(), is_staff=is_staff)
+    stored = await users.add(tx, user, backends.clock.now())
+    if stored is None:
+        raise ConflictError(f"There is a person with the e-mail address {email} already.", attr="email")
+    return stored
 
 
 async def create_project(backends: Backends, *, name: str) -> Project:
     """A new project without members. Raises InvalidError (attr `name`) for a blank name."""
-    raise NotImplementedError
+    if not name.strip():
+        raise InvalidError("A project needs a name.", attr="name", detail_code="blank")
+    async with backends.database.transaction() as tx:
+        return await projects.add(tx, uuid4(), name.strip(), backends.clock.now())
 
 
 async def add_member(backends: Backends, *, email: str, project_id: int) -> User:
     """Let a person into a project; safe to repeat. The first project becomes their current one. Raises NotFoundError."""
-    raise NotImplementedError
+    async with backends.database.transaction() as tx:
+        user = await _existing_user(tx, email)
+        if await projects.load(tx, project_id) is None:
+            raise NotFoundError(f"There is no project {project_id}.")
+        await users.join_project(tx, user.id, project_id, backends.clock.now())
+        joined = await users.load(tx, user.id)
+        assert joined is not None
+        return joined
 
 
 async def create_key(
@@ -38,14 +76,68 @@ async def create_key(
 
     Raises InvalidError (attr `scopes`, `label` or `project_ids`) and NotFoundError for an unknown person.
     """
-    raise NotImplementedError
+    _check_key(label, scopes)
+    async with backends.database.transaction() as tx:
+        user = await _existing_user(tx, email)
+        for project_id in project_ids or ():
+            if not await users.is_member(tx, user.id, project_id):
+                raise InvalidError(f"{email} is no member of project {project_id}.", attr="project_ids", detail_code="invalid_input")
+        return await _add_key(backends, tx, user, label.strip(), scopes, project_ids)
+
+
+def _check_key(label: str, scopes: Sequence[str]) -> None:
+    if not label.strip():
+        raise InvalidError("A key needs a label.", attr="label", detail_code="blank")
+    if not scopes:
+        raise InvalidError("A key needs at least one scope.", attr="scopes", detail_code="empty")
+    known = [scope.value for scope in Scope]
+    for scope in scopes:
+        if scope not in known:
+            raise InvalidError(f"There is no scope {scope!r}; there are {', '.join(known)}.", attr="scopes", detail_code="invalid_choice")
+
+
+async def _add_key(
+    backends: Backends, tx: Transaction, user: User, label: str, scopes: Sequence[str], project_ids: Sequence[int] | None
+) -> tuple[PersonalKey, str]:
+    value = KEY_PREFIX + secrets.token_urlsafe(32)
+    now = backends.clock.now()
+    key = PersonalKey(
+        id=uuid7(int(now.timestamp() * 1000)),
+        user_id=user.id,
+        label=label,
+        scopes=frozenset(scopes),
+        project_ids=None if not project_ids else frozenset(project_ids),
+        created_at=now,
+    )
+    await keys.add(tx, key, key_hash(value))
+    return key, value
+
+
+async def _existing_user(tx: Transaction, email: str) -> User:
+    user = await users.find(tx, email.strip())
+    if user is None:
+        raise NotFoundError(f"There is no person with the e-mail address {email}.")
+    return user
 
 
 async def bootstrap(backends: Backends) -> FirstKey | None:
     """On an empty database: the person admin@localhost, project 1 and a key with scope `*`. None where there is anybody already."""
-    raise NotImplementedError
+    async with backends.database.transaction() as tx:
+        await tx.connection.execute("SELECT pg_advisory_xact_lock(%s)", [_BOOTSTRAP_LOCK])
+        if await users.anybody(tx):
+            return None
+        now = backends.clock.now()
+        user = await _add_user(backends, tx, FIRST_EMAIL, "Admin", is_staff=True)
+        project = await projects.add(tx, uuid4(), FIRST_PROJECT, now)
+        await users.join_project(tx, user.id, project.id, now)
+        _, value = await _add_key(backends, tx, user, "First key", [Scope.ALL.value], None)
+        return FirstKey(user=user, project=project, value=value)
 
 
 async def current_user(backends: Backends, user_id: int) -> User:
     """A person by id. Raises NotFoundError."""
-    raise NotImplementedError
+    async with backends.database.statement() as tx:
+        user = await users.load(tx, user_id)
+    if user is None:
+        raise NotFoundError("There is no such person.")
+    return user

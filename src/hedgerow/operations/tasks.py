@@ -1,12 +1,20 @@
 """Tasks: list, create, retrieve, update, delete (contract 3.1 to 3.3)."""
 
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, fields
+from datetime import timedelta
+from typing import Any, LiteralString
 from uuid import UUID
 
-from hedgerow.domain.access import Caller, Project
+from hedgerow.db import projects, runs, tasks
+from hedgerow.db.database import Transaction
+from hedgerow.db.rows import storable
+from hedgerow.db.tasks import Conditions
+from hedgerow.domain.access import Caller, Project, RunCaller
+from hedgerow.domain.errors import InvalidError, NotFoundError
+from hedgerow.domain.ids import uuid7
 from hedgerow.domain.runs import RunStatus
-from hedgerow.domain.tasks import OriginProduct, Task
+from hedgerow.domain.tasks import OriginProduct, Task, normal_repository, title_from
+from hedgerow.operations import access
 from hedgerow.operations.backends import Backends
 from hedgerow.operations.pages import Page, Paging
 from hedgerow.operations.patches import UNSET, Unset
@@ -46,24 +54,132 @@ class TaskDraft:
 
 async def list_tasks(backends: Backends, caller: Caller, project: Project, filters: TaskFilters, paging: Paging) -> Page[Task]:
     """The project's tasks, newest first, each with its latest run."""
-    raise NotImplementedError
+    access.person(caller)
+    async with backends.database.statement() as tx:
+        count, found = await tasks.select(tx, _conditions(project, filters), paging.bounded_limit, paging.bounded_offset)
+    return Page(count=count, items=found)
+
+
+def _conditions(project: Project, filters: TaskFilters) -> Conditions:
+    conditions = Conditions()
+    conditions.add("t.project_id = %s AND t.deleted_at IS NULL AND t.internal = %s", project.id, filters.internal)
+    if filters.origin_product is not None:
+        conditions.add("t.origin_product = %s", storable(filters.origin_product))
+    if filters.stage is not None:
+        conditions.add("EXISTS (SELECT 1 FROM runs WHERE runs.task_id = t.id AND runs.stage = %s)", storable(filters.stage))
+    if filters.organization is not None:
+        conditions.add("starts_with(t.repository, %s)", storable(filters.organization).strip().lower() + "/")
+    if filters.repository is not None:
+        _add_repository(conditions, storable(filters.repository).strip().lower())
+    if filters.created_by is not None:
+        conditions.add("t.created_by = %s", filters.created_by)
+    if filters.search is not None and filters.search.strip():
+        _add_search(conditions, storable(filters.search).strip())
+    if filters.status is not None:
+        conditions.add("r.status = %s", filters.status.value)
+        conditions.on_latest_run = True
+    return conditions
+
+
+def _add_repository(conditions: Conditions, name: str) -> None:
+    if "/" in name:
+        conditions.add("t.repository = %s", name)
+    else:
+        conditions.add("split_part(t.repository, '/', 2) = %s", name)
+
+
+def _add_search(conditions: Conditions, text: str) -> None:
+    """Title or description contain the text, or the task has the number that the text ends in, as in ABC-12."""
+    number = text.rpartition("-")[2]
+    contained: LiteralString = "strpos(lower(t.title), lower(%s)) > 0 OR strpos(lower(t.description), lower(%s)) > 0"
+    if number.isascii() and number.isdigit() and len(number) <= 9:
+        conditions.add("(" + contained + " OR t.task_number = %s)", text, text, int(number))
+    else:
+        conditions.add("(" + contained + ")", text, text)
 
 
 async def create_task(backends: Backends, caller: Caller, project: Project, draft: TaskDraft) -> Task:
     """A new task of the caller. Raises InvalidError naming the field (contract 3.2)."""
-    raise NotImplementedError
+    creator = access.person(caller).user
+    columns = _columns(draft)
+    description = columns.setdefault("description", "")
+    title = columns.get("title", "")
+    columns["title"] = title or (title_from(description) if description.strip() else "")
+    columns.setdefault("title_manually_set", bool(title))
+    now = backends.clock.now()
+    task_id = uuid7(int(now.timestamp() * 1000))
+    columns |= {"id": task_id, "project_id": project.id, "created_by": creator.id, "created_at": now, "updated_at": now}
+    columns.setdefault("origin_product", OriginProduct.USER_CREATED.value)
+    async with backends.database.transaction() as tx:
+        await tasks.add(tx, columns | {"task_number": await projects.take_task_number(tx, project.id)})
+        return await find_task(tx, project, task_id)
 
 
 async def retrieve_task(backends: Backends, caller: Caller, project: Project, task_id: UUID) -> Task:
     """A task with its latest run. Raises NotFoundError; a run token reads its own task only."""
-    raise NotImplementedError
+    async with backends.database.statement() as tx:
+        if isinstance(caller, RunCaller):
+            own = await runs.load(tx, caller.run_id)
+            if own is None or own.task_id != task_id:
+                raise NotFoundError("Task not found.")
+            access.check_epoch(caller, own)
+        return await find_task(tx, project, task_id)
 
 
 async def update_task(backends: Backends, caller: Caller, project: Project, task_id: UUID, draft: TaskDraft) -> Task:
     """Change what `draft` names. A title that is set counts as set by hand. Raises InvalidError, NotFoundError."""
-    raise NotImplementedError
+    access.person(caller)
+    columns = _columns(draft)
+    if "title" in columns:
+        columns.setdefault("title_manually_set", True)
+    async with backends.database.transaction() as tx:
+        if not await tasks.lock(tx, project.id, task_id):
+            raise NotFoundError("Task not found.")
+        stored = await find_task(tx, project, task_id)
+        columns["updated_at"] = max(backends.clock.now(), stored.updated_at + timedelta(milliseconds=1))
+        await tasks.change(tx, task_id, columns)
+        return await find_task(tx, project, task_id)
 
 
 async def delete_task(backends: Backends, caller: Caller, project: Project, task_id: UUID) -> None:
     """Hide a task and its runs from everybody. Raises NotFoundError."""
-    raise NotImplementedError
+    access.person(caller)
+    async with backends.database.transaction() as tx:
+        if not await tasks.delete(tx, project.id, task_id, backends.clock.now()):
+            raise NotFoundError("Task not found.")
+
+
+async def find_task(tx: Transaction, project: Project, task_id: UUID) -> Task:
+    """The task inside a transaction of another operation. Raises NotFoundError."""
+    task = await tasks.find(tx, project.id, task_id)
+    if task is None:
+        raise NotFoundError("Task not found.")
+    return task
+
+
+def _columns(draft: TaskDraft) -> dict[str, Any]:
+    """The columns that a draft names, checked in the order of the fields."""
+    given = {f.name: getattr(draft, f.name) for f in fields(draft) if getattr(draft, f.name) is not UNSET}
+    if "repository" in given:
+        given["repository"] = _repository(given["repository"])
+    if "origin_product" in given:
+        given["origin_product"] = given["origin_product"].value
+    for name in ("github_integration", "github_user_integration", "signal_report"):
+        if given.get(name) is not None:
+            raise InvalidError(
+                f"There is no {name.replace('_', ' ')} {given[name]} in this project.", attr=name, detail_code="does_not_exist"
+            )
+    if given.get("signal_report_task_relationship") is not None:
+        raise InvalidError(
+            "A relationship to a signal report needs signal_report and origin_product signal_report.",
+            attr="signal_report_task_relationship",
+            detail_code="invalid_input",
+        )
+    return given
+
+
+def _repository(name: str | None) -> str | None:
+    try:
+        return None if name is None else normal_repository(name)
+    except ValueError as problem:
+        raise InvalidError(str(problem), attr="repository", detail_code="invalid_input") from problem
