@@ -1,0 +1,46 @@
+"""`make bench`: every figure, as a table."""
+
+import shutil
+import tempfile
+from pathlib import Path
+
+from benchmarks import append, latency, memory, run_start
+from benchmarks.house import House, running_house
+from benchmarks.report import Figure, show
+from hedgerow.db.embedded import EmbeddedPostgres
+
+
+def _register(house: House, repository: Path) -> str:
+    with house.client() as http:
+        answer = http.post(f"/api/projects/{house.project_id}/repositories/", json={"clone_url": str(repository)})
+        return str(answer.raise_for_status().json()["name"])
+
+
+def _starts(sandbox: str) -> list[Figure]:
+    with running_house(HEDGEROW_SANDBOX=sandbox) as house, tempfile.TemporaryDirectory(prefix="hedgerow-bench-") as folder:
+        Path(folder).chmod(0o755)
+        return run_start.measure(house, sandbox, _register(house, run_start.make_repository(Path(folder) / "sample")))
+
+
+def _journal() -> list[Figure]:
+    with running_house() as house:
+        figures = memory.measure(house)
+        postgres = EmbeddedPostgres(house.data_dir)
+        database_url = postgres.start_or_join()
+        try:
+            return [*figures, *append.measure(house, database_url), *latency.measure(house, database_url)]
+        finally:
+            postgres.leave()
+
+
+def main() -> None:
+    """Measure everything and print it."""
+    figures = _starts("process")
+    if shutil.which("bwrap") is None:
+        print("bubblewrap is not installed: its start is not measured")
+    else:
+        figures += _starts("bubblewrap")
+    print(show(figures + _journal()))
+
+
+main()
