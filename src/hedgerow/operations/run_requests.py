@@ -1,9 +1,12 @@
 """What a new run may be asked for, and the checks across its fields (contract 3.6)."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from typing import Any
 from uuid import UUID
 
-from hedgerow.domain.runs import RunMode
+from hedgerow.domain.errors import InvalidError
+from hedgerow.domain.reasoning import PERMISSION_MODES, PROVIDERS
+from hedgerow.domain.runs import RunMode, TaskRun
 from hedgerow.operations.backends import Rules
 
 
@@ -32,4 +35,93 @@ class RunRequest:
 
 def check(request: RunRequest, rules: Rules) -> None:
     """Raise InvalidError for the first rule that the request breaks, in the contract's order."""
-    raise NotImplementedError
+    _check_choices(request, rules)
+    _check_permission_mode(request)
+    _check_runtime(request)
+    check_effort(request, rules)
+
+
+def _check_choices(request: RunRequest, rules: Rules) -> None:
+    adapter, mode = request.runtime_adapter, request.initial_permission_mode
+    if adapter is not None and adapter not in rules.agents:
+        raise _choice("runtime_adapter", adapter, rules.agents)
+    modes = list(dict.fromkeys(mode for allowed in PERMISSION_MODES.values() for mode in allowed))
+    if mode is not None and mode not in modes:
+        raise _choice("initial_permission_mode", mode, modes)
+
+
+def _choice(attr: str, value: str, allowed: Any) -> InvalidError:
+    return InvalidError(f'"{value}" is not a valid choice: use one of {", ".join(allowed)}.', attr=attr, detail_code="invalid_choice")
+
+
+def _check_permission_mode(request: RunRequest) -> None:
+    adapter, mode = request.runtime_adapter, request.initial_permission_mode
+    if mode is None:
+        return
+    if adapter is None:
+        raise _invalid("initial_permission_mode", "initial_permission_mode needs a runtime_adapter.")
+    allowed = PERMISSION_MODES.get(adapter)
+    if allowed is not None and mode not in allowed:
+        raise _invalid("initial_permission_mode", f"{adapter} has no permission mode {mode}; it has {', '.join(allowed)}.")
+
+
+def _check_runtime(request: RunRequest) -> None:
+    if request.runtime_adapter is None:
+        if request.model is not None or request.reasoning_effort is not None:
+            raise _invalid("runtime_adapter", "A model or a reasoning effort needs a runtime_adapter.")
+    elif request.model is None and request.runtime_adapter in PROVIDERS:
+        raise _invalid("model", f"runtime_adapter {request.runtime_adapter} needs a model.")
+
+
+def check_effort(request: RunRequest, rules: Rules) -> None:
+    """Raise InvalidError where the agent and model do not understand the effort. Asked again once a resumed run has inherited."""
+    effort, adapter, model = request.reasoning_effort, request.runtime_adapter, request.model
+    if effort is None:
+        return
+    allowed = rules.reasoning.allowed(adapter or "", model or "")
+    if effort not in allowed:
+        names = ", ".join(allowed) or "none"
+        raise _invalid(
+            "reasoning_effort", f"Reasoning effort {effort} is not supported by {adapter} with model {model}; allowed are: {names}."
+        )
+
+
+def _invalid(attr: str, message: str) -> InvalidError:
+    return InvalidError(message, attr=attr, detail_code="invalid_input")
+
+
+_INHERITED = ("pr_authorship_mode", "run_source", "signal_report_id", "runtime_adapter", "model", "reasoning_effort")
+
+
+def inherit(request: RunRequest, previous: TaskRun) -> RunRequest:
+    """The request with what it left out taken from the run that it resumes. Permission mode and first message are not inherited."""
+    taken: dict[str, Any] = {name: previous.state.get(name) for name in _INHERITED if getattr(request, name) is None}
+    if request.branch is None:
+        taken["branch"] = previous.state.get("pr_base_branch")
+    return replace(request, **{name: value for name, value in taken.items() if isinstance(value, str)})
+
+
+def initial_state(request: RunRequest, previous: TaskRun | None) -> dict[str, Any]:
+    """The `state` of the new run: what was asked for, without the keys that nothing was asked for (contract 2.3)."""
+    state: dict[str, Any] = {
+        "mode": request.mode.value,
+        "pending_user_message": request.pending_user_message or None,
+        "pr_base_branch": request.branch,
+        "pr_authorship_mode": authorship(request),
+        "run_source": request.run_source,
+        "signal_report_id": request.signal_report_id,
+        "runtime_adapter": request.runtime_adapter,
+        "provider": PROVIDERS.get(request.runtime_adapter or ""),
+        "model": request.model,
+        "reasoning_effort": request.reasoning_effort,
+        "initial_permission_mode": request.initial_permission_mode,
+    }
+    if previous is not None:
+        state["resume_from_run_id"] = str(previous.id)
+        state["snapshot_external_id"] = previous.state.get("snapshot_external_id")
+    return {key: value for key, value in state.items() if value is not None}
+
+
+def authorship(request: RunRequest) -> str | None:
+    """Who authors the pull request: a run made from a signal report is always the bot's."""
+    return "bot" if request.run_source == "signal_report" else request.pr_authorship_mode

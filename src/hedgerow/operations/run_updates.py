@@ -4,10 +4,14 @@ from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
-from hedgerow.domain.access import Caller, Project
-from hedgerow.domain.runs import Environment, RunStatus, TaskRun
-from hedgerow.operations.backends import Backends
+from hedgerow.domain.access import Caller, Project, RunCaller
+from hedgerow.domain.runs import EndReason, Environment, RunStatus, TaskRun, merge_output, merge_state
+from hedgerow.operations import access, run_changes
+from hedgerow.operations.backends import Backends, Rules
 from hedgerow.operations.patches import UNSET, Unset
+from hedgerow.operations.sandbox_urls import is_allowed
+
+_AGENT_END_REASONS = frozenset({EndReason.AGENT_FAILED, EndReason.AGENT_LOST, EndReason.START_FAILED})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -31,4 +35,73 @@ async def update_run(backends: Backends, caller: Caller, project: Project, task_
     A run token may report in_progress and failed of its own run while it is not terminal; other statuses from it are ignored.
     Raises NotFoundError; ForbiddenError for another run's token or one of an older epoch.
     """
-    raise NotImplementedError
+    async with backends.database.transaction() as tx:
+        run = await access.locked_run(tx, caller, project, task_id, run_id)
+        columns = _columns(backends, run, patch, caller)
+        if run.execution.started_at is not None and _concerns_the_lifecycle(run, columns):
+            columns["wake_at"] = backends.clock.now()
+            run_changes.nudge(backends, tx, run)
+        return await run_changes.change_run(backends, tx, run, columns)
+
+
+def _concerns_the_lifecycle(run: TaskRun, columns: dict[str, Any]) -> bool:
+    """Whether whoever drives the run must look: it ends or begins anew, or it goes to its client."""
+    status = RunStatus(columns.get("status", run.status))
+    ends_or_begins = status is not run.status and (status.terminal or run.status.terminal)
+    return ends_or_begins or Environment(columns.get("environment", run.environment)) is not run.environment
+
+
+def _columns(backends: Backends, run: TaskRun, patch: RunPatch, caller: Caller) -> dict[str, Any]:
+    """The columns that the patch writes, and no others: what it does not name may be changing elsewhere."""
+    columns: dict[str, Any] = {}
+    for name in ("branch", "stage", "error_message"):
+        if getattr(patch, name) is not UNSET:
+            columns[name] = getattr(patch, name)
+    if patch.environment is not UNSET:
+        columns["environment"] = patch.environment.value
+    if patch.output is not UNSET:
+        columns["output"] = merge_output(run.output, patch.output)
+    state = _state(backends.rules, run, patch)
+    status = _status(run, patch, caller)
+    if status is not None:
+        columns["status"] = status.value
+        state = _with_end_reason(run, state, status, _reason(patch, caller))
+        if status.terminal and run.completed_at is None:
+            columns["completed_at"] = backends.clock.now()
+    if state != run.state:
+        columns["state"] = state
+    return columns
+
+
+def _status(run: TaskRun, patch: RunPatch, caller: Caller) -> RunStatus | None:
+    """The status to write; None: it stays. The agent's own token reports, it does not decide."""
+    if patch.status is UNSET:
+        return None
+    heard = not run.status.terminal and patch.status in {RunStatus.IN_PROGRESS, RunStatus.FAILED}
+    return None if isinstance(caller, RunCaller) and not heard else patch.status
+
+
+def _reason(patch: RunPatch, caller: Caller) -> EndReason:
+    if not isinstance(caller, RunCaller):
+        return EndReason.CLIENT
+    return next((reason for reason in _AGENT_END_REASONS if reason == patch.end_reason), EndReason.AGENT_FAILED)
+
+
+def _with_end_reason(run: TaskRun, state: dict[str, Any], status: RunStatus, reason: EndReason) -> dict[str, Any]:
+    """Every terminal run says why it ended; one that is not terminal does not."""
+    if not status.terminal:
+        return {key: value for key, value in state.items() if key != "end_reason"}
+    if status is run.status and "end_reason" in state:
+        return state
+    return {**state, "end_reason": reason.value}
+
+
+def _state(rules: Rules, run: TaskRun, patch: RunPatch) -> dict[str, Any]:
+    changes = {} if patch.state is UNSET else patch.state
+    remove = list(patch.state_remove_keys)
+    given_url, stored_url = changes.get("sandbox_url"), run.state.get("sandbox_url")
+    if "sandbox_url" in changes and not (isinstance(given_url, str) and is_allowed(given_url, rules.sandbox_url_allowlist)):
+        changes = {key: value for key, value in changes.items() if key != "sandbox_url"}
+    if "sandbox_url" in remove and not (isinstance(stored_url, str) and is_allowed(stored_url, rules.sandbox_url_allowlist)):
+        remove.remove("sandbox_url")
+    return merge_state(run.state, changes, remove)

@@ -1,13 +1,22 @@
 """Runs: start one, list, create, retrieve (contract 3.6, 4, 5.1). `update_run` is in `run_updates`."""
 
+from dataclasses import replace
+from datetime import datetime
 from uuid import UUID
 
-from hedgerow.domain.access import Caller, Project
-from hedgerow.domain.runs import Environment, TaskRun
+from hedgerow.db import messages, runs
+from hedgerow.db.database import Transaction
+from hedgerow.domain.access import Caller, PersonalCaller, Project
+from hedgerow.domain.errors import InvalidError, RefusedError
+from hedgerow.domain.ids import uuid7
+from hedgerow.domain.messages import Message, MessageStatus
+from hedgerow.domain.runs import Environment, Execution, RunStatus, TaskRun
 from hedgerow.domain.tasks import Task
+from hedgerow.operations import access, run_changes, run_requests
 from hedgerow.operations.backends import Backends
 from hedgerow.operations.pages import Page, Paging
 from hedgerow.operations.run_requests import RunRequest
+from hedgerow.operations.tasks import find_task
 
 
 async def run_task(backends: Backends, caller: Caller, project: Project, task_id: UUID, request: RunRequest) -> Task:
@@ -16,21 +25,112 @@ async def run_task(backends: Backends, caller: Caller, project: Project, task_id
     Raises, in this order: InvalidError (fields), NotFoundError (task), RefusedError family "detail" (resume_from_run_id),
     InvalidError (effort after inheritance, authorship), RefusedError (sandbox environment, artifacts).
     """
-    raise NotImplementedError
+    creator = access.person(caller)
+    run_requests.check(request, backends.rules)
+    async with backends.database.transaction() as tx:
+        task = await find_task(tx, project, task_id)
+        run = await _prepare(backends, tx, creator, task, request, Environment.CLOUD)
+        stored = await _store(backends, tx, run, started_at=run.created_at)
+        await _first_message(tx, task, stored)
+        run_changes.nudge(backends, tx, stored)
+        return await find_task(tx, project, task_id)
 
 
 async def create_run(
     backends: Backends, caller: Caller, project: Project, task_id: UUID, request: RunRequest, environment: Environment
 ) -> TaskRun:
     """Create a run that nobody drives yet (POST runs/). Errors as `run_task`."""
-    raise NotImplementedError
+    creator = access.person(caller)
+    run_requests.check(request, backends.rules)
+    async with backends.database.transaction() as tx:
+        task = await find_task(tx, project, task_id)
+        run = await _prepare(backends, tx, creator, task, request, environment)
+        return await _store(backends, tx, run, started_at=None)
+
+
+async def _prepare(
+    backends: Backends, tx: Transaction, creator: PersonalCaller, task: Task, request: RunRequest, environment: Environment
+) -> TaskRun:
+    """The run to store, once everything that the request names was found."""
+    previous = await _previous(tx, task, request.resume_from_run_id)
+    if previous is not None:
+        request = run_requests.inherit(request, previous)
+        run_requests.check_effort(request, backends.rules)
+    _check_authorship(creator, task, request)
+    if request.sandbox_environment_id is not None:
+        raise RefusedError(f"There is no sandbox environment {request.sandbox_environment_id}.", family="detail")
+    if request.pending_user_artifact_ids:
+        missing = list(dict.fromkeys(request.pending_user_artifact_ids))
+        raise RefusedError("Some of the artifacts are not known or have expired.", family="detail", missing_artifact_ids=missing)
+    return _new_run(task, request, previous, environment, backends.clock.now())
+
+
+async def _previous(tx: Transaction, task: Task, run_id: UUID | None) -> TaskRun | None:
+    if run_id is None:
+        return None
+    previous = await runs.find(tx, task.project_id, task.id, run_id)
+    if previous is None:
+        raise RefusedError("resume_from_run_id names no run of this task.", family="detail")
+    return previous
+
+
+def _check_authorship(creator: PersonalCaller, task: Task, request: RunRequest) -> None:
+    """A run whose pull requests are to be a person's needs that person's GitHub identity."""
+    if run_requests.authorship(request) != "user" or request.github_user_token is not None:
+        return
+    if task.created_by is None or task.created_by.id != creator.user.id:
+        message = "Only the task's creator can author its pull requests."
+    else:
+        message = "Authoring pull requests yourself needs a GitHub account that is linked here, or a github_user_token."
+    raise InvalidError(message, attr="pr_authorship_mode", detail_code="github_authorization_required")
+
+
+def _new_run(task: Task, request: RunRequest, previous: TaskRun | None, environment: Environment, now: datetime) -> TaskRun:
+    return TaskRun(
+        id=uuid7(int(now.timestamp() * 1000)),
+        task_id=task.id,
+        project_id=task.project_id,
+        number=0,  # given by the database
+        status=RunStatus.QUEUED,
+        environment=environment,
+        created_at=now,
+        updated_at=now,
+        branch=request.branch,
+        state=run_requests.initial_state(request, previous),
+    )
+
+
+async def _store(backends: Backends, tx: Transaction, run: TaskRun, started_at: datetime | None) -> TaskRun:
+    facts = Execution(started_at=started_at, active_at=started_at, wake_at=started_at)
+    stored = await runs.add(tx, replace(run, execution=facts))
+    await run_changes.add_state(backends, tx, stored)
+    return stored
+
+
+async def _first_message(tx: Transaction, task: Task, run: TaskRun) -> None:
+    content = run.state.get("pending_user_message") or task.description.strip() or task.title
+    if content:
+        message = Message(
+            id=uuid7(int(run.created_at.timestamp() * 1000)),
+            run_id=run.id,
+            position=0,  # given by the database
+            content=content,
+            status=MessageStatus.QUEUED,
+            created_at=run.created_at,
+        )
+        await messages.add(tx, message)
 
 
 async def list_runs(backends: Backends, caller: Caller, project: Project, task_id: UUID, paging: Paging) -> Page[TaskRun]:
     """The runs of a task, newest first. Raises NotFoundError."""
-    raise NotImplementedError
+    access.person(caller)
+    async with backends.database.statement() as tx:
+        await find_task(tx, project, task_id)
+        count, found = await runs.of_task(tx, task_id, paging.bounded_limit, paging.bounded_offset)
+    return Page(count=count, items=found)
 
 
 async def retrieve_run(backends: Backends, caller: Caller, project: Project, task_id: UUID, run_id: UUID) -> TaskRun:
     """A run. Raises NotFoundError; a run token reads its own run and those it resumes from."""
-    raise NotImplementedError
+    async with backends.database.statement() as tx:
+        return await access.readable_run(tx, caller, project, task_id, run_id)

@@ -1,0 +1,69 @@
+"""What every change of a run has in common: its state on the journal in the same transaction, and the word of it after the commit."""
+
+import json
+from collections.abc import Mapping, Sequence
+from functools import partial
+from typing import Any
+from uuid import UUID
+
+from hedgerow.db import journal, runs
+from hedgerow.db.database import Transaction
+from hedgerow.domain.journal import EventKind, JournalEvent, NewEvent, entry_timestamp, event_type, state_event
+from hedgerow.domain.runs import TaskRun
+from hedgerow.operations.backends import Backends
+
+
+def server_entry(entry: Mapping[str, Any]) -> NewEvent:
+    """A log entry that the server itself writes."""
+    return NewEvent(EventKind.ENTRY, event_type(entry), entry_timestamp(entry), _line(entry))
+
+
+def _line(event: Mapping[str, Any]) -> str:
+    """One line of JSON in ASCII, so that whatever a client put into a run's fields can be stored."""
+    return json.dumps(event, separators=(",", ":"))
+
+
+async def add_events(backends: Backends, tx: Transaction, run_id: UUID, events: Sequence[NewEvent], epoch: int | None = None) -> int | None:
+    """Append events of the server, and tell the readers after the commit; the number of the last.
+
+    None where the journal has moved to another epoch than the one given: nothing is appended then.
+    """
+    head = await journal.append(tx, run_id, events, epoch)
+    if head is not None:
+        tell(backends, tx, run_id, head, events)
+    return head
+
+
+def tell(backends: Backends, tx: Transaction, run_id: UUID, head: int, events: Sequence[NewEvent]) -> None:
+    """Tell the readers of a run, after the commit, that `events` are the last of its journal, up to number `head`."""
+    first = head - len(events) + 1
+    numbered = [JournalEvent(first + index, event.kind, event.text) for index, event in enumerate(events)]
+    tx.after_commit(partial(_publish, backends, run_id, head, numbered))
+
+
+async def _publish(backends: Backends, run_id: UUID, head: int, events: Sequence[JournalEvent]) -> None:
+    backends.hub.publish(run_id, head, events)
+
+
+async def add_state(backends: Backends, tx: Transaction, run: TaskRun) -> None:
+    """Put the run's state on its journal: once for each change of it."""
+    event = NewEvent(EventKind.STATE, "task_run_state", run.updated_at, _line(state_event(run)))
+    await add_events(backends, tx, run.id, [event])
+    tx.after_commit(partial(_changed, backends, run.id))
+
+
+async def _changed(backends: Backends, run_id: UUID) -> None:
+    backends.hub.changed(run_id)
+
+
+async def change_run(backends: Backends, tx: Transaction, run: TaskRun, columns: Mapping[str, Any]) -> TaskRun:
+    """Change the named columns of a run whose row is locked, with one state event that its readers get after the commit."""
+    changed = await runs.change(tx, run, columns, backends.clock.now())
+    await add_state(backends, tx, changed)
+    return changed
+
+
+def nudge(backends: Backends, tx: Transaction, run: TaskRun) -> None:
+    """After the commit, have a worker look at the run and those who wait for it look up. The transaction sets `wake_at` itself."""
+    tx.after_commit(partial(_changed, backends, run.id))
+    tx.after_commit(partial(backends.jobs.nudge, run.id, run.execution.node_id))
