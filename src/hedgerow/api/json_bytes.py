@@ -1,6 +1,7 @@
 """JSON in and out: fast where the fast parser can, exact where it cannot."""
 
 import json
+from collections.abc import Iterable
 from typing import Any, NoReturn
 
 import msgspec
@@ -54,18 +55,16 @@ def _finite(text: str) -> float:
 def _check_nesting(raw: bytes, value: Any) -> None:
     if raw.count(b"[") + raw.count(b"{") <= DEEPEST_NESTING:
         return  # it cannot be deeper than it has brackets
-    level, depth = [value], 0
+    level, depth = _containers([value]), 0
     while level:
         depth += 1
-        if depth > DEEPEST_NESTING + 1:
+        if depth > DEEPEST_NESTING:
             raise MalformedError(f"The body is nested deeper than {DEEPEST_NESTING} levels.")
-        level = [child for parent in level for child in _children(parent)]
+        level = [child for parent in level for child in _containers(parent.values() if isinstance(parent, dict) else parent)]
 
 
-def _children(value: Any) -> list[Any]:
-    if isinstance(value, dict):
-        return list(value.values())
-    return value if isinstance(value, list) else []
+def _containers(values: Iterable[Any]) -> list[Any]:
+    return [value for value in values if isinstance(value, (dict, list))]
 
 
 def to_json(value: Any) -> bytes:

@@ -1,5 +1,6 @@
 """The OpenAPI document: FastAPI's description of the endpoints, put right where the contract says otherwise."""
 
+import json
 from collections.abc import Sequence
 from importlib.metadata import version
 from typing import Any
@@ -40,6 +41,11 @@ def describe(endpoints: Sequence[Endpoint]) -> dict[str, Any]:
     components["schemas"] = dict(sorted(schemas.items()))
     _drop_null_defaults(document)
     return document
+
+
+def text_of(document: dict[str, Any]) -> str:
+    """The document as the project keeps it: one line a value, so that a change can be read."""
+    return json.dumps(document, indent=1, ensure_ascii=False) + "\n"
 
 
 def _add(schemas: dict[str, Any], model: type[BaseModel]) -> None:
