@@ -1,0 +1,283 @@
+"""The host of a run's agent: starts it, hands it messages, tells its journal, and ends it."""
+
+import asyncio
+import contextlib
+from collections.abc import Mapping
+from typing import Any
+
+from hedgerow.acp_lines import request_error_class
+from hedgerow.agent_server.acp_session import AcpSession, sentence_of
+from hedgerow.agent_server.agent_process import AgentProcess, AgentStartError, start_agent
+from hedgerow.agent_server.configuration import Configuration
+from hedgerow.agent_server.entries import EntryWriter
+from hedgerow.agent_server.gate_client import GateClient
+from hedgerow.agent_server.inbox import Inbox, Prompt
+from hedgerow.agent_server.journal import Journal
+from hedgerow.agent_server.launch import SessionRequest
+from hedgerow.agent_server.masking import Mask, secret_values
+from hedgerow.agent_server.narration import Narration
+from hedgerow.agent_server.network import Network
+from hedgerow.agent_server.permissions import Permissions
+from hedgerow.agent_server.push import Pusher
+from hedgerow.agent_server.reaping import OrphanReaper
+from hedgerow.agent_server.spool import Spool
+from hedgerow.agent_server.turns import Turns
+from hedgerow.domain.clock import Clock
+from hedgerow.domain.runs import EndReason, RunStatus
+
+_START_SECONDS = 180.0
+_CANCEL_SECONDS = 2.0
+_CLOSED = "The session was closed before the turn of this message had ended."
+
+
+class NoSessionError(Exception):
+    """No agent is there (any more) to take the command."""
+
+
+class Host:
+    """One run's agent, from its start to its end. Everything here happens on one event loop."""
+
+    def __init__(self, configuration: Configuration, clock: Clock) -> None:
+        self.configuration = configuration
+        self.journal = Journal(Spool(configuration.spool))
+        self._writer = EntryWriter(clock)
+        self._inbox = Inbox(configuration.spool / "messages")
+        self._gate = GateClient(configuration.gate_socket)
+        self._pusher = Pusher(self.journal, self._gate, self._writer, configuration.run_path, revoked=self._revoked)
+        self._narration = Narration(self.journal, self._writer, self.write)
+        self._network = Network(configuration.egress_socket)
+        self.reaper = OrphanReaper()
+        self._starting: asyncio.Task[None] | None = None
+        self._watching: asyncio.Task[None] | None = None
+        self._process: AgentProcess | None = None
+        self._session: AcpSession | None = None
+        self._turns: Turns | None = None
+        self._permissions: Permissions | None = None
+        self._ending = False
+        self._errands: set[asyncio.Task[None]] = set()
+
+    @property
+    def begun(self) -> bool:
+        """Whether a session was ever asked for."""
+        return self._starting is not None
+
+    @property
+    def has_session(self) -> bool:
+        """Whether the agent takes messages."""
+        return self._turns is not None and not self._ending
+
+    async def start(self, request: SessionRequest) -> None:
+        """Start the agent once, whoever asks how often; AgentStartError says why it does not start, also the next time."""
+        if self._starting is None:
+            self._starting = asyncio.create_task(self._start(request), name="start")
+        await asyncio.wait({self._starting})
+        if not self._starting.cancelled():
+            self._starting.result()
+        if self._ending:
+            raise NoSessionError("The session has ended.")
+
+    def send(self, prompt: Prompt) -> None:
+        """Queue a message; it is on disk when this returns. NoSessionError where no agent is there."""
+        self._turns_or_error().submit(prompt)
+
+    def knows(self, message_id: str) -> bool:
+        """Whether a message was accepted before."""
+        return self._inbox.knows(message_id)
+
+    async def outcome(self, message: Prompt | str) -> dict[str, Any]:
+        """How the turn of a message that was accepted (or of the id of one) ends: its stopReason, or its error."""
+        return await self._turns_or_error().follow(message)
+
+    async def cancel(self) -> None:
+        """Ask the agent to end its turn; nobody is asked for permission any more."""
+        turns = self._turns_or_error()
+        assert self._session is not None
+        assert self._permissions is not None
+        if turns.running:
+            await self._session.cancel()
+        self._permissions.cancel_all()
+
+    def answer_permission(self, request_id: str, option_id: str, meta: Mapping[str, Any]) -> None:
+        """Hand a person's answer to the agent; UnknownRequestError or UnknownOptionError."""
+        self._turns_or_error()
+        assert self._permissions is not None
+        self._permissions.answer(request_id, option_id, meta)
+
+    async def set_config_option(self, config_id: str, value: str) -> list[dict[str, Any]]:
+        """Set an option of the agent; the library's RequestError where it refuses."""
+        self._turns_or_error()
+        assert self._session is not None
+        return await self._session.set_config_option(config_id, value)
+
+    async def close(self, timeout_seconds: float) -> bool:
+        """End the agent and flush the journal, at most so long; whether everything is with the control plane. Safe to repeat."""
+        if not self._ending:
+            await self._cancel_politely()
+            await self._end_agent(_CLOSED)
+        return await self._pusher.flush(timeout_seconds)
+
+    async def stop(self, flush_seconds: float) -> None:
+        """Close, and let everything go that this process holds."""
+        await self.close(flush_seconds)
+        await self._pusher.stop()
+        await self._network.close()
+
+    def write(self, entry: bytes) -> None:
+        """Add a journal entry. A disk that refuses it ends the run: nothing may happen that is not written down."""
+        try:
+            self.journal.write(entry)
+        except OSError as error:
+            self._do(self._disk_refused(error))
+
+    def first_turn_failed(self, sentence: str) -> None:
+        """Report the run as failed."""
+        self._report_failed(sentence, EndReason.AGENT_FAILED)
+
+    def agent_disconnected(self) -> None:
+        """An agent that has closed its output is of no use: end it, so that its end is noticed."""
+        if self._process is not None:
+            self._do(self._process.end())
+
+    async def _start(self, request: SessionRequest) -> None:
+        self._writer.mask = Mask([request.run_token, *secret_values(request.environment)])
+        self._pusher.start(request.run_token)
+        try:
+            proxies = await self._network.open(request.relays) if self.configuration.isolated else {}
+        except OSError as error:
+            raise AgentStartError(f"The agent's network could not be made: {error}.") from error
+        environment = {**(self.configuration.base_environment or {}), **proxies, **request.environment}
+        process = await self._spawn(request, environment)
+        self._process = process
+        self._permissions = Permissions(request.mode, self._ask)
+        session = AcpSession(process, self._writer, self._narration, write=self.write, ask=self._permissions.decide)
+        await self._open(session, process, request)
+        self._session = session
+        self._ready(session, process)
+
+    async def _spawn(self, request: SessionRequest, environment: Mapping[str, str]) -> AgentProcess:
+        with self.reaper.starting() as own:
+            process = await start_agent(
+                request.command,
+                cwd=self.configuration.workspace,
+                environment=environment,
+                mask=self._writer.mask,
+                log=self.configuration.spool / "agent.stderr",
+            )
+            own.add(process.pid)
+        return process
+
+    async def _open(self, session: AcpSession, process: AgentProcess, request: SessionRequest) -> None:
+        opening = asyncio.create_task(session.open(request, self.configuration.workspace), name="open")
+        ended = asyncio.create_task(process.wait(), name="ended")
+        try:
+            async with asyncio.timeout(_START_SECONDS):
+                await asyncio.wait({opening, ended}, return_when=asyncio.FIRST_COMPLETED)
+                if opening.done() and isinstance(opening.exception(), ConnectionError):
+                    await asyncio.wait({ended}, timeout=_CANCEL_SECONDS)
+            await self._judge(opening, process)
+        except (AgentStartError, TimeoutError) as error:
+            await self._abandon(session, process)
+            sentence = str(error) or f"The agent could not be started: it did not answer within {_START_SECONDS:g} seconds."
+            raise AgentStartError(sentence) from error
+        finally:
+            opening.cancel()
+            ended.cancel()
+            await asyncio.gather(opening, ended, return_exceptions=True)
+
+    async def _judge(self, opening: "asyncio.Task[None]", process: AgentProcess) -> None:
+        """Return where the session is open; AgentStartError with the reason where it is not."""
+        if not process.running:
+            raise AgentStartError(f"The agent could not be started: it ended with {process.how_it_ended()}")
+        error = opening.exception() if opening.done() else None
+        words = f" ({process.last_words})" if process.last_words else ""
+        if isinstance(error, request_error_class()):
+            sentence = self._writer.mask.text(sentence_of(error)).rstrip(".")
+            raise AgentStartError(f"The agent could not be started: {sentence}{words}.") from error
+        if isinstance(error, ConnectionError):
+            raise AgentStartError(f"The agent could not be started: it closed its output{words}.") from error
+        await opening
+
+    async def _abandon(self, session: AcpSession, process: AgentProcess) -> None:
+        self._ending = True
+        await process.end()
+        await session.close()
+        self.reaper.end_orphans()
+
+    def _ready(self, session: AcpSession, process: AgentProcess) -> None:
+        self._turns = Turns(session, self._inbox, self._narration, self._writer, self)
+        self._turns.report_interrupted()
+        configuration = self.configuration
+        started = {
+            "sessionId": session.id,
+            "runId": str(configuration.run_id),
+            "taskId": str(configuration.task_id),
+            "agentVersion": session.agent_version,
+        }
+        self.write(self._writer.own("_posthog/run_started", started))
+        self._pusher.report({"status": RunStatus.IN_PROGRESS.value}, after_entries=False)
+        self._watching = asyncio.create_task(self._watch(process), name="watch")
+
+    async def _watch(self, process: AgentProcess) -> None:
+        """Notice an agent's death at once."""
+        await process.wait()
+        if self._ending:
+            return
+        sentence = f"The agent ended unexpectedly with {process.how_it_ended()}"
+        session_id = "" if self._session is None else self._session.id
+        if not await self._end_agent(sentence):
+            self.write(self._writer.own("_posthog/error", {"sessionId": session_id, "message": sentence}))
+        self._report_failed(sentence, EndReason.AGENT_LOST)
+
+    async def _cancel_politely(self) -> None:
+        if self._turns is None or self._session is None or self._permissions is None:
+            return
+        self._permissions.reject_all()
+        if self._turns.running:
+            with contextlib.suppress(ConnectionError, RuntimeError):
+                await self._session.cancel()
+            await self._turns.rest(_CANCEL_SECONDS)
+
+    async def _end_agent(self, sentence: str) -> bool:
+        """End the agent with all that it has started; its unfinished messages fail. Whether there were any."""
+        self._ending = True
+        if self._starting is not None and not self._starting.done():
+            self._starting.cancel()
+        if self._process is not None:
+            await self._process.end()
+        if self._session is not None:
+            await self._session.close()
+        left = await self._turns.end(sentence) if self._turns is not None else False
+        self.reaper.end_orphans()
+        return left
+
+    async def _revoked(self) -> None:
+        """Another agent server has taken the run over, or the run is gone."""
+        await self._end_agent("The control plane has taken the run away from this agent server.")
+
+    async def _disk_refused(self, error: OSError) -> None:
+        if self._ending:
+            return
+        self._ending = True
+        sentence = f"The journal of the run could not be written: {error.strerror or error}."
+        self._pusher.report(_failure(sentence, EndReason.AGENT_FAILED), after_entries=False)
+        await self._end_agent(sentence)
+
+    def _report_failed(self, sentence: str, reason: EndReason) -> None:
+        self._pusher.report(_failure(sentence, reason), after_entries=True)
+
+    def _ask(self, request_id: str, params: Mapping[str, Any]) -> None:
+        self.write(self._writer.permission_request(request_id, params))
+
+    def _turns_or_error(self) -> Turns:
+        if self._turns is None or self._ending:
+            raise NoSessionError("No active session for this run")
+        return self._turns
+
+    def _do(self, errand: Any) -> None:
+        task = asyncio.create_task(errand)
+        self._errands.add(task)
+        task.add_done_callback(self._errands.discard)
+
+
+def _failure(sentence: str, reason: EndReason) -> dict[str, Any]:
+    return {"status": RunStatus.FAILED.value, "error_message": sentence, "end_reason": reason.value}

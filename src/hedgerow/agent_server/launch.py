@@ -1,0 +1,83 @@
+"""What `POST /session` says: how to start the agent, and the secrets that it needs. Lives in memory only."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from hedgerow.domain.runs import RunMode
+from hedgerow.domain.sandboxes import HostPort
+
+DEFAULT_FLUSH_SECONDS = 10.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SessionRequest:
+    """A checked request to start the agent."""
+
+    run_token: str = field(repr=False)
+    epoch: int
+    mode: RunMode
+    command: tuple[str, ...]
+    environment: Mapping[str, str] = field(repr=False)
+    session_meta: Mapping[str, Any] = field(repr=False, default_factory=dict)
+    agent_mode: str | None = None
+    model: str | None = None
+    reasoning_effort: str | None = None
+    relays: tuple[HostPort, ...] = ()
+    flush_seconds: float = DEFAULT_FLUSH_SECONDS
+
+
+def session_request(body: Any) -> SessionRequest:
+    """Read the body of `POST /session`; ValueError names the field that is wrong."""
+    _check(isinstance(body, dict), "The body must be a JSON object.")
+    agent = body.get("agent")
+    _check(isinstance(agent, dict), "agent must be an object.")
+    command, environment = agent.get("command"), agent.get("environment", {})
+    _check(isinstance(command, list) and command and all(_plain(part) for part in command), "agent.command must be a list of strings.")
+    sound = isinstance(environment, dict) and all(_plain(name) and _plain(value) for name, value in environment.items())
+    _check(sound, "agent.environment must be an object of strings.")
+    meta = agent.get("session_meta") or {}
+    _check(isinstance(meta, dict), "agent.session_meta must be an object.")
+    _check(_plain(body.get("run_token")), "run_token must be a string.")
+    epoch, flush = body.get("epoch", 0), body.get("flush_seconds", DEFAULT_FLUSH_SECONDS)
+    _check(isinstance(epoch, int) and not isinstance(epoch, bool), "epoch must be a whole number.")
+    _check(isinstance(flush, int | float) and 0 <= flush <= 3600, "flush_seconds must be a number from 0 to 3600.")
+    return SessionRequest(
+        run_token=body["run_token"],
+        epoch=epoch,
+        mode=RunMode.BACKGROUND if body.get("mode") == RunMode.BACKGROUND else RunMode.INTERACTIVE,
+        command=tuple(command),
+        environment=environment,
+        session_meta=meta,
+        agent_mode=_optional(agent, "mode"),
+        model=_optional(agent, "model"),
+        reasoning_effort=_optional(agent, "reasoning_effort"),
+        relays=_relays(body.get("relays") or []),
+        flush_seconds=float(flush),
+    )
+
+
+def _check(holds: object, sentence: str) -> None:
+    if not holds:
+        raise ValueError(sentence)
+
+
+def _plain(value: object) -> bool:
+    """Whether a value can stand in a command line, an environment or a header."""
+    return isinstance(value, str) and "\0" not in value
+
+
+def _optional(agent: Mapping[str, Any], name: str) -> str | None:
+    value = agent.get(name)
+    _check(value is None or isinstance(value, str), f"agent.{name} must be a string or null.")
+    return value or None
+
+
+def _relays(addresses: Any) -> tuple[HostPort, ...]:
+    _check(isinstance(addresses, list), "relays must be a list of host:port strings.")
+    found = []
+    for address in addresses:
+        host, _, port = address.rpartition(":") if isinstance(address, str) else ("", "", "")
+        _check(host and port.isascii() and port.isdigit() and 0 < int(port) < 65536, "relays must be a list of host:port strings.")
+        found.append(HostPort(host.removeprefix("[").removesuffix("]"), int(port)))
+    return tuple(found)

@@ -1,0 +1,139 @@
+"""Turns: the agent gets its messages one at a time, in the order in which they were accepted."""
+
+import asyncio
+import contextlib
+from typing import Any, Protocol
+
+from hedgerow.acp_lines import request_error_class
+from hedgerow.agent_server.acp_session import AcpSession, sentence_of
+from hedgerow.agent_server.entries import EntryWriter
+from hedgerow.agent_server.inbox import Inbox, Prompt
+from hedgerow.agent_server.narration import Narration
+
+
+class TurnEvents(Protocol):
+    """What turns tell their host."""
+
+    def write(self, entry: bytes) -> None:
+        """A journal entry."""
+        ...
+
+    def first_turn_failed(self, sentence: str) -> None:
+        """The run's first message has failed."""
+        ...
+
+    def agent_disconnected(self) -> None:
+        """The agent closed its output although a turn was running."""
+        ...
+
+
+class Turns:
+    """Plays the messages of an inbox on a session."""
+
+    def __init__(self, session: AcpSession, inbox: Inbox, narration: Narration, writer: EntryWriter, events: TurnEvents) -> None:
+        self._session = session
+        self._inbox = inbox
+        self._narration = narration
+        self._writer = writer
+        self._events = events
+        self._arrived = asyncio.Event()
+        self._at_rest = asyncio.Event()
+        self._at_rest.set()
+        self._current: Prompt | None = None
+        self._followers: dict[str, list[asyncio.Future[dict[str, Any]]]] = {}
+        self._first = not inbox.ever_delivered
+        self._task = asyncio.create_task(self._run(), name="turns")
+
+    @property
+    def running(self) -> bool:
+        """Whether a turn is running."""
+        return self._current is not None
+
+    def submit(self, prompt: Prompt) -> None:
+        """Queue a message. It is on disk when this returns."""
+        self._inbox.accept(prompt)
+        self._arrived.set()
+
+    def follow(self, message: Prompt | str) -> "asyncio.Future[dict[str, Any]]":
+        """The outcome of a message that was accepted (or of the id of one), now or when its turn has ended."""
+        future: asyncio.Future[dict[str, Any]] = asyncio.get_running_loop().create_future()
+        message_id = message.id if isinstance(message, Prompt) else message
+        if message_id is None:
+            assert isinstance(message, Prompt)
+            message.answer = future
+            return future
+        known = self._inbox.outcome(message_id)
+        if known is not None:
+            future.set_result(known)
+        else:
+            self._followers.setdefault(message_id, []).append(future)
+        return future
+
+    async def rest(self, timeout_seconds: float) -> None:
+        """Return once no turn runs, or after that time."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(timeout_seconds):
+                await self._at_rest.wait()
+
+    async def end(self, sentence: str) -> bool:
+        """No more turns: what runs and what waits fails with `sentence`. Whether there was such a message."""
+        self._task.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await self._task
+        left = [*([self._current] if self._current is not None else []), *self._inbox.waiting]
+        self._inbox.waiting.clear()
+        self._current = None
+        for prompt in left:
+            self._fail(prompt, sentence)
+        return bool(left)
+
+    def report_interrupted(self) -> None:
+        """Say which messages an earlier agent server took with it, so that nobody waits for them."""
+        for message_id in self._inbox.interrupted:
+            self._fail(Prompt(id=message_id, blocks=[]), "The agent server was restarted during the turn of this message.")
+        self._inbox.interrupted.clear()
+
+    async def _run(self) -> None:
+        while True:
+            self._arrived.clear()
+            while self._inbox.waiting:
+                await self._play(self._inbox.take())
+            await self._arrived.wait()
+
+    async def _play(self, prompt: Prompt) -> None:
+        self._current = prompt
+        self._at_rest.clear()
+        try:
+            result = await self._session.prompt(prompt.blocks)
+        except ConnectionError:
+            self._events.agent_disconnected()
+            await asyncio.Event().wait()  # the host ends the turns once it knows how the agent ended
+        except request_error_class() as error:
+            self._fail(prompt, self._writer.mask.text(sentence_of(error)))
+        else:
+            self._complete(prompt, result)
+        self._current, self._first = None, False
+        self._at_rest.set()
+
+    def _complete(self, prompt: Prompt, result: dict[str, Any]) -> None:
+        stop_reason = result.get("stopReason")
+        params = {"sessionId": self._session.id, "stopReason": stop_reason}
+        params |= {} if prompt.id is None else {"messageId": prompt.id}
+        params |= {"usage": result["usage"]} if isinstance(result.get("usage"), dict) else {}
+        self._events.write(self._writer.own("_posthog/turn_complete", params))
+        said = self._narration.said
+        self._finish(prompt, {"stopReason": stop_reason} | ({"assistant_message": said} if said else {}))
+
+    def _fail(self, prompt: Prompt, sentence: str) -> None:
+        params = {"sessionId": self._session.id, "message": sentence} | ({} if prompt.id is None else {"messageId": prompt.id})
+        self._events.write(self._writer.own("_posthog/error", params))
+        if self._first and prompt is self._current:
+            self._events.first_turn_failed(sentence)
+        self._finish(prompt, {"error": sentence})
+
+    def _finish(self, prompt: Prompt, outcome: dict[str, Any]) -> None:
+        self._inbox.finish(prompt.id, outcome)
+        waiting = self._followers.pop(prompt.id, []) if prompt.id is not None else []
+        for future in [*waiting, *([prompt.answer] if prompt.answer is not None else [])]:
+            if not future.done():
+                future.set_result(outcome)
