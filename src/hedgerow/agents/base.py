@@ -30,6 +30,8 @@ class AgentLaunch:
     model: str | None = None  # the model to choose through the session, where the command line cannot
     reasoning_effort: str | None = None
     hosts: frozenset[HostPort] = frozenset()  # what the gate must let through
+    relays: tuple[HostPort, ...] = ()  # loopback addresses outside that an isolated sandbox must find under the same address inside
+    files: Mapping[str, str] = field(repr=False, default_factory=dict)  # path below its home -> text, written 0600 before it starts
 
 
 class AgentRuntime(Protocol):

@@ -1,0 +1,32 @@
+"""The runtime tree of a worker, with agents added when they are first asked for."""
+
+import asyncio
+from pathlib import Path
+
+from hedgerow.agents import runtime_tree
+from hedgerow.agents.install import Report, install
+from hedgerow.agents.options import AgentOptions
+from hedgerow.agents.pins import PACKAGES
+
+
+class Shelf:
+    """Called with an agent's name, it gives the tree once that agent stands ready in it. One per process."""
+
+    def __init__(self, data_dir: Path, options: AgentOptions, report: Report = lambda progress: None) -> None:
+        self._data_dir = data_dir
+        self._options = options
+        self._report = report
+        self._tree: asyncio.Task[Path] | None = None
+
+    async def __call__(self, agent: str) -> Path:
+        """The tree, made and with `agent` installed where that was missing. Raises UnavailableError saying what is wrong."""
+        tree = await self.tree()
+        if agent in PACKAGES and not PACKAGES[agent].installed(tree):
+            await install(agent, tree, self._options, self._report)
+        return tree
+
+    async def tree(self) -> Path:
+        """The tree alone. Call it early: the first run then finds it ready. A failed try is made again with the next call."""
+        if self._tree is None or (self._tree.done() and (self._tree.cancelled() or self._tree.exception() is not None)):
+            self._tree = asyncio.create_task(runtime_tree.ensure(self._data_dir))
+        return await asyncio.shield(self._tree)
