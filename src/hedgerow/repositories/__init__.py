@@ -1,0 +1,95 @@
+"""git as the server uses it: mirrors of repositories, workspaces made from them, and results brought back.
+
+Everything here runs outside of sandboxes with the operator's credentials, except the command that `Repositories.collect_command` gives.
+git never runs here on anything that an agent could have written, but for the bundle of its result, which is opened in a quarantine.
+"""
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from uuid import UUID
+
+from hedgerow.repositories import git
+from hedgerow.repositories.local import repository_name
+from hedgerow.repositories.mirrors import Mirrors
+from hedgerow.repositories.names import branch_name, full_ref
+from hedgerow.repositories.origins import Origins
+from hedgerow.repositories.plumbing import Plumbing
+from hedgerow.repositories.publishing import Published, Publisher, Result
+from hedgerow.repositories.results import Collection, collect_command
+from hedgerow.repositories.urls import CloneUrl, mask, parse_clone_url
+from hedgerow.repositories.workspaces import Checkout, Clone, fill
+
+__all__ = ["Checkout", "CloneUrl", "Published", "Repositories", "mask", "parse_clone_url", "repository_name"]
+
+_NETWORK_PROTOCOLS = ("https", "http", "ssh", "git")
+
+
+class Repositories:
+    """The repositories that this machine works on."""
+
+    def __init__(
+        self,
+        mirrors: Path,
+        *,
+        allow_local: bool,
+        author: tuple[str, str] = ("hedgerow", "hedgerow@localhost"),
+        network_timeout_seconds: float = 3600,
+        local_timeout_seconds: float = 1800,
+        max_result_bytes: int = 2 * 2**30,
+        environment: Mapping[str, str] | None = None,
+    ) -> None:
+        """`mirrors` is the folder for them. `author` (name, mail) signs what agents leave uncommitted. `environment` is the operator's."""
+        protocols = (*_NETWORK_PROTOCOLS, "file") if allow_local else _NETWORK_PROTOCOLS
+        both = git.environments(os.environ if environment is None else environment, protocols=protocols)
+        self._allow_local = allow_local
+        self._author = author
+        self._max_result_bytes = max_result_bytes
+        self._plumbing = Plumbing(environment=both.sealed, timeout_seconds=local_timeout_seconds)
+        origins = Origins(environment=both.operator, timeout_seconds=network_timeout_seconds)
+        self._mirrors = Mirrors(mirrors.resolve(), origins, self._plumbing)
+        self._publisher = Publisher(mirrors=self._mirrors, origins=origins, plumbing=self._plumbing)
+
+    def mirror(self, *, project_id: int, clone_url: str) -> Path:
+        """Where the mirror of a repository lies, whether it exists yet or not: what a sandbox must see read-only. Raises InvalidError."""
+        return self._mirrors.path(project_id, self._url(clone_url))
+
+    async def check_out(
+        self, *, project_id: int, clone_url: str, base: str | None, branch: str, workspace: Path, owner: tuple[int, int] | None
+    ) -> Checkout:
+        """Fill the existing folder `workspace` with a clone of the repository, checked out at `base` on the new branch `branch`.
+
+        `base` is the name of a branch or a full ref (refs/…), None for the default branch. The clone borrows its objects from the
+        mirror, belongs to `owner` (uid, gid; None: this account), and holds no secret of the URL. Submodules and Git LFS files are not
+        fetched. Repeating it makes the workspace anew. Raises InvalidError where URL, branch or repository are not right,
+        UnavailableError where the origin cannot be reached or a disk not be written. When it fails or is cancelled no process runs on.
+        """
+        url = self._url(clone_url)
+        name = branch_name(branch)
+        mirror = self._mirrors.path(project_id, url)
+        start = await self._mirrors.start(mirror, url, full_ref(base) if base else None)
+        clone = Clone(mirror=mirror, origin=url.clean, branch=name, author=self._author, owner=owner)
+        await fill(workspace, start, clone, self._plumbing.environment, timeout_seconds=self._plumbing.timeout_seconds)
+        return Checkout(base_commit=start.commit, base_branch=start.branch, mirror=mirror)
+
+    def collect_command(self, *, workspace: Path, result: Path, mirror: Path, base_commit: str, message: str) -> tuple[str, ...]:
+        """The command with which a one-shot sandbox collects the agent's work (see `results.collect_command`)."""
+        collection = Collection(
+            workspace=workspace, result=result, mirror=mirror, base_commit=base_commit, message=message, author=self._author
+        )
+        return collect_command(collection)
+
+    async def publish(
+        self, *, project_id: int, clone_url: str, result: Path, branch: str, run_id: UUID, base_commit: str
+    ) -> Published | None:
+        """Bring what was collected in `result` into the mirror and push it to the origin as `branch`, or as a distinct name of it.
+
+        None: the agent has changed nothing. Safe to repeat after a crash: the run keeps its branch. Raises InvalidError where `result`
+        holds no sound result, and UnavailableError where it holds none at all or the mirror fails; a refused push is no error.
+        """
+        url = self._url(clone_url)
+        wanted = Result(folder=result, branch=branch_name(branch), run_id=run_id, base_commit=base_commit, max_bytes=self._max_result_bytes)
+        return await self._publisher.publish(self._mirrors.path(project_id, url), url, wanted)
+
+    def _url(self, text: str) -> CloneUrl:
+        return parse_clone_url(text, allow_local=self._allow_local)

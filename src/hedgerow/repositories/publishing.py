@@ -1,0 +1,152 @@
+"""Giving a result its branch: in the mirror for certain, and at the origin where that may be written to."""
+
+import re
+from dataclasses import dataclass, field
+from pathlib import Path
+from uuid import UUID
+
+from hedgerow.domain.branches import distinct_result_branch
+from hedgerow.domain.errors import HedgerowError
+from hedgerow.repositories.failures import failure, summary
+from hedgerow.repositories.mirrors import Mirrors
+from hedgerow.repositories.origins import Origins
+from hedgerow.repositories.plumbing import Plumbing
+from hedgerow.repositories.results import take_over
+from hedgerow.repositories.starts import BRANCHES
+from hedgerow.repositories.urls import CloneUrl
+
+_RESULTS = "refs/hedgerow/results/"
+_STATUS = re.compile(r"^(?P<flag>[ +\-*!=])\t[^\t]*\t(?P<text>.*)$", re.MULTILINE)
+_TAKEN = re.compile(r"\((stale info|(reference )?already exists|non-fast-forward|fetch first|needs force)\)")
+_REASON = re.compile(r"\((?P<reason>.*)\)")
+_FIGURES = {
+    "files_changed": re.compile(r"(\d+) files? changed"),
+    "insertions": re.compile(r"(\d+) insertions?\(\+\)"),
+    "deletions": re.compile(r"(\d+) deletions?\(-\)"),
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Published:
+    """A result that is safe: the commit lies in the mirror, whether it could be pushed or not."""
+
+    branch: str
+    commit: str
+    diff_stat: dict[str, int] = field(default_factory=dict)
+    pushed: bool
+    push_error: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Result:
+    """What is to be published: the run's result folder, the branch it would like, and the commit the run began at."""
+
+    folder: Path
+    branch: str
+    run_id: UUID
+    base_commit: str
+    max_bytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class _Push:
+    """How a push ended. `taken`: the branch exists at the origin and names another commit."""
+
+    pushed: bool
+    taken: bool = False
+    error: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Publisher:
+    """Publishes results. Safe to repeat: a run whose result has a branch keeps that branch."""
+
+    mirrors: Mirrors
+    origins: Origins
+    plumbing: Plumbing
+
+    async def publish(self, mirror: Path, url: CloneUrl, result: Result) -> Published | None:
+        """Take the result over and give it a branch; None where nothing has changed.
+
+        Raises InvalidError where the result folder holds no sound result, UnavailableError where the mirror cannot be written. That the
+        origin refuses the branch is no error: `push_error` says why, and the commit stays in the mirror.
+        """
+        async with self.mirrors.hold(mirror):
+            await self.mirrors.ensure(mirror, url)
+            commit = await self._take_over(mirror, result)
+            if commit is None:
+                return None
+            branch = await self._name(mirror, result, commit)
+            await self._record(mirror, result.run_id, branch, commit)
+        push = await self._push(mirror, url, branch, commit)
+        distinct = distinct_result_branch(result.branch, result.run_id)
+        if push.taken and branch != distinct:
+            branch = distinct
+            async with self.mirrors.hold(mirror):
+                await self._record(mirror, result.run_id, branch, commit)
+            push = await self._push(mirror, url, branch, commit)
+        statistics = await self._diff_stat(mirror, result.base_commit, commit)
+        return Published(branch=branch, commit=commit, diff_stat=statistics, pushed=push.pushed, push_error=push.error)
+
+    async def _take_over(self, mirror: Path, result: Result) -> str | None:
+        incoming = f"refs/hedgerow/incoming/{result.run_id.hex}"
+        return await take_over(self.plumbing, mirror, result.folder, result.base_commit, incoming, max_bytes=result.max_bytes)
+
+    async def _name(self, mirror: Path, result: Result, commit: str) -> str:
+        """The branch that the run has already, else the one it would like, else the distinct one."""
+        own = f"{_RESULTS}{result.run_id.hex}/"
+        refs = await self.plumbing.refs(mirror, own, "refs/heads/", BRANCHES)
+        recorded = next((ref.removeprefix(own) for ref in refs if ref.startswith(own)), None)
+        if recorded is not None:
+            return recorded
+        for place in ("refs/heads/", BRANCHES):
+            if refs.get(place + result.branch, commit) != commit:
+                return distinct_result_branch(result.branch, result.run_id)
+        return result.branch
+
+    async def _record(self, mirror: Path, run_id: UUID, branch: str, commit: str) -> None:
+        """Write down, at once, that this commit is the run's result under this name, and forget an earlier name."""
+        own = f"{_RESULTS}{run_id.hex}/"
+        lines = []
+        for ref, name in (await self.plumbing.refs(mirror, own)).items():
+            former = ref.removeprefix(own)
+            if former != branch:
+                lines += [f"delete {ref} {name}", f"delete refs/heads/{former} {name}"]
+        lines += [f"update {own}{branch} {commit}", f"update refs/heads/{branch} {commit}", f"delete refs/hedgerow/incoming/{run_id.hex}"]
+        await self.plumbing.read(mirror, "update-ref", "--stdin", stdin="".join(f"{line}\n" for line in lines))
+
+    async def _push(self, mirror: Path, url: CloneUrl, branch: str, commit: str) -> _Push:
+        try:
+            push = await self._try_push(mirror, url, branch, commit)
+            if push.taken and await self._holds(mirror, url, branch, commit):
+                return _Push(pushed=True)  # pushed before, and gone on from there
+        except HedgerowError as error:
+            return _Push(pushed=False, error=error.message)
+        return push
+
+    async def _try_push(self, mirror: Path, url: CloneUrl, branch: str, commit: str) -> _Push:
+        finished = await self.origins.push(mirror, url, commit, f"refs/heads/{branch}")
+        status = _STATUS.search(finished.output)
+        if finished.code == 0 and status is not None and status["flag"] in "*=+ ":
+            return _Push(pushed=True)
+        if status is None:
+            raise failure(url, finished.errors)
+        if _TAKEN.search(status["text"]):
+            return _Push(pushed=False, taken=True, error=f"The branch {branch} exists at {url.clean} already.")
+        found = _REASON.search(status["text"])
+        reason = found["reason"] if found is not None else status["text"]
+        said = summary("\n".join(line for line in finished.errors.splitlines() if line.startswith("remote:")), url.secrets)
+        detail = "" if said.startswith("it gave no reason") else f" {said}"
+        return _Push(pushed=False, error=f"{url.clean} refused the branch {branch}: {summary(reason, url.secrets)}.{detail}")
+
+    async def _holds(self, mirror: Path, url: CloneUrl, branch: str, commit: str) -> bool:
+        """Whether the origin's branch of that name contains the commit."""
+        async with self.mirrors.hold(mirror):
+            await self.mirrors.fetch(mirror, url, (f"+refs/heads/{branch}:{BRANCHES}{branch}",))
+        return await self.plumbing.is_ancestor(mirror, commit, BRANCHES + branch)
+
+    async def _diff_stat(self, mirror: Path, base: str, commit: str) -> dict[str, int]:
+        arguments = ("diff-tree", "-r", "--find-renames", "--shortstat", "--no-ext-diff", "--no-textconv", base, commit)
+        output = await self.plumbing.read(mirror, *arguments)
+        found = {name: figure.search(output) for name, figure in _FIGURES.items()}
+        return {name: int(match[1]) if match is not None else 0 for name, match in found.items()}
