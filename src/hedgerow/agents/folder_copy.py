@@ -1,4 +1,4 @@
-"""Copying files into the runtime tree: readable for every account, with the times of the originals, so that bytecode stays valid."""
+"""Files of the runtime tree: readable for every account; copies keep the times of the originals, so that bytecode stays valid."""
 
 import os
 import shutil
@@ -32,3 +32,12 @@ def make_folder(folder: Path) -> None:
     make_folder(folder.parent)
     folder.mkdir(exist_ok=True)
     folder.chmod(0o755)
+
+
+def let_everyone_read(folder: Path) -> None:
+    """Open everything in `folder` for reading, whatever the present umask or an archive said; what its owner may run, all may."""
+    for inner, _, files in os.walk(folder):
+        Path(inner).chmod(0o755)
+        for path in (Path(inner) / name for name in files):
+            if not path.is_symlink():
+                path.chmod(0o755 if path.stat().st_mode & 0o100 else 0o644)

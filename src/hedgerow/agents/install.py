@@ -11,7 +11,7 @@ import filelock
 import structlog
 
 from hedgerow.agents.claude import shell_without_keys
-from hedgerow.agents.folder_copy import make_folder
+from hedgerow.agents.folder_copy import let_everyone_read, make_folder
 from hedgerow.agents.node import Node, find_node
 from hedgerow.agents.options import AgentOptions
 from hedgerow.agents.pins import LOCKS, PACKAGES, AgentPackage
@@ -126,10 +126,6 @@ def _finish(package: AgentPackage, node: Node, partial: Path, folder: Path) -> N
     shell = programs / "without-keys"
     shell.write_text(shell_without_keys())
     shell.chmod(0o755)
-    for inner, folders, files in os.walk(partial):
-        for path in (Path(inner) / name for name in (*folders, *files)):
-            if not path.is_symlink():
-                mode = path.stat().st_mode
-                path.chmod(0o755 if path.is_dir() or mode & 0o100 else 0o644)
+    let_everyone_read(partial)
     shutil.rmtree(folder, ignore_errors=True)
     partial.rename(folder)

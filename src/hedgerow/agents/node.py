@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from hedgerow.agents.folder_copy import copy_file, make_folder
+from hedgerow.agents.folder_copy import copy_file, let_everyone_read, make_folder
 from hedgerow.agents.interpreter_copy import SYSTEM_FOLDERS, base_interpreter
 from hedgerow.agents.options import AgentOptions
 from hedgerow.agents.pins import NODE_WHEEL, NODE_WHEEL_VERSION, OLDEST_NODE
@@ -118,7 +118,7 @@ def _keep(partial: Path, home: Path) -> None:
         raise UnavailableError(f"the package {NODE_WHEEL} {NODE_WHEEL_VERSION} holds no Node for this machine")
     shutil.rmtree(unpacked / "include", ignore_errors=True)
     (unpacked / "bin" / "node").chmod(0o755)
-    unpacked.chmod(0o755)
+    let_everyone_read(unpacked)
     unpacked.rename(home)
 
 

@@ -50,5 +50,7 @@ async def session_body(node: Node, run: TaskRun, agent: AgentChoice) -> dict[str
             "mode": launch.mode,
             "model": launch.model,
             "reasoning_effort": launch.reasoning_effort,
+            "files": dict(launch.files),
         },
+        "relays": [str(address) for address in launch.relays],
     }

@@ -4,6 +4,7 @@ import asyncio
 import os
 from pathlib import Path
 
+from hedgerow.agents import runtime_tree
 from hedgerow.domain.branches import result_branch
 from hedgerow.domain.errors import HedgerowError
 from hedgerow.domain.lifecycle import Prepare
@@ -81,7 +82,7 @@ async def _spec(node: Node, run: TaskRun, tree: Path, origin: Origin, isolated: 
         home=folders.home,
         mounts=(
             *(Mount(path, writable=True) for path in (folders.workspace, folders.home, folders.spool, folders.sockets)),
-            *(Mount(path) for path in (tree, origin.mirror_folder) if path is not None),
+            *(Mount(path) for path in (*runtime_tree.folders(tree), origin.mirror_folder) if path is not None),
         ),
         environment=environment,
         log_file=folders.root / "agent-server.log",

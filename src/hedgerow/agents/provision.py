@@ -1,4 +1,4 @@
-"""The runtime tree of a worker, with agents added when they are first asked for."""
+"""What a worker lays out before it starts an agent: the runtime tree, and beside it the agents that are asked for."""
 
 import asyncio
 from pathlib import Path
@@ -9,8 +9,8 @@ from hedgerow.agents.options import AgentOptions
 from hedgerow.agents.pins import PACKAGES
 
 
-class Shelf:
-    """Called with an agent's name, it gives the tree once that agent stands ready in it. One per process."""
+class RuntimeTrees:
+    """Called with an agent's name, it gives the tree once that agent stands ready beside it. One per process."""
 
     def __init__(self, data_dir: Path, options: AgentOptions, report: Report = lambda progress: None) -> None:
         self._data_dir = data_dir
@@ -26,7 +26,7 @@ class Shelf:
         return tree
 
     async def tree(self) -> Path:
-        """The tree alone. Call it early: the first run then finds it ready. A failed try is made again with the next call."""
+        """The tree alone. Called early, it spares the first run the wait. A try that failed is made again with the next call."""
         if self._tree is None or (self._tree.done() and (self._tree.cancelled() or self._tree.exception() is not None)):
-            self._tree = asyncio.create_task(runtime_tree.ensure(self._data_dir))
+            self._tree = asyncio.create_task(runtime_tree.ensure(self._data_dir), name="runtime tree")
         return await asyncio.shield(self._tree)
