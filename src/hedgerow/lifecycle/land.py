@@ -38,18 +38,20 @@ async def _collect(node: Node, run: TaskRun, origin: Origin) -> None:
     folders = node.folders(run.id)
     provider = await choose_sandbox(node, choose_agent(node, run))
     assert run.execution.base_commit is not None
+    assert origin.mirror is not None
     command = node.repositories.collect_command(
-        workspace=folders.workspace, result=folders.result, base_commit=run.execution.base_commit, message=origin.task_title
+        workspace=folders.workspace,
+        result=folders.result,
+        mirror=origin.mirror,
+        base_commit=run.execution.base_commit,
+        message=origin.task_title,
     )
-    mounts = [Mount(folders.workspace, writable=True), Mount(folders.home, writable=True), Mount(folders.result, writable=True)]
-    if origin.mirror_folder is not None:
-        mounts.append(Mount(origin.mirror_folder))
     spec = SandboxSpec(
         name=f"{run.id}-result",
         command=command,
         working_directory=folders.workspace,
         home=folders.home,
-        mounts=tuple(mounts),
+        mounts=(*(Mount(path, writable=True) for path in (folders.workspace, folders.home, folders.result)), Mount(origin.mirror.parent)),
         log_file=folders.root / "result.log",
     )
     handle = await provider.create(spec)

@@ -18,7 +18,12 @@ class Origin:
     task_slug: str
     task_title: str
     clone_url: str | None
-    mirror_folder: Path | None  # what the sandbox must see beside the workspace, which shares its objects
+    mirror: Path | None  # what the workspace borrows its objects from
+
+    @property
+    def mirror_folder(self) -> Path | None:
+        """What the sandbox must see beside the workspace. It can be mounted before the mirror is made."""
+        return None if self.mirror is None else self.mirror.parent
 
 
 async def origin_of(node: Node, run: TaskRun) -> Origin:
@@ -26,10 +31,10 @@ async def origin_of(node: Node, run: TaskRun) -> Origin:
     async with node.backends.database.transaction() as tx:
         task = await executions.task_words(tx, run)
     if task.repository is None:
-        return Origin(task_slug=task.slug, task_title=task.title, clone_url=None, mirror_folder=None)
+        return Origin(task_slug=task.slug, task_title=task.title, clone_url=None, mirror=None)
     try:
         clone_url = await repositories.resolve(node.backends, run.project_id, task.repository)
+        mirror = node.repositories.mirror(project_id=run.project_id, clone_url=clone_url)
     except HedgerowError as error:
         raise EndsRunError(EndReason.START_FAILED, error.message) from error
-    folder = node.repositories.mirror_folder(run.project_id, clone_url)
-    return Origin(task_slug=task.slug, task_title=task.title, clone_url=clone_url, mirror_folder=folder)
+    return Origin(task_slug=task.slug, task_title=task.title, clone_url=clone_url, mirror=mirror)

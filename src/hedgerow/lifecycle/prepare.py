@@ -32,6 +32,8 @@ async def prepare(node: Node, run: TaskRun, action: Prepare) -> None:
     origin = await origin_of(node, run)
     folders = node.folders(run.id)
     await asyncio.to_thread(make_folders, folders, provider.owner)
+    if origin.mirror is not None:
+        origin.mirror.parent.mkdir(parents=True, exist_ok=True)
     async with asyncio.TaskGroup() as both:
         if action.sandbox:
             both.create_task(_sandbox(node, run, agent, provider, origin))
@@ -119,5 +121,5 @@ async def _workspace(node: Node, run: TaskRun, provider: SandboxProvider, origin
             )
         except HedgerowError as error:
             raise EndsRunError(EndReason.START_FAILED, error.message) from error
-        note.detail = f"{checkout.base_branch} at {checkout.base_commit[:12]}"
+        note.detail = " at ".join(filter(None, (checkout.base_branch, checkout.base_commit[:12])))
         await record(node, run, {"base_commit": checkout.base_commit, "checked_out_at": node.backends.clock.now()})

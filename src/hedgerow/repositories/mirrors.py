@@ -40,8 +40,8 @@ class Mirrors:
         self._fetched: dict[Path, float] = {}  # when the last successful fetch began, on the monotonic clock
 
     def path(self, project_id: int, url: CloneUrl) -> Path:
-        """Where the mirror of `url` in a project lies, whether it exists or not."""
-        return self._root / str(project_id) / f"{hashlib.sha256(url.clean.encode()).hexdigest()[:32]}.git"
+        """Where the mirror of `url` in a project lies, whether it exists or not; its folder is its own, and can be mounted before."""
+        return self._root / str(project_id) / hashlib.sha256(url.clean.encode()).hexdigest()[:32] / "mirror.git"
 
     def hold(self, mirror: Path) -> AbstractAsyncContextManager[None]:
         """The lock of a mirror, between all tasks and processes of the machine: whoever writes into the mirror holds it."""
