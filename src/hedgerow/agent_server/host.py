@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 from hedgerow.acp_lines import request_error_class
@@ -11,6 +12,7 @@ from hedgerow.agent_server.agent_process import AgentProcess, AgentStartError, s
 from hedgerow.agent_server.configuration import Configuration
 from hedgerow.agent_server.entries import EntryWriter
 from hedgerow.agent_server.gate_client import GateClient
+from hedgerow.agent_server.home_files import write_home_files
 from hedgerow.agent_server.inbox import Inbox, Prompt
 from hedgerow.agent_server.journal import Journal
 from hedgerow.agent_server.launch import SessionRequest
@@ -139,13 +141,18 @@ class Host:
             self._do(self._process.end())
 
     async def _start(self, request: SessionRequest) -> None:
-        self._writer.mask = Mask([request.run_token, *secret_values(request.environment)])
+        logins = {f"AUTH {path}": text for path, text in request.files.items() if path.endswith(".json")}
+        self._writer.mask = Mask([request.run_token, *secret_values(request.environment), *secret_values(logins)])
         self._pusher.start(request.run_token)
         try:
             proxies = await self._network.open(request.relays) if self.configuration.isolated else {}
         except OSError as error:
             raise AgentStartError(f"The agent's network could not be made: {error}.") from error
         environment = {**(self.configuration.base_environment or {}), **proxies, **request.environment}
+        try:
+            write_home_files(Path(environment.get("HOME", ".")), request.files)
+        except OSError as error:
+            raise AgentStartError(f"The agent's files could not be written to its home: {error}.") from error
         process = await self._spawn(request, environment)
         self._process = process
         self._permissions = Permissions(request.mode, self._ask)

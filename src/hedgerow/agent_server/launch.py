@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from pathlib import PurePosixPath
 from typing import Any
 
 from hedgerow.domain.runs import RunMode
@@ -23,6 +24,7 @@ class SessionRequest:
     agent_mode: str | None = None
     model: str | None = None
     reasoning_effort: str | None = None
+    files: Mapping[str, str] = field(repr=False, default_factory=dict)  # path below the agent's home -> text
     relays: tuple[HostPort, ...] = ()
     flush_seconds: float = DEFAULT_FLUSH_SECONDS
 
@@ -52,6 +54,7 @@ def session_request(body: Any) -> SessionRequest:
         agent_mode=_optional(agent, "mode"),
         model=_optional(agent, "model"),
         reasoning_effort=_optional(agent, "reasoning_effort"),
+        files=_files(agent.get("files") or {}),
         relays=_relays(body.get("relays") or []),
         flush_seconds=float(flush),
     )
@@ -71,6 +74,14 @@ def _optional(agent: Mapping[str, Any], name: str) -> str | None:
     value = agent.get(name)
     _check(value is None or isinstance(value, str), f"agent.{name} must be a string or null.")
     return value or None
+
+
+def _files(given: Any) -> Mapping[str, str]:
+    sound = isinstance(given, dict) and all(_plain(path) and isinstance(text, str) for path, text in given.items())
+    inside = sound and all(path and not PurePosixPath(path).is_absolute() and ".." not in PurePosixPath(path).parts for path in given)
+    _check(inside, "agent.files must be an object of texts by their paths below the agent's home.")
+    files: Mapping[str, str] = given
+    return files
 
 
 def _relays(addresses: Any) -> tuple[HostPort, ...]:
