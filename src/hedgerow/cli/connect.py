@@ -1,0 +1,25 @@
+"""The client of a user command, with the credentials of this machine, and the consoles it writes to."""
+
+import os
+
+from rich.console import Console
+
+from hedgerow.client import Client, read_credentials
+from hedgerow.data_directory import data_directory
+
+CREDENTIALS_FILE = "credentials.json"
+
+
+def connect() -> Client:
+    """A client as HEDGEROW_URL, HEDGEROW_API_KEY and HEDGEROW_PROJECT say, or the credentials file of the data directory."""
+    return Client(read_credentials(os.environ, data_directory(os.environ) / CREDENTIALS_FILE))
+
+
+def output() -> Console:
+    """Where a command's answer goes."""
+    return Console(highlight=False, markup=False, emoji=False)
+
+
+def remarks() -> Console:
+    """Where a command says what is not its answer."""
+    return Console(stderr=True, highlight=False, markup=False, emoji=False)

@@ -1,0 +1,107 @@
+"""How a run ended, in plain words: why, what came of it, and where to find it."""
+
+import shlex
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from rich.text import Text
+
+from hedgerow.cli.painting import Marks
+from hedgerow.cli.safe_text import duration, one_line, safe
+from hedgerow.client import Repository, Run
+from hedgerow.domain.runs import EndReason, RunStatus
+
+EXIT_CODES = {RunStatus.COMPLETED: 0, RunStatus.FAILED: 1, RunStatus.CANCELLED: 3}
+DETACHED = 130
+
+REASONS: Mapping[EndReason, str] = {
+    EndReason.FINISHED: "The agent finished its turn, and nothing more was asked.",
+    EndReason.OUTPUT_ACCEPTED: "The agent delivered the output that the task asks for.",
+    EndReason.CANCELLED: "The agent was asked to stop, and did.",
+    EndReason.INACTIVITY: "No message came for a long time, so the run was closed. Its work is kept.",
+    EndReason.WALL_CLOCK: "The run took longer than a run may.",
+    EndReason.BUDGET: "The run cost more than it may.",
+    EndReason.AGENT_FAILED: "The agent gave up with an error.",
+    EndReason.AGENT_LOST: "The agent's process died, or stopped answering.",
+    EndReason.SANDBOX_FAILED: "The sandbox could not be made.",
+    EndReason.SANDBOX_LOST: "The sandbox died while the agent was working.",
+    EndReason.START_FAILED: "Something that the run needs before the agent can start was not there.",
+    EndReason.CLIENT: "It was ended by hand, not by the agent.",
+}
+_UNREMARKABLE = frozenset({EndReason.FINISHED, EndReason.OUTPUT_ACCEPTED})
+_WORDS = {RunStatus.COMPLETED: ("Completed", "green"), RunStatus.FAILED: ("Failed", "red"), RunStatus.CANCELLED: ("Cancelled", "yellow")}
+
+
+def exit_code(run: Run) -> int:
+    """0 for a completed run, 1 for a failed one, 3 for a cancelled one."""
+    return EXIT_CODES.get(run.status, 1)
+
+
+def describe_ending(run: Run, repository: Repository | None, marks: Marks) -> list[Text]:
+    """The last lines of a run that has ended. `repository` is what its task works on, where that is known."""
+    word, style = _WORDS.get(run.status, (run.status.value, "yellow"))
+    mark = marks.done if run.status is RunStatus.COMPLETED else marks.failed
+    headline = Text.assemble((f"{mark} {word}", f"bold {style}"))
+    if run.completed_at is not None:
+        headline.append(f" after {duration((run.completed_at - run.created_at).total_seconds())}", style)
+    return [headline, *_why(run), *_result(run, repository)]
+
+
+def _why(run: Run) -> list[Text]:
+    lines = [Text(line, "red" if run.status is RunStatus.FAILED else "") for line in safe(run.error_message or "").strip().splitlines()]
+    reason = run.end_reason
+    if reason is not None and reason not in _UNREMARKABLE:
+        lines.append(Text(REASONS[reason], "dim"))
+    return lines
+
+
+def _result(run: Run, repository: Repository | None) -> list[Text]:
+    output = run.output if isinstance(run.output, dict) else {}
+    branch, commit = output.get("head_branch"), output.get("commit")
+    if not isinstance(branch, str) or not isinstance(commit, str):
+        return [_fact("Changes", "none")] if run.status is RunStatus.COMPLETED and repository is not None else []
+    lines = [_fact("Branch", one_line(branch), "bold"), _fact("Commit", one_line(commit)[:12])]
+    stat = diff_stat(output.get("diff_stat"))
+    if stat:
+        lines.append(_fact("Changes", stat))
+    return [*lines, *_where(output, branch, repository)]
+
+
+def _where(output: Mapping[str, Any], branch: str, repository: Repository | None) -> list[Text]:
+    push_error = output.get("push_error")
+    if push_error:
+        return [Text(f"The branch was not pushed: {one_line(push_error, 400)}", "yellow")]
+    if repository is None:
+        return []
+    folder = local_folder(repository.clone_url)
+    if folder is None:
+        return [_fact("See it", f"git fetch origin {shlex.quote(branch)} && git log -p FETCH_HEAD", "cyan")]
+    git = "git" if folder in {Path.cwd(), *Path.cwd().parents} else f"git -C {shlex.quote(str(folder))}"
+    return [
+        _fact("See it", f"{git} log -p {shlex.quote(branch)}", "cyan"),
+        _fact("Take it", f"{git} merge {shlex.quote(branch)}", "cyan"),
+    ]
+
+
+def local_folder(clone_url: str) -> Path | None:
+    """The folder on this machine that a clone URL names, if it is one."""
+    folder = Path(clone_url.removeprefix("file://"))
+    return folder if folder.is_absolute() and folder.is_dir() else None
+
+
+def diff_stat(value: Any) -> str:
+    """The size of a change in words, from git's own sentence or from its numbers."""
+    if isinstance(value, str):
+        lines = [line for line in safe(value).splitlines() if line.strip()]
+        return one_line(lines[-1]) if lines else ""
+    if not isinstance(value, dict):
+        return ""
+    files = value.get("files", value.get("files_changed"))
+    added, removed = value.get("insertions", value.get("added")), value.get("deletions", value.get("removed"))
+    count = f"{files} file{'' if files == 1 else 's'}, " if isinstance(files, int) else ""
+    return f"{count}+{added or 0} -{removed or 0}"
+
+
+def _fact(name: str, value: str, style: str = "") -> Text:
+    return Text.assemble((f"  {name:<8} ", "dim"), (value, style))

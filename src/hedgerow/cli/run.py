@@ -1,0 +1,102 @@
+"""`hedgerow run`: a task, a run, and a look at it from beginning to end."""
+
+import json
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+
+from hedgerow.cli import repository_choice
+from hedgerow.cli.connect import connect, output, remarks
+from hedgerow.cli.errors import UsageError
+from hedgerow.cli.finding import short
+from hedgerow.cli.follow import follow_run
+from hedgerow.cli.program import command_line
+from hedgerow.client import Client, Run, Task
+
+app = typer.Typer()
+
+EXIT_CODES = """[bold]Exit codes[/bold]: 0 the run completed; 1 it failed, or could not be started; 2 what was typed makes no sense;
+3 it was cancelled; 130 you left it with Ctrl-C, and it goes on."""
+
+
+@app.command(epilog=EXIT_CODES)
+def run(
+    prompt: Annotated[str, typer.Argument(help="What the agent shall do.", show_default=False)],
+    repo: Annotated[
+        str | None, typer.Option(metavar="PATH|URL|ORG/REPO", help="Where: a folder of this machine (such as .), a clone URL, or org/repo.")
+    ] = None,
+    agent: Annotated[
+        str | None,
+        typer.Option(help="Who: claude, codex, scripted, or another that the operator has set up. Default: the server's choice."),
+    ] = None,
+    model: Annotated[str | None, typer.Option(help="The model; needs --agent. Default: the agent's own.")] = None,
+    branch: Annotated[
+        str | None, typer.Option(help="The branch to start from. Default: what is checked out, or the default branch.")
+    ] = None,
+    permission_mode: Annotated[str | None, typer.Option(help="The agent's permission mode; needs --agent.")] = None,
+    interactive: Annotated[bool, typer.Option("--interactive", "-i", help="Stay for further messages after the first turn.")] = False,
+    detach: Annotated[bool, typer.Option("--detach", "-d", help="Start the run and return at once.")] = False,
+    include_changes: Annotated[
+        bool,
+        typer.Option("--include-changes", help="Hand over the uncommitted changes of a local folder; index and branches stay as they are."),
+    ] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the run as JSON at its end; everything else goes to stderr.")] = False,
+) -> None:
+    """Give an agent a task and watch it work.
+
+    Ctrl-C asks the agent to stop; a second Ctrl-C leaves the run to itself.
+    """
+    if not prompt.strip():
+        raise UsageError("The prompt is empty.")
+    draft = _draft(agent, model, permission_mode, interactive)
+    console = remarks() if as_json else output()
+    with connect() as client:
+        task = _start(client, prompt, repo, branch, include_changes, draft)
+        assert task.latest_run is not None
+        if detach:
+            _say_started(task, task.latest_run, console, as_json)
+            return
+        code = follow_run(client, task.id, task.latest_run.id, console)
+        if as_json:
+            _print_json(task, client.retrieve_run(task.id, task.latest_run.id))
+    raise typer.Exit(code)
+
+
+def _draft(agent: str | None, model: str | None, permission_mode: str | None, interactive: bool) -> dict[str, Any]:
+    """The body of run/ but for what the repository adds. The API wants a model wherever an agent is named."""
+    draft: dict[str, Any] = {"mode": "interactive" if interactive else "background"}
+    if agent is None:
+        if model is not None or permission_mode is not None:
+            raise UsageError(f"{'--model' if model is not None else '--permission-mode'} needs --agent: each agent has its own.")
+        return draft
+    draft |= {"runtime_adapter": agent, "model": model or "default"}
+    return draft | ({"initial_permission_mode": permission_mode} if permission_mode else {})
+
+
+def _start(client: Client, prompt: str, repo: str | None, branch: str | None, include_changes: bool, draft: dict[str, Any]) -> Task:
+    if repo is None:
+        if branch is not None or include_changes:
+            raise UsageError(f"{'--branch' if branch is not None else '--include-changes'} needs --repo.")
+        choice = None
+    else:
+        choice = repository_choice.choose(client, repo, branch=branch, include_changes=include_changes, console=remarks())
+    task = client.create_task(description=prompt, repository=choice.name if choice else None)
+    base = {"branch": choice.base} if choice and choice.base else {}
+    return client.run_task(task.id, draft | base)
+
+
+def _say_started(task: Task, started: Run, console: Console, as_json: bool) -> None:
+    if as_json:
+        _print_json(task, started)
+        return
+    console.print(f"{task.slug} is queued as run {short(started.id)}.", soft_wrap=True)
+    console.print(f"  follow it   {command_line('logs', short(started.id), '-f')}", soft_wrap=True)
+    console.print(f"  cancel it   {command_line('cancel', short(started.id))}", soft_wrap=True)
+
+
+def _print_json(task: Task, run: Run) -> None:
+    shown = {"task_id": task.id, "slug": task.slug, "title": task.title, "repository": task.repository, "run_id": run.id}
+    fields = ("status", "branch", "output", "error_message", "created_at", "completed_at")
+    reason = run.state.get("end_reason")
+    print(json.dumps(shown | {name: run.raw.get(name) for name in fields} | {"end_reason": reason}, ensure_ascii=False))

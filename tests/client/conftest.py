@@ -1,0 +1,18 @@
+from collections.abc import Iterator
+
+import pytest
+
+from hedgerow.client import Client, Credentials
+from tests.client.fake_server import KEY, FakeServer, fake_server
+
+
+@pytest.fixture
+def server() -> Iterator[FakeServer]:
+    with fake_server() as fake:
+        yield fake
+
+
+@pytest.fixture
+def client(server: FakeServer) -> Iterator[Client]:
+    with Client(Credentials(server.url, KEY, "1"), pause=lambda _: None) as made:
+        yield made
