@@ -55,14 +55,10 @@ async def serve(app: ASGIApp, listener: socket.socket, stop: asyncio.Event, star
         timeout_graceful_shutdown=_GRACE_SECONDS,
         timeout_keep_alive=75,
     )
-    server = _Server(config)
+    server = _Server(config, started)
     serving = asyncio.create_task(server.serve(sockets=[listener]))
     stopping = asyncio.create_task(stop.wait())
     try:
-        while not server.started and not serving.done():
-            await asyncio.sleep(0.005)
-        if server.started:
-            started()
         await asyncio.wait({serving, stopping}, return_when=asyncio.FIRST_COMPLETED)
     finally:
         stopping.cancel()
@@ -72,6 +68,15 @@ async def serve(app: ASGIApp, listener: socket.socket, stop: asyncio.Event, star
 
 class _Server(uvicorn.Server):
     """uvicorn, but for signals: they are the command's own, since the server is not all that it runs."""
+
+    def __init__(self, config: uvicorn.Config, on_start: Callable[[], None]) -> None:
+        super().__init__(config)
+        self._on_start = on_start
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        if self.started:
+            self._on_start()
 
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:

@@ -1,0 +1,211 @@
+"""Builds the house: everything that the API, a worker and the operator's commands stand on, and takes it down again.
+
+The only module that sees all rooms and the settings.
+"""
+
+import asyncio
+import os
+from collections.abc import AsyncIterator, Callable
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass, field
+from datetime import timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import httpx
+import structlog
+from starlette.types import ASGIApp
+
+from hedgerow.db.database import Database
+from hedgerow.db.embedded import EmbeddedPostgres
+from hedgerow.db.jobs import Jobs
+from hedgerow.db.migrate import migrate
+from hedgerow.db.notify import Hub
+from hedgerow.domain.clock import SystemClock
+from hedgerow.domain.errors import HedgerowError
+from hedgerow.domain.lifecycle import Deadlines
+from hedgerow.domain.sandboxes import HostPort
+from hedgerow.local_files import make_data_dir, node_id, secret_key, update_credentials, write_credentials
+from hedgerow.operations import accounts
+from hedgerow.operations.accounts import FirstKey
+from hedgerow.operations.backends import Backends, Rules
+from hedgerow.settings import Settings
+
+if TYPE_CHECKING:
+    from hedgerow.agents.options import AgentOptions
+    from hedgerow.agents.provision import RuntimeTrees
+    from hedgerow.gate import Gate
+    from hedgerow.lifecycle import Node
+
+log = structlog.get_logger()
+
+_SHORTEST_SECRET = 8  # what is shorter is no key, and masking it would mutilate ordinary text
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class House:
+    """Everything that is open while hedgerow runs."""
+
+    settings: Settings
+    url: str  # where the API of this machine is reached from this machine
+    backends: Backends = field(repr=False)
+    first_key: FirstKey | None = None  # set where the database was empty
+
+    def note_address(self) -> None:
+        """Tell the user commands of this machine where the API listens now."""
+        update_credentials(self.settings.data_dir, url=self.url)
+
+
+@asynccontextmanager
+async def open_database(settings: Settings) -> AsyncIterator[str]:
+    """The URL of a migrated database: the one that the settings name, or the embedded one, started or joined."""
+    async with AsyncExitStack() as stack:
+        if settings.database_url is not None:
+            url = settings.database_url.get_secret_value()
+        else:
+            embedded = EmbeddedPostgres(settings.data_dir)
+            stack.push_async_callback(asyncio.to_thread, embedded.leave)
+            url = await asyncio.to_thread(embedded.start_or_join)
+        if await asyncio.to_thread(migrate, url):
+            log.info("the database was migrated")
+        yield url
+
+
+@asynccontextmanager
+async def open_house(settings: Settings, *, url: str | None = None, allow_local_repositories: bool = False) -> AsyncIterator[House]:
+    """Open everything. `url` is where the API listens; `allow_local_repositories` holds where the settings leave it open.
+
+    On an empty database it makes the first person, project and key, and writes credentials.json. Raises UnavailableError.
+    """
+    make_data_dir(settings.data_dir)
+    address = url or settings.local_url
+    async with AsyncExitStack() as stack:
+        database_url = await stack.enter_async_context(open_database(settings))
+        database = Database(database_url, pool_size=settings.database_pool_size)
+        await database.open()
+        stack.push_async_callback(database.close)
+        hub = Hub(database)
+        await hub.start()
+        stack.push_async_callback(hub.stop)
+        jobs = Jobs(database_url)
+        await jobs.open()
+        stack.push_async_callback(jobs.close)
+        http = await stack.enter_async_context(httpx.AsyncClient(trust_env=False, follow_redirects=False))
+        rules = _rules(settings, address, allow_local_repositories)
+        backends = Backends(database=database, hub=hub, jobs=jobs, clock=SystemClock(), rules=rules, http=http)
+        yield House(settings=settings, url=address, backends=backends, first_key=await _bootstrap(settings, address, backends))
+
+
+def build_api(house: House) -> ASGIApp:
+    """The API of the house."""
+    from hedgerow.api import create_api
+
+    return create_api(house.backends)
+
+
+async def hold_runs(house: House, stop: asyncio.Event, serving: Callable[[bool], None]) -> None:
+    """Be a worker until `stop` is set. Calls `serving` with True once it holds the runs of this machine, with False while it waits.
+
+    Raises UnavailableError where the gate cannot listen, or the operator's address of a model is none.
+    """
+    from hedgerow.agents.options import AgentOptions
+    from hedgerow.agents.provision import RuntimeTrees
+    from hedgerow.gate import Gate
+    from hedgerow.worker import Rhythm, work
+
+    settings = house.settings
+    operator = AgentOptions(environment=os.environ)
+    gate = Gate(control_plane_url=settings.control_plane_url or house.url, trusted_hosts=_model_hosts(operator))
+    port = await gate.serve(settings.worker_host, settings.worker_port)
+    trees = RuntimeTrees(settings.data_dir, operator)
+    early = asyncio.create_task(_lay_out(trees))
+    try:
+        worker_url = settings.worker_url or f"http://{settings.worker_host}:{port}"
+        await work(_node(house, gate, worker_url, operator, trees), Rhythm(concurrency=settings.worker_concurrency), stop, serving)
+    finally:
+        early.cancel()
+        await gate.stop()
+
+
+def _node(house: House, gate: "Gate", worker_url: str, operator: "AgentOptions", trees: "RuntimeTrees") -> "Node":
+    from hedgerow.agents import runtimes
+    from hedgerow.lifecycle import Node
+    from hedgerow.repositories import Repositories
+    from hedgerow.sandboxes import SandboxOptions, providers
+
+    settings = house.settings
+    return Node(
+        id=node_id(settings.data_dir),
+        backends=house.backends,
+        data_dir=settings.data_dir,
+        worker_url=lambda: worker_url,
+        gate=gate,
+        sandboxes=providers(SandboxOptions(account=(settings.sandbox_uid, settings.sandbox_uid))),
+        sandbox_choice=settings.sandbox,
+        agents=runtimes(operator),
+        runtime_tree=trees,
+        repositories=Repositories(settings.data_dir / "mirrors", allow_local=house.backends.rules.allow_local_repositories),
+        egress=frozenset(settings.egress_allow),
+        deadlines=_deadlines(settings),
+    )
+
+
+async def _lay_out(trees: "RuntimeTrees") -> None:
+    """Make the runtime tree before a run waits for it. Where that fails, the first run says why."""
+    try:
+        await trees.tree()
+    except HedgerowError as problem:
+        log.warning("sandboxes cannot be started yet", reason=problem.message)
+
+
+def _model_hosts(operator: "AgentOptions") -> frozenset[HostPort]:
+    """Where the operator's own model addresses lead."""
+    from hedgerow.agents.options import model_address
+
+    addresses = {name: operator.value(name) for name in ("ANTHROPIC_BASE_URL", "OPENAI_BASE_URL")}
+    return frozenset(model_address(address, name) for name, address in addresses.items() if address)
+
+
+def _agents_keys() -> tuple[bytes, ...]:
+    """The values that must never reach a journal, though an agent knows them."""
+    from hedgerow.agents import claude, codex
+
+    values = (os.environ.get(name, "").strip() for name in (*claude.KEYS, *codex.KEYS))
+    return tuple(value.encode() for value in values if len(value) >= _SHORTEST_SECRET)
+
+
+def _deadlines(settings: Settings) -> Deadlines:
+    return Deadlines(
+        inactivity=timedelta(minutes=settings.inactivity_timeout_minutes),
+        wall_clock=timedelta(minutes=settings.wall_clock_minutes),
+        look_again=timedelta(seconds=settings.look_again_seconds),
+    )
+
+
+def _rules(settings: Settings, address: str, allow_local_repositories: bool) -> Rules:
+    local = settings.allow_local_repositories
+    key = secret_key(settings.data_dir) if settings.secret_key is None else settings.secret_key.get_secret_value()
+    old = (earlier.get_secret_value() for earlier in settings.secret_keys_old)
+    return Rules(
+        secrets=tuple(text.encode() for text in (key, *old)),
+        public_url=settings.public_url or address,
+        git_base_url=settings.git_base_url,
+        allow_local_repositories=allow_local_repositories if local is None else local,
+        sandbox_url_allowlist=settings.sandbox_url_allowlist,
+        reasoning=settings.reasoning,
+        masked=_agents_keys(),
+        command_timeout_seconds=settings.command_timeout_seconds,
+        stream_wait_seconds=settings.stream_wait_seconds,
+        stream_limit_seconds=settings.stream_limit_seconds,
+        keepalive_seconds=settings.keepalive_seconds,
+        drain_seconds=settings.drain_seconds,
+        log_url_seconds=settings.log_url_seconds,
+    )
+
+
+async def _bootstrap(settings: Settings, address: str, backends: Backends) -> FirstKey | None:
+    first = await accounts.bootstrap(backends)
+    if first is not None:
+        path: Path = write_credentials(settings.data_dir, url=address, project_id=first.project.id, api_key=first.value)
+        log.info("made the first user, project and key", user=first.user.email, credentials=str(path))
+    return first
