@@ -1,8 +1,12 @@
 """The same Idempotency-Key gives the same answer, and does nothing again (contract 13.1)."""
 
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
 
+from hedgerow.db import idempotency
+from hedgerow.db.database import JoinedDatabase
 from hedgerow.domain.access import Caller
+from hedgerow.domain.errors import ConflictError
 from hedgerow.operations.backends import Backends
 
 Work = Callable[[Backends], Awaitable[tuple[int, bytes]]]
@@ -18,4 +22,18 @@ async def once(
     Raises ConflictError (detail_code `idempotency_conflict`) where the key came with another body within 24 hours,
     and whatever `work` raises.
     """
-    raise NotImplementedError
+    request = idempotency.Request(caller.identity, method, path, key)
+    async with backends.database.transaction() as tx:
+        if not await idempotency.take(tx, request, body_hash, backends.clock.now()):
+            kept = await idempotency.load(tx, request)
+            assert kept is not None
+            if kept.body_hash != body_hash:
+                raise ConflictError("This Idempotency-Key was used with another body.", detail_code="idempotency_conflict")
+            assert kept.status is not None
+            return kept.status, kept.body or b"", True
+        status, body = await work(replace(backends, database=JoinedDatabase(tx, backends.database.url)))
+        if 200 <= status < 300:
+            await idempotency.keep(tx, request, status, body)
+        else:
+            await idempotency.forget(tx, request, backends.clock.now() + idempotency.KEPT)
+        return status, body, False

@@ -1,21 +1,20 @@
-"""The journal as its readers and writers see it (contract 5.3, 7, 8, 13.1). The live stream is in `streams`."""
+"""The journal as its readers and writers see it (contract 5.3, 7, 13.1). The live stream is in `streams`."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
 
+from hedgerow.db import journal, runs
+from hedgerow.db import session_logs as found_entries
+from hedgerow.db.session_logs import EntryFilter
 from hedgerow.domain.access import Caller, Project
-from hedgerow.domain.runs import TaskRun
+from hedgerow.domain.journal import EventKind
+from hedgerow.operations import access
+from hedgerow.operations.appends import Appended, append_log
 from hedgerow.operations.backends import Backends
 
-
-@dataclass(frozen=True, slots=True)
-class Appended:
-    """The answer to append_log. `replayed`: the same Idempotency-Key was used before, and nothing was appended now."""
-
-    run: TaskRun
-    replayed: bool
+__all__ = ["Appended", "LogFilters", "SessionLogs", "append_log", "journal_lines", "read_logs", "session_logs"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,24 +38,52 @@ class SessionLogs:
     body: AsyncIterator[bytes]
 
 
-async def append_log(
-    backends: Backends, caller: Caller, project: Project, task_id: UUID, run_id: UUID, body: bytes, *, idempotency_key: str | None = None
-) -> Appended:
-    """Append the entries of `body`, the request's own bytes: `{"entries": [object, ...]}`.
-
-    Raises InvalidError (detail_code `parse_error` for bytes that are no JSON, otherwise attr `entries` or `entries__i`), then
-    NotFoundError, ForbiddenError (a run token of another run or an older epoch), ConflictError (the key with another body).
-    """
-    raise NotImplementedError
-
-
 async def read_logs(backends: Backends, caller: Caller, project: Project, task_id: UUID, run_id: UUID) -> AsyncIterator[bytes]:
     """The JSON lines of the run's resume chain, oldest ancestor first, in pieces. Raises NotFoundError before the first piece."""
-    raise NotImplementedError
+    async with backends.database.statement() as tx:
+        run = await access.readable_run(tx, caller, project, task_id, run_id)
+        chain = await runs.resume_chain(tx, run)
+    return journal_lines(backends, chain)
+
+
+async def journal_lines(backends: Backends, run_ids: Sequence[UUID]) -> AsyncIterator[bytes]:
+    """The entries of several runs as JSON lines. Holds one page at a time, and no connection between two pages."""
+    for run_id in run_ids:
+        number = 0
+        while True:
+            async with backends.database.statement() as tx:
+                events = await journal.read(tx, run_id, number)
+            if not events:
+                break
+            number = events[-1].number
+            lines = [event.text + "\n" for event in events if event.kind is EventKind.ENTRY]
+            if lines:
+                yield "".join(lines).encode()
 
 
 async def session_logs(
     backends: Backends, caller: Caller, project: Project, task_id: UUID, run_id: UUID, filters: LogFilters
 ) -> SessionLogs:
     """The entries of this run alone that pass the filters. Raises NotFoundError."""
-    raise NotImplementedError
+    wanted = EntryFilter(after=filters.after, event_types=filters.event_types, exclude_types=filters.exclude_types)
+    async with backends.database.statement() as tx:
+        await access.readable_run(tx, caller, project, task_id, run_id)
+        total, matching = await found_entries.count(tx, run_id, wanted)
+        begins_after = await found_entries.skip(tx, run_id, wanted, min(filters.offset, 2**62)) if filters.offset < matching else None
+    size = 0 if begins_after is None else min(filters.limit, matching - filters.offset)
+    body = _array(backends, run_id, wanted, begins_after or 0, size)
+    return SessionLogs(total=total, matching=matching, has_more=filters.offset + size < matching and size > 0, body=body)
+
+
+async def _array(backends: Backends, run_id: UUID, wanted: EntryFilter, number: int, size: int) -> AsyncIterator[bytes]:
+    """A JSON array of the next `size` entries after `number`, a page at a time."""
+    separator = "["
+    while size > 0:
+        async with backends.database.statement() as tx:
+            page = await found_entries.read(tx, run_id, wanted, number, size)
+        if not page:
+            break
+        yield (separator + ",".join(text for _, text in page)).encode()
+        separator = ","
+        number, size = page[-1][0], size - len(page)
+    yield b"[]" if separator == "[" else b"]"

@@ -95,10 +95,11 @@ _INHERITED = ("pr_authorship_mode", "run_source", "signal_report_id", "runtime_a
 
 def inherit(request: RunRequest, previous: TaskRun) -> RunRequest:
     """The request with what it left out taken from the run that it resumes. Permission mode and first message are not inherited."""
-    taken: dict[str, Any] = {name: previous.state.get(name) for name in _INHERITED if getattr(request, name) is None}
+    taken = {name: previous.state.get(name) for name in _INHERITED if getattr(request, name) is None}
     if request.branch is None:
         taken["branch"] = previous.state.get("pr_base_branch")
-    return replace(request, **{name: value for name, value in taken.items() if isinstance(value, str)})
+    inherited: dict[str, Any] = {name: value for name, value in taken.items() if isinstance(value, str)}
+    return replace(request, **inherited)
 
 
 def initial_state(request: RunRequest, previous: TaskRun | None) -> dict[str, Any]:

@@ -1,12 +1,21 @@
 """The live stream of a run: what is stored after a cursor, then what comes (contract 8 and 13.1)."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
+from datetime import timedelta
 from uuid import UUID
 
+from hedgerow.db import journal, runs
+from hedgerow.db.channels import Watcher
 from hedgerow.domain.access import Caller, Project
-from hedgerow.domain.journal import JournalEvent, Preview
+from hedgerow.domain.errors import InvalidError
+from hedgerow.domain.journal import EventKind, JournalEvent, Preview
+from hedgerow.domain.runs import TaskRun
+from hedgerow.operations import access
 from hedgerow.operations.backends import Backends
+
+_DRAIN_LOOK_SECONDS = 1.0  # how often a run that has ended is looked at until its last entries are in
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,4 +50,112 @@ async def follow(
     `last_event_id` wins over `from_latest`; neither: from the beginning. Raises NotFoundError, and InvalidError with
     detail_code `invalid_cursor` for an id that is no number, negative, or beyond the end, before the first batch.
     """
-    raise NotImplementedError
+    async with backends.database.statement() as tx:
+        run = await access.readable_run(tx, caller, project, task_id, run_id)
+        head = await journal.head(tx, run_id)
+    if last_event_id:
+        return _Reader(backends, run, _cursor(last_event_id, head)).batches([])
+    if from_latest:
+        return _Reader(backends, run, head).batches([Keepalive(head)])
+    return _Reader(backends, run, 0).batches([])
+
+
+def _cursor(text: str, head: int) -> int:
+    number = int(text) if text.isascii() and text.isdigit() and len(text) <= 18 else None
+    if number is None or number > head:
+        raise InvalidError(f"Last-Event-ID is no event of this run, which has {head}.", attr=None, detail_code="invalid_cursor")
+    return number
+
+
+class _Reader:
+    """One reader of a run's stream. It holds one page at most, whatever the journal's length and the reader's pace."""
+
+    def __init__(self, backends: Backends, run: TaskRun, position: int) -> None:
+        self._backends = backends
+        self._rules = backends.rules
+        self._run_id = run.id
+        self._position = position
+        self._caught_up = False  # whether everything up to the watcher's head was read
+        self._must_look = True  # whether something was heard that may mean that the run has ended
+        self._ended = False
+        self._changes = 0  # how many changes of the run the last look knew of
+        self._time = asyncio.get_running_loop().time
+        self._begun = self._spoke = self._time()
+
+    async def batches(self, first: list[Frame]) -> AsyncIterator[list[Frame]]:
+        """Everything there is to say, until the end."""
+        async with self._backends.hub.subscribe(self._run_id) as watcher:
+            if first:
+                yield first
+            while True:
+                drained = await self._look(watcher)
+                async for batch in self._stored(watcher):
+                    self._spoke = self._time()
+                    yield batch
+                if drained or self._left(self._begun, self._rules.stream_limit_seconds) <= 0:
+                    return
+                if self._must_look:
+                    continue
+                if self._waits_in_vain():
+                    yield [StreamError("Nothing has happened in this run.")]
+                    return
+                if self._left(self._spoke, self._rules.keepalive_seconds) <= 0:
+                    self._spoke = self._time()
+                    yield [Keepalive()]
+                await watcher.wait(self._patience())
+
+    async def _look(self, watcher: Watcher) -> bool:
+        """Whether the run is terminal and drained. Looks at its row only where something was heard, or it has ended already."""
+        if not (self._must_look or self._ended or watcher.changes != self._changes):
+            return False
+        self._must_look, self._changes = False, watcher.changes
+        async with self._backends.database.statement() as tx:
+            run = await runs.load(tx, self._run_id)
+        self._ended = run is None or run.status.terminal
+        drained = run is None or (self._ended and _is_drained(run, self._backends))
+        if drained:
+            self._caught_up = False  # the last entries may be in without having been heard of
+        return drained
+
+    async def _stored(self, watcher: Watcher) -> AsyncIterator[list[Frame]]:
+        """What the journal holds after the position, page by page, with each chunk after the event that it follows."""
+        chunks = watcher.take_previews(self._position)
+        if chunks:
+            yield [*chunks]
+        while not self._caught_up or watcher.head > self._position:
+            events = await watcher.read(self._backends.database, self._position)
+            self._caught_up = not events
+            if not events:
+                return
+            batch: list[Frame] = []
+            for event in events:
+                batch.append(event)
+                batch.extend(watcher.take_previews(event.number))
+                self._must_look = self._must_look or event.kind is EventKind.STATE
+            self._position = events[-1].number
+            yield batch
+
+    def _waits_in_vain(self) -> bool:
+        return self._position == 0 and self._left(self._begun, self._rules.stream_wait_seconds) <= 0
+
+    def _patience(self) -> float:
+        """How long to wait for the next sign of life."""
+        waits = [self._left(self._spoke, self._rules.keepalive_seconds), self._left(self._begun, self._rules.stream_limit_seconds)]
+        if self._ended:
+            waits.append(_DRAIN_LOOK_SECONDS)
+        if self._position == 0:
+            waits.append(self._left(self._begun, self._rules.stream_wait_seconds))
+        return max(min(waits), 0)
+
+    def _left(self, since: float, seconds: float) -> float:
+        return since + seconds - self._time()
+
+
+def _is_drained(run: TaskRun, backends: Backends) -> bool:
+    """Whether nothing more is to be expected of a run that has ended: nobody drove it, all of it is in, or long enough has passed."""
+    execution = run.execution
+    if execution.started_at is None or execution.cleaned_at is not None or run.completed_at is None:
+        return True
+    if execution.landed_at is not None and execution.sandbox is None:
+        return True
+    return backends.clock.now() - run.completed_at >= timedelta(seconds=backends.rules.drain_seconds)

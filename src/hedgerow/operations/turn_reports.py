@@ -1,0 +1,60 @@
+"""What the agent server says of its turns on the journal, and what that does to the run and its inbox."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+from uuid import UUID
+
+from hedgerow.db import messages, runs
+from hedgerow.db.database import Transaction
+from hedgerow.domain.journal import event_type
+from hedgerow.domain.runs import TaskRun
+from hedgerow.operations import run_changes
+from hedgerow.operations.backends import Backends
+from hedgerow.operations.masking import mask
+
+_FAILED_STOP_REASON = "error"
+
+
+@dataclass(frozen=True, slots=True)
+class TurnReport:
+    """A turn has ended. `message_id` None: of whatever message was delivered. `error`: the agent could not do it."""
+
+    message_id: UUID | None
+    stop_reason: str | None
+    error: str | None = None
+
+
+def read(entry: Mapping[str, Any], secrets: tuple[bytes, ...]) -> TurnReport | None:
+    """The report that an entry is; None for any other entry. A doubled underscore before the method means the same."""
+    method = event_type(entry).removeprefix("_").removeprefix("_")
+    if method not in {"posthog/turn_complete", "posthog/error"}:
+        return None
+    given = entry["notification"].get("params")
+    params: dict[str, Any] = given if isinstance(given, dict) else {}
+    message_id = _uuid(params.get("messageId"))
+    if method.endswith("turn_complete"):
+        stop_reason = params.get("stopReason")
+        return TurnReport(message_id, stop_reason if isinstance(stop_reason, str) else None)
+    if message_id is None:
+        return None
+    message = params.get("message")
+    error = mask(message, secrets) if isinstance(message, str) and message else "The agent failed without saying why."
+    return TurnReport(message_id, _FAILED_STOP_REASON, error)
+
+
+def _uuid(text: Any) -> UUID | None:
+    try:
+        return UUID(text) if isinstance(text, str) else None
+    except ValueError:
+        return None
+
+
+async def record(backends: Backends, tx: Transaction, run: TaskRun, report: TurnReport) -> TaskRun:
+    """End the turn of a run whose row is locked, and have a worker look. A turn that ended before ends nothing again."""
+    if not await messages.finish(tx, run.id, report.message_id, report.error):
+        return run
+    now = backends.clock.now()
+    facts = {"turn_ended_at": now, "stop_reason": report.stop_reason, "active_at": now, "wake_at": now}
+    run_changes.nudge(backends, tx, run)
+    return await runs.note(tx, run.id, facts)
