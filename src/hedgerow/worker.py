@@ -6,25 +6,19 @@ from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from datetime import timedelta
 from functools import partial
-from uuid import UUID
 
 import structlog
 from filelock import FileLock, Timeout
 
 from hedgerow.db import executions, nodes
+from hedgerow.db.jobs import RUNS_QUEUE, node_queue
 from hedgerow.domain.errors import HedgerowError
 from hedgerow.domain.runs import Ending, EndReason, RunStatus, TaskRun
 from hedgerow.lifecycle import Node, conclude_unless_ending, reconcile, reopen_door
 
 log = structlog.get_logger()
 
-ANY_NODE = "runs"
 _TURN_SECONDS = 0.2
-
-
-def queue_of(node_id: UUID) -> str:
-    """The queue on which the runs of a node are announced."""
-    return f"node-{node_id}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,7 +50,7 @@ async def work(node: Node, rhythm: Rhythm, stop: asyncio.Event, serving: Callabl
                 (rhythm.report_seconds, partial(_report, node)),
             ):
                 tasks.create_task(_every(pause, look, stop))
-            queues = [ANY_NODE, queue_of(node.id)]
+            queues = [RUNS_QUEUE, node_queue(node.id)]
             tasks.create_task(node.backends.jobs.work(queues, partial(reconcile, node), concurrency=rhythm.concurrency, stop=stop))
 
 

@@ -22,8 +22,8 @@ _GRACE_SECONDS = 5.0
 
 
 def node_queue(node_id: UUID) -> str:
-    """The queue of the workers of one node."""
-    return f"node-{node_id}"
+    """The queue of the workers of one node. No dashes: Procrastinate makes a channel of it, whose name PostgreSQL bounds at 63 bytes."""
+    return f"node-{node_id.hex}"
 
 
 class Jobs:
