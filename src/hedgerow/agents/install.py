@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import filelock
-import structlog
 
 from hedgerow.agents.claude import shell_without_keys
 from hedgerow.agents.folder_copy import let_everyone_read, make_folder
@@ -23,8 +22,6 @@ _LOOK_SECONDS = 0.3
 _QUIET = ("--no-audit", "--no-fund", "--no-update-notifier", "--no-progress", "--loglevel=error")
 _NPM = ("ci", "--ignore-scripts", "--omit=dev", "--no-global", *_QUIET)
 _SECRETS = ("ANTHROPIC_", "CLAUDE_", "OPENAI_", "CODEX_", "HEDGEROW_")
-
-log = structlog.get_logger()
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +69,6 @@ async def _install_locked(package: AgentPackage, tree: Path, options: AgentOptio
             await asyncio.to_thread(_finish, package, node, partial, package.folder(tree))
         finally:
             await asyncio.to_thread(shutil.rmtree, partial, ignore_errors=True)
-    log.info("agent_installed", agent=package.agent, version=package.version)
 
 
 async def _download(package: AgentPackage, node: Node, partial: Path, options: AgentOptions, report: Report) -> None:

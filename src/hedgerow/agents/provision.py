@@ -3,10 +3,14 @@
 import asyncio
 from pathlib import Path
 
+import structlog
+
 from hedgerow.agents import runtime_tree
 from hedgerow.agents.install import Report, install
 from hedgerow.agents.options import AgentOptions
 from hedgerow.agents.pins import PACKAGES
+
+log = structlog.get_logger()
 
 
 class RuntimeTrees:
@@ -22,7 +26,9 @@ class RuntimeTrees:
         """The tree, made and with `agent` installed where that was missing. Raises UnavailableError saying what is wrong."""
         tree = await self.tree()
         if agent in PACKAGES and not PACKAGES[agent].installed(tree):
+            log.info("installing an agent", agent=agent, version=PACKAGES[agent].version)
             await install(agent, tree, self._options, self._report)
+            log.info("an agent is installed", agent=agent)
         return tree
 
     async def tree(self) -> Path:

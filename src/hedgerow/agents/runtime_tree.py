@@ -21,7 +21,6 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import filelock
-import structlog
 
 from hedgerow.agents.folder_copy import make_folder
 from hedgerow.agents.inner_packages import copy_packages, inner_distributions, own_files
@@ -30,8 +29,6 @@ from hedgerow.domain.errors import UnavailableError
 
 _LAYOUT = "1"  # raised whenever the layout of a tree changes
 _COMPILE_SECONDS = 300
-
-log = structlog.get_logger()
 
 
 async def ensure(data_dir: Path, *, interpreter: Path | None = None) -> Path:
@@ -81,7 +78,6 @@ def _make(tree: Path, interpreter: Path) -> None:
     except BaseException:
         shutil.rmtree(partial, ignore_errors=True)
         raise
-    log.info("runtime_tree_made", path=str(tree))
 
 
 def _add_packages_to_path(program: Path, partial: Path) -> None:

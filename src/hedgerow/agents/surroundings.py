@@ -15,5 +15,4 @@ def surroundings(options: AgentOptions, request: LaunchRequest) -> dict[str, str
         "LANG": "C.UTF-8",
         "TERM": "dumb",
         "GIT_TERMINAL_PROMPT": "0",
-        "CI": "1",
     }
