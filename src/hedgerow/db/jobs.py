@@ -53,7 +53,7 @@ class Jobs:
         except AlreadyEnqueued:
             return
         except (ConnectorException, psycopg.Error) as problem:
-            logger.warning("a nudge was not sent", run_id=name, reason=str(problem))
+            logger.warning("a nudge was not sent", run_id=name, reason=str(problem.__cause__ or problem).strip())
 
     async def work(
         self, queues: Sequence[str], reconcile: Callable[[UUID], Awaitable[None]], *, concurrency: int, stop: asyncio.Event

@@ -9,10 +9,10 @@ from hedgerow.domain.branches import result_branch
 from hedgerow.domain.errors import HedgerowError
 from hedgerow.domain.lifecycle import Prepare
 from hedgerow.domain.progress import Step
-from hedgerow.domain.runs import EndReason, SandboxHandle, TaskRun
+from hedgerow.domain.runs import EndReason, TaskRun
 from hedgerow.domain.sandboxes import Mount, SandboxSpec
 from hedgerow.lifecycle.agent_choice import AgentChoice, choose_agent
-from hedgerow.lifecycle.agent_server import agent_server_environment, connect
+from hedgerow.lifecycle.agent_server import agent_server_environment
 from hedgerow.lifecycle.door import open_door
 from hedgerow.lifecycle.ends import EndsRunError
 from hedgerow.lifecycle.facts import record
@@ -21,8 +21,6 @@ from hedgerow.lifecycle.origin import Origin, origin_of
 from hedgerow.lifecycle.sandbox_choice import choose_sandbox
 from hedgerow.lifecycle.steps import step
 from hedgerow.sandboxes.base import SandboxProvider
-
-_LISTEN_SECONDS = 20.0
 
 
 async def prepare(node: Node, run: TaskRun, action: Prepare) -> None:
@@ -57,13 +55,12 @@ async def _sandbox(node: Node, run: TaskRun, agent: AgentChoice, provider: Sandb
             tree = await node.runtime_tree(agent.name)
             launch = agent.launch(tree, run, node.folders(run.id).home, isolated=provider.isolated)
             await open_door(node, run, provider, launch)
-            handle = await asyncio.shield(_create(node, run, provider, await _spec(node, run, tree, origin, provider.isolated)))
-            await _listening(node, run, provider, handle)
+            await asyncio.shield(_create(node, run, provider, await _spec(node, run, tree, origin, provider.isolated)))
         except HedgerowError as error:
             raise EndsRunError(EndReason.SANDBOX_FAILED, error.message) from error
 
 
-async def _create(node: Node, run: TaskRun, provider: SandboxProvider, spec: SandboxSpec) -> SandboxHandle:
+async def _create(node: Node, run: TaskRun, provider: SandboxProvider, spec: SandboxSpec) -> None:
     """Create and record in one piece, so that a sandbox that nobody knows of can't be left by a cancel between the two."""
     handle = await provider.create(spec)
     try:
@@ -71,7 +68,6 @@ async def _create(node: Node, run: TaskRun, provider: SandboxProvider, spec: San
     except BaseException:
         await provider.destroy(handle)
         raise
-    return handle
 
 
 async def _spec(node: Node, run: TaskRun, tree: Path, origin: Origin, isolated: bool) -> SandboxSpec:
@@ -89,20 +85,6 @@ async def _spec(node: Node, run: TaskRun, tree: Path, origin: Origin, isolated: 
         environment=environment,
         log_file=folders.root / "agent-server.log",
     )
-
-
-async def _listening(node: Node, run: TaskRun, provider: SandboxProvider, handle: SandboxHandle) -> None:
-    async with await connect(node, run) as agent_server:
-        listening = asyncio.ensure_future(agent_server.listening(_LISTEN_SECONDS))
-        gone = asyncio.ensure_future(provider.wait(handle))
-        try:
-            await asyncio.wait([listening, gone], return_when=asyncio.FIRST_COMPLETED)
-            if not listening.done():
-                raise EndsRunError(EndReason.SANDBOX_FAILED, f"The sandbox ended before it was ready: {gone.result().describe()}.")
-            await listening
-        finally:
-            listening.cancel()
-            gone.cancel()
 
 
 async def _workspace(node: Node, run: TaskRun, provider: SandboxProvider, origin: Origin) -> None:

@@ -59,7 +59,7 @@ _ACTIONS: dict[type[Action], Act] = {
     CleanUp: clean_up,
 }
 
-_GIVEN_UP_FOR_A_CHANGE = (Prepare, StartSession, Deliver)  # the others are bounded, and end what they began
+_ONWARD = (Prepare, StartSession, Deliver)  # long, and given up when the run turns to its end; the others are bounded, and finish
 
 
 async def reconcile(node: Node, run_id: UUID) -> None:
@@ -111,7 +111,7 @@ async def _act(node: Node, run: TaskRun, action: Action) -> bool:
     log.debug("acting", action=type(action).__name__)
     work = asyncio.ensure_future(act(node, run, action))
     try:
-        if isinstance(action, _GIVEN_UP_FOR_A_CHANGE):
+        if isinstance(action, _ONWARD):
             await _race(node, run, action, work)
         else:
             await work
@@ -126,19 +126,21 @@ async def _act(node: Node, run: TaskRun, action: Action) -> bool:
 
 
 async def _race(node: Node, run: TaskRun, action: Action, work: asyncio.Future[None]) -> None:
-    """Await the action, but give it up as soon as the run's row asks for another."""
+    """Await the action, but give it up as soon as the run turns to its end, or to another node."""
     async with node.backends.hub.subscribe(run.id) as changes:
         while not work.done():
             change = asyncio.ensure_future(changes.wait(timeout_seconds=_NET_SECONDS))
             either: list[asyncio.Future[Any]] = [work, change]
             await asyncio.wait(either, return_when=asyncio.FIRST_COMPLETED)
             change.cancel()
-            if not work.done() and not await _still_wanted(node, run, action):
-                log.info("given up, since the run has changed", action=type(action).__name__)
+            if not work.done() and not await _still_wanted(node, run):
+                log.info("given up, since the run ends", action=type(action).__name__)
                 return
         await work
 
 
-async def _still_wanted(node: Node, run: TaskRun, action: Action) -> bool:
+async def _still_wanted(node: Node, run: TaskRun) -> bool:
     looked = await _look(node, run.id)
-    return looked is not None and looked[0].execution.epoch == run.execution.epoch and isinstance(looked[1], type(action))
+    if looked is None or looked[0].execution.epoch != run.execution.epoch:
+        return False
+    return isinstance(looked[1], (*_ONWARD, lifecycle.Wait))

@@ -1,5 +1,7 @@
 """The agent starts in its workspace."""
 
+import asyncio
+from collections.abc import Coroutine
 from dataclasses import replace
 from typing import Any
 
@@ -16,6 +18,7 @@ from hedgerow.lifecycle.facts import change_in
 from hedgerow.lifecycle.node import Node
 from hedgerow.lifecycle.steps import step
 
+_LISTEN_SECONDS = 20.0
 _START_SECONDS = 120.0
 
 
@@ -27,10 +30,31 @@ async def start_session(node: Node, run: TaskRun, action: StartSession) -> None:
             note.detail = agent.name if agent.model is None else f"{agent.name}, {agent.model}"
             body = await session_body(node, run, agent)
             async with await connect(node, run) as agent_server:
-                await agent_server.start_session(body, _START_SECONDS)
+                await _while_alive(node, run, agent_server.listening(_LISTEN_SECONDS))
+                await _while_alive(node, run, agent_server.start_session(body, _START_SECONDS))
+        except EndsRunError:
+            raise
         except HedgerowError as error:
             raise EndsRunError(EndReason.START_FAILED, error.message) from error
     await _write_down(node, run)
+
+
+async def _while_alive(node: Node, run: TaskRun, asking: Coroutine[Any, Any, None]) -> None:
+    """Await an answer of the agent server, but no longer than its sandbox lives. Raises EndsRunError where that ends first."""
+    handle = run.execution.sandbox
+    assert handle is not None
+    answer = asyncio.ensure_future(asking)
+    gone = asyncio.ensure_future(node.sandboxes[handle.provider].wait(handle))
+    try:
+        either: list[asyncio.Future[Any]] = [answer, gone]
+        await asyncio.wait(either, return_when=asyncio.FIRST_COMPLETED)
+        if not answer.done():
+            message = f"The sandbox ended before its agent was ready: {gone.result().describe()}."
+            raise EndsRunError(EndReason.SANDBOX_FAILED, message)
+        await answer
+    finally:
+        answer.cancel()
+        gone.cancel()
 
 
 async def _write_down(node: Node, run: TaskRun) -> None:
