@@ -1,14 +1,13 @@
 """How a run ended, in plain words: why, what came of it, and where to find it."""
 
-import shlex
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 from rich.text import Text
 
 from hedgerow.cli.painting import Marks
 from hedgerow.cli.safe_text import duration, one_line, safe
+from hedgerow.cli.whereabouts import commands_for, push_failure
 from hedgerow.client import Repository, Run
 from hedgerow.domain.runs import EndReason, RunStatus
 
@@ -65,42 +64,19 @@ def _result(run: Run, repository: Repository | None) -> list[Text]:
     stat = diff_stat(output.get("diff_stat"))
     if stat:
         lines.append(_fact("Changes", stat))
-    return [*lines, *_where(output, branch, repository)]
-
-
-def _where(output: Mapping[str, Any], branch: str, repository: Repository | None) -> list[Text]:
-    push_error = output.get("push_error")
-    if push_error:
-        return [Text(f"The branch was not pushed: {one_line(push_error, 400)}", "yellow")]
-    if repository is None:
-        return []
-    folder = local_folder(repository.clone_url)
-    if folder is None:
-        return [_fact("See it", f"git fetch origin {shlex.quote(branch)} && git log -p FETCH_HEAD", "cyan")]
-    git = "git" if folder in {Path.cwd(), *Path.cwd().parents} else f"git -C {shlex.quote(str(folder))}"
-    return [
-        _fact("See it", f"{git} log -p {shlex.quote(branch)}", "cyan"),
-        _fact("Take it", f"{git} merge {shlex.quote(branch)}", "cyan"),
-    ]
-
-
-def local_folder(clone_url: str) -> Path | None:
-    """The folder on this machine that a clone URL names, if it is one."""
-    folder = Path(clone_url.removeprefix("file://"))
-    return folder if folder.is_absolute() and folder.is_dir() else None
+    failure = push_failure(output)
+    if failure is not None:
+        lines.append(Text(failure, "yellow"))
+    commands = commands_for(output, branch, repository) if repository is not None else []
+    return [*lines, *(_fact(word, command, "cyan") for word, command in commands)]
 
 
 def diff_stat(value: Any) -> str:
-    """The size of a change in words, from git's own sentence or from its numbers."""
-    if isinstance(value, str):
-        lines = [line for line in safe(value).splitlines() if line.strip()]
-        return one_line(lines[-1]) if lines else ""
+    """The size of a change in a few words; empty where it is not known."""
     if not isinstance(value, dict):
-        return ""
-    files = value.get("files", value.get("files_changed"))
-    added, removed = value.get("insertions", value.get("added")), value.get("deletions", value.get("removed"))
-    count = f"{files} file{'' if files == 1 else 's'}, " if isinstance(files, int) else ""
-    return f"{count}+{added or 0} -{removed or 0}"
+        return one_line(value) if isinstance(value, str) else ""
+    files, added, removed = (value.get(name, 0) for name in ("files_changed", "insertions", "deletions"))
+    return one_line(f"{files} file{'' if files == 1 else 's'}, +{added} -{removed}")
 
 
 def _fact(name: str, value: str, style: str = "") -> Text:

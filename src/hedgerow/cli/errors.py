@@ -50,5 +50,6 @@ def _explain(error: Exception) -> tuple[str | None, int]:
     if isinstance(error, UnreachableError):
         return f"hedgerow does not answer at {error.url}; start it with `{command_line('up')}`.", FAILED
     if isinstance(error, ClientError):
-        return safe(error.message), USAGE if error.code == "usage" else FAILED
+        hint = f" `{command_line('up')}` starts it and writes them." if error.code == "no_credentials" else ""
+        return safe(error.message) + hint, USAGE if error.code == "usage" else FAILED
     return None, FAILED

@@ -1,5 +1,6 @@
 """Follows one run on a terminal or into a file, until it has ended or the reader leaves."""
 
+import threading
 import time
 from datetime import UTC, datetime
 from typing import Any
@@ -167,8 +168,9 @@ class _Follower:
 
     def _footer(self) -> str:
         elapsed = duration((datetime.now(UTC) - self._run.created_at).total_seconds())
-        hint = "Ctrl-C again detaches" if self._interrupts else "Ctrl-C cancels"
-        return f"{self._doing()} · {elapsed} · {hint}"
+        if threading.current_thread() is not threading.main_thread():
+            return f"{self._doing()} · {elapsed}"  # Ctrl-C belongs to somebody else
+        return f"{self._doing()} · {elapsed} · {'Ctrl-C again detaches' if self._interrupts else 'Ctrl-C cancels'}"
 
     def _doing(self) -> str:
         if self._cut is not None:

@@ -19,7 +19,8 @@ _MARKDOWN = re.compile(
     re.MULTILINE,
 )
 _MARKDOWN_STYLES = {"code": "cyan", "bold": "bold", "heading": "bold", "fence": "dim", "bullet": "dim"}
-_PROMPT_LINES, _THOUGHT_LINES, _REMARK_LINES = 12, 12, 20
+_PROMPT_LINES, _THOUGHT_LINES, _REMARK_LINES = 8, 12, 20
+_FENCE = re.compile(r"^```(?P<language>[^\n`]*)\n(?P<body>.*?)\n```[ \t]*$", re.MULTILINE | re.DOTALL)
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +51,7 @@ def paint(item: Item, marks: Marks, reference: str, width: int | None = None) ->
         case StepOver():
             return [_step(item, marks)]
         case Prompted(text):
-            return _prefixed(cut_lines(text, _PROMPT_LINES), f"{marks.prompt} ", "bold")
+            return _prefixed(cut_lines(_without_fences(text), _PROMPT_LINES), f"{marks.prompt} ", "bold")
         case Said(text):
             return message(text)
         case Thought(text):
@@ -132,6 +133,15 @@ def _step(item: StepOver, marks: Marks) -> Text:
 def _prefixed(text: str, prefix: str, style: str) -> list[Text]:
     lines = text.splitlines() or [""]
     return [Text(f"{prefix if number == 0 else ' ' * len(prefix)}{line}", style) for number, line in enumerate(lines)]
+
+
+def _without_fences(text: str) -> str:
+    """A prompt for reading again: its blocks of code are named, not repeated."""
+
+    def name(fence: re.Match[str]) -> str:
+        return f"``` {fence['language'] or 'code'}, {fence['body'].count(chr(10)) + 1} lines ```"
+
+    return _FENCE.sub(name, text)
 
 
 def _question(question: Question, marks: Marks, reference: str) -> list[Text]:

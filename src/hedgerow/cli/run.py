@@ -16,13 +16,15 @@ from hedgerow.client import Client, Run, Task
 
 app = typer.Typer()
 
-EXIT_CODES = """[bold]Exit codes[/bold]: 0 the run completed; 1 it failed, or could not be started; 2 what was typed makes no sense;
-3 it was cancelled; 130 you left it with Ctrl-C, and it goes on."""
+EXIT_CODES = (
+    "[bold]Exit codes[/bold]: 0 the run completed; 1 it failed, or could not be started; 2 what was typed makes no sense; "
+    "3 it was cancelled; 130 you left it with Ctrl-C, and it goes on."
+)
 
 
 @app.command(epilog=EXIT_CODES)
 def run(
-    prompt: Annotated[str, typer.Argument(help="What the agent shall do.", show_default=False)],
+    prompt: Annotated[str, typer.Argument(metavar="PROMPT", help="What the agent shall do.", show_default=False)],
     repo: Annotated[
         str | None, typer.Option(metavar="PATH|URL|ORG/REPO", help="Where: a folder of this machine (such as .), a clone URL, or org/repo.")
     ] = None,

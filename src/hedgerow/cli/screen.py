@@ -108,9 +108,15 @@ class Screen:
 
     def _region(self, now: float) -> Group:
         spinner = self.marks.spinner[int(now / _FRAME_SECONDS) % len(self.marks.spinner)]
-        below = [*self._steps(spinner), *self._tools(spinner), *self._plan(), Text(""), Text(f"{spinner} {self._footer()}", "dim")]
+        running = [*self._steps(spinner), *self._tools(spinner)]
+        plan = self._plan()
+        below = [*running, *([Text("")] if running and plan else []), *plan]
+        below += [
+            *([Text("")] if below or self._transcript.message or self._transcript.thought else []),
+            Text(f"{spinner} {self._footer()}", "dim"),
+        ]
         above = self._speech(max(self.console.height - len(below) - 2, _FEWEST_MESSAGE_LINES))
-        rows = [Text(""), *above, *([Text("")] if above and len(below) > 2 else []), *below]
+        rows = [Text(""), *above, *([Text("")] if above and below[0].plain else []), *below]
         for row in rows:
             row.pad_left(len(INDENT))
             row.no_wrap, row.overflow = True, "ellipsis"
@@ -130,7 +136,7 @@ class Screen:
 
     def _plan(self) -> list[Text]:
         plan = self._transcript.plan
-        return [Text(""), *plan_lines(plan, self.marks)] if plan else []
+        return plan_lines(plan, self.marks) if plan else []
 
     def _speech(self, height: int) -> list[Text]:
         """The end of what the agent is saying, or thinking, in at most `height` rows."""

@@ -68,7 +68,8 @@ class ToolCall:
         if self.kind == "execute" and self.command:
             command = one_line(self.command, 300)
             return command if command in title or title.lower() in {"", "bash", "terminal", "shell"} else f"{title}: {command}"
-        return title or self.id
+        first, _, rest = title.partition(" ")
+        return (rest if first.lower() == self.name and rest else title) or one_line(self.id, 40)
 
     @property
     def result(self) -> str:

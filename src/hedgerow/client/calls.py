@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager
 from typing import Any, Self
 from uuid import uuid4
 
@@ -11,7 +12,7 @@ import orjson
 from hedgerow.client.answers import Repository, Run, Task, repository_from, run_from, task_from
 from hedgerow.client.credentials import Credentials
 from hedgerow.client.errors import ClientError, UnreachableError, refusal
-from hedgerow.client.following import Update, follow
+from hedgerow.client.following import Ended, Received, Update, follow, read_head
 
 _TIMEOUT = httpx.Timeout(60, connect=10)
 _COMMAND_TIMEOUT_SECONDS = 630.0  # a forwarded command may take ten minutes
@@ -117,15 +118,31 @@ class Client:
         `patience_seconds`, and ClientError where the server refuses for good.
         """
         return follow(
-            open_stream=lambda headers: self._http.stream(
-                "GET", f"{self._base}{_run(task_id, run_id)}stream/", headers=headers, timeout=httpx.Timeout(65, connect=10)
-            ),
+            open_stream=lambda headers: self._open_stream(task_id, run_id, headers),
             retrieve_run=lambda: self.retrieve_run(task_id, run_id),
             url=self.credentials.url,
             pause=self._pause,
             cursor=cursor,
             patience_seconds=patience_seconds,
         )
+
+    def read_stream_so_far(self, task_id: str, run_id: str) -> Iterator[dict[str, Any]]:
+        """Every event of a run up to the present, questions of the agent included, which no log holds."""
+        head = read_head(self._open_stream(task_id, run_id, {}, start="latest"))
+        if head == 0:
+            return
+        for update in self.follow(task_id, run_id):
+            if isinstance(update, Received):
+                yield update.data
+            if isinstance(update, Ended) or (isinstance(update, Received) and int(update.cursor or 0) >= head):
+                return
+
+    def _open_stream(
+        self, task_id: str, run_id: str, headers: Mapping[str, str], *, start: str | None = None
+    ) -> AbstractContextManager[httpx.Response]:
+        path = f"{self._base}{_run(task_id, run_id)}stream/"
+        query = {"start": start} if start else None
+        return self._http.stream("GET", path, headers=dict(headers), params=query, timeout=httpx.Timeout(65, connect=10))
 
     def _json(
         self,

@@ -30,9 +30,7 @@ def read_credentials(environment: Mapping[str, str], file: Path) -> Credentials:
     key = key or stored.get("api_key")
     if not url or not key:
         missing = "HEDGEROW_API_KEY" if url else "HEDGEROW_URL and HEDGEROW_API_KEY"
-        raise ClientError(
-            f"There are no credentials in {file}: start hedgerow on this machine once, or set {missing}.", code="no_credentials"
-        )
+        raise ClientError(f"There are no credentials in {file}: start hedgerow on this machine, or set {missing}.", code="no_credentials")
     if not url.startswith(("http://", "https://")):
         raise ClientError(f"HEDGEROW_URL must begin with http:// or https://, not {url!r}.")
     project = environment.get("HEDGEROW_PROJECT") or stored.get("project_id") or "@current"

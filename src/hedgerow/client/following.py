@@ -106,6 +106,17 @@ def _frames(open_stream: OpenStream, cursor: str | None) -> Iterator[ServerSentE
         yield from EventSource(response).iter_sse()
 
 
+def read_head(opened: AbstractContextManager[httpx.Response]) -> int:
+    """The number of the newest event, from the first frame of a stream with start=latest (contract 13.1)."""
+    with opened as response:
+        if not response.is_success:
+            response.read()
+            raise refusal(response)
+        for event in EventSource(response).iter_sse():
+            return int(event.id) if event.id.isdigit() else 0
+    return 0
+
+
 def _data(event: ServerSentEvent) -> dict[str, Any] | None:
     """What an event says; None for keepalives. An error event breaks the stream."""
     if event.event == "keepalive" or not event.data:
