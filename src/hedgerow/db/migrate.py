@@ -1,5 +1,7 @@
 """Brings a database to the version that this code speaks."""
 
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -72,7 +74,15 @@ def _up_to_date(connection: psycopg.Connection[tuple[Any, ...]]) -> bool:
 
 
 def _upgrade(url: str) -> None:
-    # Imported here: two heavy libraries, which a start that finds nothing to do has no use for.
+    # In a process of its own: Alembic and SQLAlchemy would stay in the memory of a server that never needs them again.
+    child = subprocess.run([sys.executable, "-m", "hedgerow.db.migrate"], input=url, capture_output=True, text=True, check=False)
+    if child.returncode != 0:
+        reason = (child.stderr.strip().splitlines() or ["it did not say why"])[-1]
+        raise UnavailableError(f"The database could not be migrated: {reason}")
+
+
+def upgrade_here(url: str) -> None:
+    """Run the missing migrations in this process. The caller holds the lock."""
     from alembic import command
     from alembic.config import Config
     from sqlalchemy import create_engine
@@ -84,3 +94,7 @@ def _upgrade(url: str) -> None:
     with engine.connect() as connection:
         config.attributes["connection"] = connection
         command.upgrade(config, "head")
+
+
+if __name__ == "__main__":
+    upgrade_here(sys.stdin.read())
