@@ -59,13 +59,13 @@ _numbers = count(1)
 @pytest.fixture
 def database_url(postgres_url: str, template_database: str) -> Iterator[str]:
     """The URL of a migrated, empty database of the test's own."""
-    yield from _fresh_database(postgres_url, template_database)
+    yield from fresh_database(postgres_url, template_database)
 
 
 @pytest.fixture
 def empty_database_url(postgres_url: str) -> Iterator[str]:
     """The URL of a database in which there is nothing, not even tables."""
-    yield from _fresh_database(postgres_url, "template0")
+    yield from fresh_database(postgres_url, "template0")
 
 
 @pytest.fixture
@@ -80,7 +80,8 @@ def database_at(url: str, database: str) -> str:
     return f"{address.rpartition('/')[0]}/{database}?{options}"
 
 
-def _fresh_database(url: str, template: str) -> Iterator[str]:
+def fresh_database(url: str, template: str) -> Iterator[str]:
+    """The URL of a new database that is a copy of `template`, dropped afterwards."""
     name = f"test_{os.getpid()}_{next(_numbers)}"
     with psycopg.connect(url, autocommit=True) as connection:
         connection.execute(f"CREATE DATABASE {name} TEMPLATE {template} STRATEGY file_copy")
