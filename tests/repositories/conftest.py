@@ -1,0 +1,59 @@
+"""What the tests of repositories share: an origin, folders of runs, and the repositories under test."""
+
+import os
+from collections.abc import Callable, Iterator
+from itertools import count
+from pathlib import Path
+
+import pytest
+
+from hedgerow.repositories import Repositories
+from tests.repositories.workbench import GitHost, Run, git, make_repository, serve
+
+
+@pytest.fixture
+def operator(tmp_path: Path) -> dict[str, str]:
+    """The environment of an operator without any configuration of git."""
+    home = tmp_path / "operator"
+    home.mkdir()
+    return {"PATH": os.environ["PATH"], "HOME": str(home), "GIT_CONFIG_NOSYSTEM": "1"}
+
+
+@pytest.fixture
+def repositories(tmp_path: Path, operator: dict[str, str]) -> Repositories:
+    return Repositories(tmp_path / "mirrors", allow_local=True, environment=operator)
+
+
+@pytest.fixture
+def origin(tmp_path: Path) -> Path:
+    return make_repository(tmp_path / "origin")
+
+
+@pytest.fixture
+def host(tmp_path: Path) -> Iterator[GitHost]:
+    """A host that serves the bare repository `team/app.git`, which takes pushes."""
+    source = make_repository(tmp_path / "source")
+    bare = tmp_path / "hosted" / "team" / "app.git"
+    bare.parent.mkdir(parents=True)
+    git(tmp_path, "clone", "-q", "--bare", str(source), str(bare))
+    git(bare, "config", "http.receivepack", "true")
+    with serve(tmp_path / "hosted") as host:
+        yield host
+
+
+@pytest.fixture
+def new_run(tmp_path: Path) -> Callable[[], Run]:
+    numbers = count(1)
+
+    def make() -> Run:
+        run = Run(tmp_path / "runs" / str(next(numbers)))
+        run.workspace.mkdir(parents=True)
+        run.result.mkdir()
+        return run
+
+    return make
+
+
+@pytest.fixture
+def run(new_run: Callable[[], Run]) -> Run:
+    return new_run()
