@@ -1,5 +1,8 @@
 """The HTTP API: tasks, runs, logs, streams and commands. `routes` lists every endpoint."""
 
+from functools import cache
+from typing import Any
+
 from fastapi import FastAPI
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, Response
@@ -34,16 +37,22 @@ def create_api(backends: Backends) -> ASGIApp:
 
 def _pages() -> list[Route]:
     """What people and tools read: the front page, the documentation and the document that it is made from."""
-    document = describe(ENDPOINTS)
-    page = documentation_page(document)
+    return [Route("/", _show_front), Route("/api/schema/", _show_document), Route("/api/docs/", _show_documentation)]
 
-    async def show_front(_request: Request) -> Response:
-        return HTMLResponse(front_page())
 
-    async def show_schema(_request: Request) -> Response:
-        return JsonResponse(document)
+@cache
+def _document() -> dict[str, Any]:
+    """Made when it is first asked for: a server that starts need not wait for it."""
+    return describe(ENDPOINTS)
 
-    async def show_documentation(_request: Request) -> Response:
-        return HTMLResponse(page)
 
-    return [Route("/", show_front), Route("/api/schema/", show_schema), Route("/api/docs/", show_documentation)]
+async def _show_front(_request: Request) -> Response:
+    return HTMLResponse(front_page())
+
+
+async def _show_document(_request: Request) -> Response:
+    return JsonResponse(_document())
+
+
+async def _show_documentation(_request: Request) -> Response:
+    return HTMLResponse(documentation_page(_document()))

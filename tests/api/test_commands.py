@@ -1,0 +1,97 @@
+"""Commands over HTTP (contract 9)."""
+
+import json
+from typing import Any
+
+import pytest
+
+from tests.api.conftest import Served
+from tests.api.test_authentication import error
+
+
+@pytest.mark.parametrize(
+    ("change", "code", "attr"),
+    [
+        ({"jsonrpc": "1.0"}, "invalid_choice", "jsonrpc"),
+        ({"jsonrpc": None}, "null", "jsonrpc"),
+        ({"method": "_posthog/user_message"}, "invalid_choice", "method"),
+        ({"method": "refresh_session"}, "invalid_choice", "method"),
+        ({"params": []}, "not_a_dict", "params"),
+        ({"params": None}, "null", "params"),
+        ({"id": True}, "invalid_input", "id"),
+        ({"id": []}, "invalid_input", "id"),
+        ({"id": {}}, "invalid_input", "id"),
+        ({"id": "a\x00"}, "invalid_input", "id"),
+        ({"params": {}}, "invalid_input", "params"),
+        ({"params": {"content": 5}}, "invalid_input", "params"),
+        ({"params": {"content": "  "}}, "invalid_input", "params"),
+        ({"params": {"artifact_ids": "x"}}, "invalid_input", "params"),
+        ({"params": {"artifact_ids": [" "]}}, "invalid_input", "params"),
+        ({"method": "permission_response", "params": {"requestId": "x"}}, "invalid_input", "params"),
+        ({"method": "set_config_option", "params": {"configId": "", "value": "x"}}, "invalid_input", "params"),
+    ],
+)
+async def test_a_bad_command_is_named(served: Served, change: dict[str, Any], code: str, attr: str) -> None:
+    url, _ = await served.a_run()
+    body = {"jsonrpc": "2.0", "method": "user_message", "params": {"content": "hello"}, **change}
+    assert error(await served.client.post(f"{url}command/", json=body)) == (400, "validation_error", code, attr)
+
+
+@pytest.mark.parametrize("field", ["jsonrpc", "method"])
+async def test_a_missing_field_is_required(served: Served, field: str) -> None:
+    url, _ = await served.a_run()
+    body = {"jsonrpc": "2.0", "method": "cancel"}
+    del body[field]
+    assert error(await served.client.post(f"{url}command/", json=body)) == (400, "validation_error", "required", field)
+
+
+@pytest.mark.parametrize("request_id", [0, 1.5, "a", None, 10**30])
+async def test_a_message_is_queued_and_its_id_given_back(served: Served, request_id: Any) -> None:
+    url, _ = await served.a_run()
+    body = {"jsonrpc": "2.0", "method": "user_message", "params": {"content": "hello"}, "id": request_id}
+    response = await served.client.post(f"{url}command/", json=body)
+    assert response.status_code == 200, response.text
+    assert response.json() == {"jsonrpc": "2.0", "id": request_id, "result": {"queued": True}}
+
+
+async def test_a_message_may_hold_anything_that_json_can_say(served: Served) -> None:
+    url, _ = await served.a_run()
+    body = {"jsonrpc": "2.0", "method": "user_message", "params": {"content": "\ud800 \x00 é"}}
+    response = await served.client.post(f"{url}command/", content=json.dumps(body), headers={"Content-Type": "application/json"})
+    assert response.status_code == 200
+
+
+async def test_a_command_without_a_sandbox_says_so(served: Served) -> None:
+    url, _ = await served.a_run()
+    response = await served.client.post(f"{url}command/", json={"jsonrpc": "2.0", "method": "cancel"})
+    assert response.status_code == 400
+    assert list(response.json()) == ["error"]
+    assert "No active sandbox" in response.json()["error"]
+
+
+async def test_a_message_to_a_run_that_has_ended_is_refused(served: Served) -> None:
+    url, _ = await served.a_run()
+    await served.client.patch(url, json={"status": "completed"})
+    body = {"jsonrpc": "2.0", "method": "user_message", "params": {"content": "hello"}}
+    response = await served.client.post(f"{url}command/", json=body)
+    assert response.status_code == 400
+    assert "No active sandbox" in response.json()["error"]
+
+
+async def test_unknown_artifacts_are_listed(served: Served) -> None:
+    url, _ = await served.a_run()
+    body = {"jsonrpc": "2.0", "method": "user_message", "params": {"artifact_ids": ["b", "a"]}}
+    response = await served.client.post(f"{url}command/", json=body)
+    assert response.status_code == 400
+    assert list(response.json()) == ["error", "missing_artifact_ids"]
+    assert response.json()["missing_artifact_ids"] == ["b", "a"]
+
+
+async def test_an_agent_that_does_not_answer_is_502(served: Served, unused_tcp_port: int) -> None:
+    url, run = await served.a_run()
+    async with served.backends.database.transaction() as tx:
+        state = f'{{"sandbox_url": "http://127.0.0.1:{unused_tcp_port}"}}'
+        await tx.connection.execute("UPDATE runs SET state = %s WHERE id = %s", (state, run["id"]))
+    response = await served.client.post(f"{url}command/", json={"jsonrpc": "2.0", "method": "cancel"})
+    assert response.status_code in {400, 502}  # 400 where the operator allows no such address
+    assert list(response.json()) == ["error"]
