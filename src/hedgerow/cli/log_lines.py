@@ -19,7 +19,7 @@ def set_up_logging(level: str, form: str) -> None:
     ]
     if not for_people:
         steps.append(structlog.processors.format_exc_info)
-    last = structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty()) if for_people else structlog.processors.JSONRenderer()
+    last = _console() if for_people else structlog.processors.JSONRenderer()
     structlog.configure(
         processors=[*steps, last],
         wrapper_class=structlog.make_filtering_bound_logger(number),
@@ -33,3 +33,8 @@ def set_up_logging(level: str, form: str) -> None:
     handler.setFormatter(foreign)
     # What libraries have to say below a warning is about themselves.
     logging.basicConfig(level=max(number, logging.WARNING), handlers=[handler], force=True)
+
+
+def _console() -> structlog.dev.ConsoleRenderer:
+    # Plain tracebacks: the others show the values of variables, and so secrets.
+    return structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty(), exception_formatter=structlog.dev.plain_traceback)

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator
 import uvicorn
 from starlette.types import ASGIApp
 
+from hedgerow.cli.leaving import EndsStreams
 from hedgerow.domain.errors import UnavailableError
 
 _GRACE_SECONDS = 3
@@ -45,7 +46,7 @@ def _why_not(host: str, port: int, problem: OSError) -> str:
 async def serve(app: ASGIApp, listener: socket.socket, stop: asyncio.Event, started: Callable[[], None]) -> None:
     """Serve until `stop` is set; calls `started` once requests are answered. Open streams are given a moment to end."""
     config = uvicorn.Config(
-        app,
+        EndsStreams(app, stop),
         http="httptools",
         ws="none",
         lifespan="off",

@@ -107,6 +107,7 @@ async def _first_task(house: House, console: Console, stop: asyncio.Event) -> Pa
     console.print("\nA first task, so that you see one:\n")
     credentials = Credentials(house.url, first.value, str(first.project.id))
     await _unless(stop, in_daemon_thread(lambda: run_first_task(credentials, sample, console)))
+    console.show_cursor(True)  # which is hidden where the first task was left in its middle
     return sample
 
 
