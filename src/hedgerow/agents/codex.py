@@ -20,6 +20,7 @@ _KEY_INSIDE = "OPENAI_API_KEY"
 _PROVIDER_URL = "https://api.openai.com/v1"
 _LOGIN_HOSTS = frozenset({HostPort("chatgpt.com", 443), HostPort("auth.openai.com", 443), HostPort("api.openai.com", 443)})
 _FOLDER = ".codex"
+_TEMPORARY = "tmp/.keep"
 _FULL_ACCESS = "full-access"
 
 # Commands get no variable that looks like a secret; a snapshot of the shell would give it back to them.
@@ -92,11 +93,11 @@ class CodexRuntime:
         environment = surroundings(self._options, request) | dict(own_certificates.environment)
         return AgentLaunch(
             command=(str(folder / _program()),),
-            environment=environment | {"CODEX_HOME": str(request.home / _FOLDER)} | ({_KEY_INSIDE: login.key} if login.key else {}),
+            environment=environment | _places(request) | ({_KEY_INSIDE: login.key} if login.key else {}),
             mode=_mode(request),
             hosts=hosts,
             relays=tuple(sorted(host for host in hosts if request.isolated and is_loopback(host))),
-            files=_files(login, url, request) | dict(own_certificates.files),
+            files={_TEMPORARY: ""} | _files(login, url, request) | dict(own_certificates.files),
         )
 
     def _login(self) -> _Login | None:
@@ -120,6 +121,12 @@ def _read_login(text: str) -> _Login | None:
         return _Login(auth=text)
     key = content.get(_KEY_INSIDE)
     return _Login(key=key) if isinstance(key, str) and key else None
+
+
+def _places(request: LaunchRequest) -> dict[str, str]:
+    """Codex's own sandbox works only where CODEX_HOME lies outside the folder for temporary files."""
+    folders = {"CODEX_HOME": str(request.home / _FOLDER)}
+    return folders if request.isolated else folders | {"TMPDIR": str((request.home / _TEMPORARY).parent)}
 
 
 def _hosts(login: _Login, url: str | None) -> frozenset[HostPort]:
