@@ -9,6 +9,7 @@ from hedgerow.acp_lines import PROTOCOL_VERSION, Direction, LineTransport, conne
 from hedgerow.agent_server import AGENT_SERVER_VERSION
 from hedgerow.agent_server.agent_process import AgentProcess
 from hedgerow.agent_server.entries import EntryWriter
+from hedgerow.agent_server.giving_up import GiveUp, hopeless
 from hedgerow.agent_server.launch import SessionRequest
 from hedgerow.agent_server.narration import Narration
 from hedgerow.agent_server.wishes import Call, Offers, effort_call, mode_call, model_call
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from acp.connection import Connection
 
 _GARBAGE_SHOWN = 20
+_CANCEL_SECONDS = 5.0
 _CLIENT = {"name": "hedgerow", "title": "hedgerow", "version": AGENT_SERVER_VERSION}
 _CAPABILITIES = {"fs": {"readTextFile": False, "writeTextFile": False}, "terminal": False}
 
@@ -38,6 +40,8 @@ class AcpSession:
         self._write = write
         self._ask = ask
         self._garbage = 0
+        self._gives_up: tuple[GiveUp, ...] = ()
+        self._pointless: asyncio.Future[str] | None = None
         self._connection: Connection | None = None
 
     async def open(self, request: SessionRequest, workspace: Path) -> None:
@@ -55,6 +59,7 @@ class AcpSession:
         result = await self.call("session/new", session)
         self.id = str(result.get("sessionId", ""))
         self.offers.learn(result)
+        self._gives_up = request.gives_up
         await self._wish("model", request.model, model_call)
         await self._wish("reasoning effort", request.reasoning_effort, effort_call)
         await self._wish("session mode", request.agent_mode, mode_call)
@@ -69,11 +74,21 @@ class AcpSession:
         return result if isinstance(result, dict) else {}
 
     async def prompt(self, blocks: list[dict[str, Any]]) -> dict[str, Any]:
-        """One turn, from the message to its result."""
+        """One turn, from the message to its result; RequestError also where it turns out to be pointless."""
         self._narration.begin_turn()
+        self._pointless = asyncio.get_running_loop().create_future()
+        turn = asyncio.ensure_future(self.call("session/prompt", {"sessionId": self.id, "prompt": blocks}))
         try:
-            return await self.call("session/prompt", {"sessionId": self.id, "prompt": blocks})
+            either: set[asyncio.Future[Any]] = {turn, self._pointless}
+            await asyncio.wait(either, return_when=asyncio.FIRST_COMPLETED)
+            if not turn.done():
+                await self.cancel()
+                await asyncio.wait({turn}, timeout=_CANCEL_SECONDS)
+                raise request_error_class()(-32000, self._pointless.result())
+            return turn.result()
         finally:
+            turn.cancel()
+            await asyncio.gather(turn, return_exceptions=True)
             self._narration.flush()
 
     async def cancel(self) -> None:
@@ -129,6 +144,10 @@ class AcpSession:
             return True
         self._narration.flush()
         self._write(self._writer.raw(line))
+        if direction == "incoming" and self._pointless is not None and not self._pointless.done():
+            sentence = hopeless(self._gives_up, message)
+            if sentence is not None:
+                self._pointless.set_result(sentence)
         return False
 
     async def _handle(self, method: str, params: Any, is_notification: bool) -> Any:

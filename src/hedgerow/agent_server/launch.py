@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from pathlib import PurePosixPath
 from typing import Any
 
+from hedgerow.agent_server.giving_up import GiveUp
 from hedgerow.domain.runs import RunMode
 from hedgerow.domain.sandboxes import HostPort
 
@@ -25,6 +26,7 @@ class SessionRequest:
     model: str | None = None
     reasoning_effort: str | None = None
     files: Mapping[str, str] = field(repr=False, default_factory=dict)  # path below the agent's home -> text
+    gives_up: tuple[GiveUp, ...] = ()
     relays: tuple[HostPort, ...] = ()
     flush_seconds: float = DEFAULT_FLUSH_SECONDS
 
@@ -55,6 +57,7 @@ def session_request(body: Any) -> SessionRequest:
         model=_optional(agent, "model"),
         reasoning_effort=_optional(agent, "reasoning_effort"),
         files=_files(agent.get("files") or {}),
+        gives_up=_gives_up(agent.get("gives_up") or []),
         relays=_relays(body.get("relays") or []),
         flush_seconds=float(flush),
     )
@@ -82,6 +85,13 @@ def _files(given: Any) -> Mapping[str, str]:
     _check(inside, "agent.files must be an object of texts by their paths below the agent's home.")
     files: Mapping[str, str] = given
     return files
+
+
+def _gives_up(rules: Any) -> tuple[GiveUp, ...]:
+    shape = "agent.gives_up must be a list of objects with a pattern and a sentence."
+    _check(isinstance(rules, list) and all(isinstance(rule, dict) for rule in rules), shape)
+    _check(all(isinstance(rule.get("pattern"), dict) and rule["pattern"] and _plain(rule.get("sentence")) for rule in rules), shape)
+    return tuple(GiveUp(rule["pattern"], rule["sentence"]) for rule in rules)
 
 
 def _relays(addresses: Any) -> tuple[HostPort, ...]:

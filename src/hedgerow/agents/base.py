@@ -19,6 +19,14 @@ class LaunchRequest:
     isolated: bool  # whether the sandbox already confines it
 
 
+@dataclass(frozen=True, slots=True)
+class GiveUp:
+    """A message of the agent that makes its turn pointless: one that contains `pattern`. People then read `sentence`."""
+
+    pattern: Mapping[str, Any]
+    sentence: str
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AgentLaunch:
     """How the agent server starts the agent: handed over in memory, so that the secrets reach the agent's process alone."""
@@ -32,6 +40,7 @@ class AgentLaunch:
     hosts: frozenset[HostPort] = frozenset()  # what the gate must let through
     relays: tuple[HostPort, ...] = ()  # loopback addresses outside that an isolated sandbox must find under the same address inside
     files: Mapping[str, str] = field(repr=False, default_factory=dict)  # path below its home -> text, written 0600 before it starts
+    gives_up: tuple[GiveUp, ...] = ()  # what ends a turn early, where the agent itself would try for minutes
 
 
 class AgentRuntime(Protocol):

@@ -3,7 +3,7 @@
 import re
 from pathlib import Path
 
-from hedgerow.agents.base import AgentLaunch, LaunchRequest
+from hedgerow.agents.base import AgentLaunch, GiveUp, LaunchRequest
 from hedgerow.agents.options import AgentOptions, certificates, is_loopback, model_address
 from hedgerow.agents.pins import PACKAGES
 from hedgerow.agents.surroundings import surroundings
@@ -81,7 +81,15 @@ class ClaudeRuntime:
             hosts=frozenset({address}),
             relays=(address,) if request.isolated and is_loopback(address) else (),
             files=own_certificates.files,
+            gives_up=tuple(self._refusal(status) for status in (401, 403)),
         )
+
+    def _refusal(self, status: int) -> GiveUp:
+        """Claude Code tries again with a key that was refused, unless the answer forbids it."""
+        message = {"type": "system", "subtype": "api_retry", "error_status": status}
+        variable = next(iter(self._options.only(KEYS)))
+        sentence = f"The model's provider refused the key ({status}): check {variable} where hedgerow runs."
+        return GiveUp({"method": "_claude/sdkMessage", "params": {"message": message}}, sentence)
 
 
 def shell_without_keys() -> str:

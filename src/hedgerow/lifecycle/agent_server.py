@@ -51,6 +51,7 @@ async def session_body(node: Node, run: TaskRun, agent: AgentChoice) -> dict[str
             "model": launch.model,
             "reasoning_effort": launch.reasoning_effort,
             "files": dict(launch.files),
+            "gives_up": [{"pattern": dict(rule.pattern), "sentence": rule.sentence} for rule in launch.gives_up],
         },
         "relays": [str(address) for address in launch.relays],
     }
