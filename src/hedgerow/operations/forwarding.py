@@ -1,5 +1,6 @@
 """Forwarding a command to the agent server of a run, and telling its failures apart (contract 9.3)."""
 
+import asyncio
 import json
 from dataclasses import dataclass
 from typing import Any
@@ -79,21 +80,24 @@ def _document(command: Command) -> dict[str, Any]:
 
 async def _answer(backends: Backends, run: TaskRun, request: httpx.Request) -> Answer:
     try:
-        response = await backends.http.send(request, stream=True, follow_redirects=False)
-        try:
-            body = await _body(response)
-        finally:
-            await response.aclose()
-    except httpx.ConnectTimeout as problem:
+        async with asyncio.timeout(backends.rules.command_timeout_seconds):
+            status, body = await _exchange(backends, request)
+    except (httpx.ConnectError, httpx.ConnectTimeout) as problem:
         raise UnavailableError("The agent server of this run cannot be reached.") from problem
-    except httpx.TimeoutException as problem:
+    except (TimeoutError, httpx.TimeoutException) as problem:
         raise TimedOutError("The agent server of this run did not answer in time.") from problem
-    except httpx.ConnectError as problem:
-        raise UnavailableError("The agent server of this run cannot be reached.") from problem
     except httpx.HTTPError as problem:
         logger.warning("a command was not answered", run_id=str(run.id), reason=type(problem).__name__)
         raise UnavailableError("The agent server of this run did not give an answer.") from problem
-    return _read(response.status_code, body)
+    return _read(status, body)
+
+
+async def _exchange(backends: Backends, request: httpx.Request) -> tuple[int, bytes]:
+    response = await backends.http.send(request, stream=True, follow_redirects=False)
+    try:
+        return response.status_code, await _body(response)
+    finally:
+        await response.aclose()
 
 
 async def _body(response: httpx.Response) -> bytes:
