@@ -132,9 +132,9 @@ def _values(run_id: UUID, events: Sequence[NewEvent], epoch: int | None) -> dict
     }
 
 
-_PEEK = sql.SQL("WITH {} SELECT target.*, head, epoch AS journal_epoch FROM target JOIN journals ON journals.run_id = target.id").format(
-    _TARGET
-)
+_PEEK = sql.SQL(
+    "WITH {} SELECT target.*, journals.head, journals.epoch AS journal_epoch FROM target JOIN journals ON journals.run_id = target.id"
+).format(_TARGET)
 
 
 async def peek(tx: Transaction, place: Place) -> Answer | None:
