@@ -66,6 +66,14 @@ class Served:
         assert response.status_code == 201, response.text
         return f"{runs}{response.json()['id']}/", dict(response.json())
 
+    async def a_started_run(self, **fields: Any) -> tuple[str, dict[str, Any]]:
+        """The URL of a run that the server was asked to drive, and the run. No worker does: it stays queued."""
+        task = await self.a_task(description="Mend it")
+        response = await self.client.post(f"{self.tasks}{task['id']}/run/", json=fields)
+        assert response.status_code == 200, response.text
+        run = response.json()["latest_run"]
+        return f"{self.tasks}{task['id']}/runs/{run['id']}/", dict(run)
+
 
 def rules(**changes: Any) -> Rules:
     """Rules for tests: quick timeouts, nothing outside allowed."""

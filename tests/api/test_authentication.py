@@ -22,7 +22,7 @@ async def test_without_a_key_there_is_401_with_a_challenge(served: Served) -> No
 
 @pytest.mark.parametrize("value", ["Bearer phx_wrong", "Bearer hrt_0.0.0", "bearer \x80\xff"])
 async def test_a_key_that_is_not_known_is_401(served: Served, value: str) -> None:
-    response = await served.client.get(served.tasks, headers={"Authorization": value.encode("latin-1")})  # type: ignore[dict-item]
+    response = await served.client.get(served.tasks, headers={b"Authorization": value.encode("latin-1")})
     assert error(response) == (401, "authentication_error", "authentication_failed", None)
 
 

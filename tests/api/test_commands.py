@@ -47,7 +47,7 @@ async def test_a_missing_field_is_required(served: Served, field: str) -> None:
 
 @pytest.mark.parametrize("request_id", [0, 1.5, "a", None, 10**30])
 async def test_a_message_is_queued_and_its_id_given_back(served: Served, request_id: Any) -> None:
-    url, _ = await served.a_run()
+    url, _ = await served.a_started_run()
     body = {"jsonrpc": "2.0", "method": "user_message", "params": {"content": "hello"}, "id": request_id}
     response = await served.client.post(f"{url}command/", json=body)
     assert response.status_code == 200, response.text
@@ -55,7 +55,7 @@ async def test_a_message_is_queued_and_its_id_given_back(served: Served, request
 
 
 async def test_a_message_may_hold_anything_that_json_can_say(served: Served) -> None:
-    url, _ = await served.a_run()
+    url, _ = await served.a_started_run()
     body = {"jsonrpc": "2.0", "method": "user_message", "params": {"content": "\ud800 \x00 é"}}
     response = await served.client.post(f"{url}command/", content=json.dumps(body), headers={"Content-Type": "application/json"})
     assert response.status_code == 200
@@ -70,7 +70,7 @@ async def test_a_command_without_a_sandbox_says_so(served: Served) -> None:
 
 
 async def test_a_message_to_a_run_that_has_ended_is_refused(served: Served) -> None:
-    url, _ = await served.a_run()
+    url, _ = await served.a_started_run()
     await served.client.patch(url, json={"status": "completed"})
     body = {"jsonrpc": "2.0", "method": "user_message", "params": {"content": "hello"}}
     response = await served.client.post(f"{url}command/", json=body)

@@ -49,7 +49,7 @@ async def test_the_key_is_the_callers_and_the_paths_own(served: Served) -> None:
 
 
 async def test_appends_and_commands_hear_the_key(served: Served) -> None:
-    url, _ = await served.a_run()
+    url, run = await served.a_started_run()
     message = {"jsonrpc": "2.0", "method": "user_message", "params": {"content": "x"}}
     for path, body in ((f"{url}append_log/", {"entries": [{"a": 1}]}), (f"{url}command/", message)):
         first = await served.client.post(path, json=body, headers=KEY)
@@ -57,6 +57,9 @@ async def test_appends_and_commands_hear_the_key(served: Served) -> None:
         assert (first.status_code, again.status_code) == (200, 200)
         assert again.headers["idempotent-replay"] == "true"
     assert (await served.client.get(f"{url}session_logs/")).json() == [{"a": 1}]
+    async with served.backends.database.statement() as tx:
+        rows = await tx.connection.execute("SELECT 1 FROM messages WHERE run_id = %s AND content = 'x'", (run["id"],))
+        assert len(await rows.fetchall()) == 1
 
 
 async def test_a_key_that_cannot_be_kept_is_refused(served: Served) -> None:

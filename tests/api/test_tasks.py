@@ -122,7 +122,8 @@ async def test_a_title_comes_from_the_description(served: Served) -> None:
 
 
 async def test_any_json_is_kept_as_schema(served: Served) -> None:
-    for schema in ({"type": "object", "x": [1, 2.5, None, "é\u0000"]}, [], 10**30, "text", None, {"\ud800": 1}):
+    schemas: list[Any] = [{"type": "object", "x": [1, 2.5, None, "é\u0000"]}, [], 10**30, "text", None, {"\ud800": 1}]
+    for schema in schemas:
         task = (await post(served, {"json_schema": schema})).json()
         assert task["json_schema"] == schema
 
