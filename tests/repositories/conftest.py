@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from hedgerow.repositories import Repositories
+from tests.repositories.desk import Desk
 from tests.repositories.workbench import GitHost, Run, git, make_repository, serve
 
 
@@ -57,3 +58,9 @@ def new_run(tmp_path: Path) -> Callable[[], Run]:
 @pytest.fixture
 def run(new_run: Callable[[], Run]) -> Run:
     return new_run()
+
+
+@pytest.fixture
+async def desk(repositories: Repositories, origin: Path, run: Run) -> Desk:
+    """A run that has been checked out from the local origin."""
+    return await Desk(repositories, origin, run).begin()

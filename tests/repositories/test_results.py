@@ -2,71 +2,18 @@ import os
 import shutil
 from collections.abc import Callable
 from pathlib import Path
-from uuid import UUID
 
 import pytest
 
 from hedgerow.domain.errors import InvalidError, UnavailableError
-from hedgerow.repositories import Checkout, Published, Repositories
-from tests.repositories.workbench import Run, collect, commit, git, make_repository
-
-RUN_ID = UUID("01900000-0000-7000-8000-0000000abcde")
-BRANCH = "hedgerow/TSK-1-1"
-
-
-class Desk:
-    """One run on one origin, from the checkout to the branch."""
-
-    def __init__(self, repositories: Repositories, origin: Path, run: Run) -> None:
-        self.repositories, self.origin, self.run = repositories, origin, run
-        self.checkout: Checkout
-
-    async def begin(self) -> "Desk":
-        self.checkout = await self.repositories.check_out(
-            project_id=1, clone_url=str(self.origin), base=None, branch=BRANCH, workspace=self.run.workspace, owner=None
-        )
-        return self
-
-    def collect(self) -> None:
-        collect(self.repositories, self.run, self.checkout)
-
-    async def publish(self) -> Published | None:
-        base = self.checkout.base_commit
-        return await self.repositories.publish(
-            project_id=1, clone_url=str(self.origin), result=self.run.result, branch=BRANCH, run_id=RUN_ID, base_commit=base
-        )
-
-    async def land(self) -> Published:
-        self.collect()
-        published = await self.publish()
-        assert published is not None
-        assert published.pushed, published.push_error
-        return published
-
-    def files(self, published: Published) -> set[str]:
-        return set(git(self.origin, "-c", "core.quotePath=false", "ls-tree", "-r", "--name-only", published.commit).splitlines())
-
-    def show(self, published: Published, path: str) -> str:
-        return git(self.origin, "show", f"{published.commit}:{path}")
-
-    def subjects(self, published: Published) -> list[str]:
-        return git(self.origin, "log", "--format=%s", f"{self.checkout.base_commit}..{published.commit}").splitlines()
-
-
-@pytest.fixture
-async def desk(repositories: Repositories, origin: Path, run: Run) -> Desk:
-    return await Desk(repositories, origin, run).begin()
-
-
-def write(desk: Desk, name: str, content: str = "new\n") -> None:
-    path = desk.run.workspace / name
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(content)
+from hedgerow.repositories import Repositories
+from tests.repositories.desk import BRANCH, Desk
+from tests.repositories.workbench import Run, commit, git, make_repository, names
 
 
 async def test_what_is_uncommitted_becomes_one_commit_of_hedgerow(desk: Desk) -> None:
-    write(desk, "README.md", "Changed\nmore\n")
-    write(desk, "docs/new.md")
+    desk.write("README.md", "Changed\nmore\n")
+    desk.write("docs/new.md")
     (desk.run.workspace / "src" / "app.py").unlink()
     published = await desk.land()
     assert published.branch == BRANCH
@@ -81,7 +28,7 @@ async def test_what_is_uncommitted_becomes_one_commit_of_hedgerow(desk: Desk) ->
 
 async def test_nothing_changed_is_no_result(desk: Desk) -> None:
     desk.collect()
-    assert os.listdir(desk.run.result) == ["none"]
+    assert names(desk.run.result) == ["none"]
     assert await desk.publish() is None
     assert git(desk.origin, "branch", "--format=%(refname:short)") == "main"
 
@@ -89,9 +36,13 @@ async def test_nothing_changed_is_no_result(desk: Desk) -> None:
 async def test_the_commits_of_the_agent_are_kept(desk: Desk) -> None:
     commit(desk.run.workspace, {"one": "1\n"}, "One")
     commit(desk.run.workspace, {"two": "2\n"}, "Two")
-    write(desk, "three")
+    desk.write("three")
     published = await desk.land()
-    assert desk.subjects(published) == ["Do the task", "Two", "One"]
+    assert git(desk.origin, "log", "--format=%s", f"{desk.checkout.base_commit}..{published.commit}").splitlines() == [
+        "Do the task",
+        "Two",
+        "One",
+    ]
     assert git(desk.origin, "log", "-1", "--format=%an", f"{published.commit}^") == "Ada"
 
 
@@ -102,26 +53,26 @@ async def test_a_clean_workspace_with_commits_gets_no_commit_of_hedgerow(desk: D
 
 async def test_an_edit_of_the_same_size_within_a_second_is_seen(desk: Desk) -> None:
     before = (desk.run.workspace / "README.md").stat()
-    write(desk, "README.md", "Jello\n")
+    desk.write("README.md", "Jello\n")
     os.utime(desk.run.workspace / "README.md", ns=(before.st_atime_ns, before.st_mtime_ns))
     assert desk.show(await desk.land(), "README.md") == "Jello"
 
 
 async def test_ignored_files_stay_out_unless_the_agent_added_them(desk: Desk) -> None:
-    write(desk, ".gitignore", "*.log\n")
-    write(desk, "noise.log")
-    write(desk, "wanted.log")
+    desk.write(".gitignore", "*.log\n")
+    desk.write("noise.log")
+    desk.write("wanted.log")
     desk.run.git("add", "-f", "wanted.log")
     with (desk.run.workspace / ".git" / "info" / "exclude").open("a") as exclude:
         exclude.write("private\n")
-    write(desk, "private")
+    desk.write("private")
     assert desk.files(await desk.land()) == {"README.md", "src/app.py", ".gitignore", "wanted.log"}
 
 
 async def test_odd_file_names_arrive(desk: Desk) -> None:
     names = ["-rf", "a b", "tab\there", "ünïcode", "quote\"s'", "new\nline", "*", "$(touch x)", ":(top)x", "back\\slash"]
     for name in names:
-        write(desk, name)
+        desk.write(name)
     published = await desk.land()
     found = git(desk.origin, "ls-tree", "-z", "--name-only", published.commit).strip("\0").split("\0")
     assert set(names) < set(found)
@@ -236,7 +187,7 @@ STATES = [
 @pytest.mark.parametrize("leave", STATES, ids=lambda leave: leave.__name__.strip("_"))
 async def test_the_work_is_collected_from_whatever_state_the_agent_left(desk: Desk, leave: Callable[[Desk], None]) -> None:
     leave(desk)
-    write(desk, "work.txt", "worked\n")
+    desk.write("work.txt", "worked\n")
     published = await desk.land()
     assert desk.show(published, "work.txt") == "worked"
     assert {"README.md", "src/app.py", "work.txt"} <= desk.files(published)
@@ -247,7 +198,7 @@ async def test_the_work_is_collected_from_whatever_state_the_agent_left(desk: De
 async def test_what_a_sparse_checkout_leaves_out_is_not_deleted(desk: Desk) -> None:
     desk.run.git("sparse-checkout", "set", "docs")
     assert not (desk.run.workspace / "src").exists()
-    write(desk, "docs/new.md")
+    desk.write("docs/new.md")
     assert desk.files(await desk.land()) == {"README.md", "src/app.py", "docs/new.md"}
 
 
@@ -256,11 +207,11 @@ async def test_a_repository_made_inside_becomes_a_folder(desk: Desk) -> None:
     make_repository(desk.run.workspace / "app" / "deep er" / "one")
     (desk.run.workspace / "unborn").mkdir()
     git(desk.run.workspace / "unborn", "init", "-q")
-    write(desk, "unborn/file")
-    write(desk, ".gitignore", "node_modules/\n")
-    write(desk, "app/node_modules/big.js")
-    write(desk, "app/.gitignore", "*.log\n")
-    write(desk, "app/x.log")
+    desk.write("unborn/file")
+    desk.write(".gitignore", "node_modules/\n")
+    desk.write("app/node_modules/big.js")
+    desk.write("app/.gitignore", "*.log\n")
+    desk.write("app/x.log")
     inside = {"app/README.md", "app/src/app.py", "app/.gitignore", "app/deep er/one/README.md", "app/deep er/one/src/app.py", "unborn/file"}
     assert desk.files(await desk.land()) == {"README.md", "src/app.py", ".gitignore"} | inside
     assert (desk.run.workspace / "app" / ".git").is_dir()
@@ -274,7 +225,7 @@ async def test_submodules_stay_at_their_commit(repositories: Repositories, origi
     desk = await Desk(repositories, origin, run).begin()
     run.git("submodule", "--quiet", "update", "--init")
     commit(run.workspace / "library", {"x": "y"})
-    write(desk, "work")
+    desk.write("work")
     published = await desk.land()
     assert git(origin, "rev-parse", f"{published.commit}:library") == pinned
     assert "work" in desk.files(published)
@@ -283,7 +234,7 @@ async def test_submodules_stay_at_their_commit(repositories: Repositories, origi
 async def test_pipes_and_unreadable_files_do_not_stop_the_rest(desk: Desk) -> None:
     os.mkfifo(desk.run.workspace / "pipe")
     (desk.run.workspace / "dangling").symlink_to("nowhere")
-    write(desk, "work")
+    desk.write("work")
     assert desk.files(await desk.land()) == {"README.md", "src/app.py", "dangling", "work"}
 
 
@@ -297,13 +248,13 @@ async def test_what_stood_in_the_result_folder_before_goes(desk: Desk) -> None:
     (desk.run.result / "none").write_text("x")
     (desk.run.result / "problem").mkdir()
     (desk.run.result / "bundle").symlink_to("/etc/passwd")
-    write(desk, "work")
+    desk.write("work")
     await desk.land()
-    assert sorted(os.listdir(desk.run.result)) == ["bundle", "head"]
+    assert names(desk.run.result) == ["bundle", "head"]
 
 
 async def test_a_workspace_that_was_emptied_is_said(desk: Desk) -> None:
-    for entry in os.listdir(desk.run.workspace):
+    for entry in names(desk.run.workspace):
         path = desk.run.workspace / entry
         shutil.rmtree(path) if path.is_dir() else path.unlink()
     desk.collect()
@@ -317,7 +268,7 @@ async def test_a_result_that_was_never_collected_is_said(desk: Desk) -> None:
 
 
 async def test_the_workspace_is_left_as_it_was(desk: Desk) -> None:
-    write(desk, "work")
+    desk.write("work")
     before = desk.run.git("status", "--porcelain"), desk.run.git("rev-parse", "HEAD")
     desk.collect()
     assert (desk.run.git("status", "--porcelain"), desk.run.git("rev-parse", "HEAD")) == before
@@ -325,7 +276,7 @@ async def test_the_workspace_is_left_as_it_was(desk: Desk) -> None:
 
 async def test_a_result_of_a_repository_with_sha256_arrives(repositories: Repositories, run: Run, tmp_path: Path) -> None:
     desk = await Desk(repositories, make_repository(tmp_path / "modern", "--object-format=sha256"), run).begin()
-    write(desk, "work")
+    desk.write("work")
     assert len((await desk.land()).commit) == 64
 
 
@@ -333,5 +284,5 @@ async def test_a_result_of_a_shallow_repository_arrives(repositories: Repositori
     commit(origin, {"x": "y"})
     git(tmp_path, "clone", "-q", "--depth=1", f"file://{origin}", "shallow")
     desk = await Desk(repositories, tmp_path / "shallow", run).begin()
-    write(desk, "work")
+    desk.write("work")
     assert "work" in desk.files(await desk.land())

@@ -89,7 +89,7 @@ def test_the_path_of_a_local_repository_is_a_folder_of_this_machine() -> None:
 
 
 _names = st.text("abcdefghijklmnopqrstuvwxyz0123456789", min_size=1, max_size=12)
-_secrets = st.text(st.characters(min_codepoint=33, max_codepoint=0x2FF, exclude_characters="/@:?#[]\\%*"), min_size=6, max_size=30)
+_secrets = st.text(st.characters(categories=["L", "N"], max_codepoint=0x2FF) | st.sampled_from("!$&'()+,;=._~-"), min_size=8, max_size=30)
 
 
 @given(
@@ -97,11 +97,7 @@ _secrets = st.text(st.characters(min_codepoint=33, max_codepoint=0x2FF, exclude_
 )
 def test_no_secret_survives_normalisation_or_masking(scheme: str, host: str, path: list[str], user: str, password: str) -> None:
     text = f"{scheme}://{user}:{password}@{host}/{'/'.join(path)}"
-    try:
-        url = parse_clone_url(text, allow_local=False)
-    except InvalidError as error:
-        assert password not in error.message
-        return
+    url = parse_clone_url(text, allow_local=False)
     assert url.clean == f"{scheme}://{host}/{'/'.join(path)}"
     told = mask(f"fatal: unable to access '{text}': 403 for {user} with {password}", url.secrets)
     assert password not in told

@@ -5,7 +5,7 @@ import os
 import subprocess
 import threading
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -58,6 +58,16 @@ def make_repository(folder: Path, *options: str) -> Path:
 def objects(repository: Path) -> set[str]:
     """The files in which a repository keeps its objects."""
     return {str(path.relative_to(repository)) for path in (repository / "objects").rglob("*") if path.is_file()}
+
+
+def names(folder: Path) -> list[str]:
+    """What a folder holds."""
+    return sorted(entry.name for entry in folder.iterdir())
+
+
+def holds(folder: Path, text: str) -> bool:
+    """Whether any file below a folder holds a text."""
+    return any(text.encode() in path.read_bytes() for path in folder.rglob("*") if path.is_file())
 
 
 @dataclass(frozen=True)
@@ -152,7 +162,8 @@ def _answer(handler: BaseHTTPRequestHandler, host: GitHost) -> None:
         handler.send_header(name, value)
     handler.send_header("Content-Length", str(len(content)))
     handler.end_headers()
-    handler.wfile.write(content)
+    with suppress(BrokenPipeError):  # a git that was ended does not wait for the answer
+        handler.wfile.write(content)
 
 
 def _cgi(handler: BaseHTTPRequestHandler, host: GitHost) -> dict[str, str]:

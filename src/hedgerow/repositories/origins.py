@@ -47,9 +47,17 @@ class Origins:
         command = ["--git-dir=.", "fetch", *_FETCH, *_service(url, "upload-pack"), "--", url.clean, *refspecs]
         return await self._run(url, command, mirror)
 
-    async def push(self, mirror: Path, url: CloneUrl, commit: str, ref: str) -> git.Finished:
-        """Make `ref` with `commit` at the origin, whatever comes of it. A ref that names anything else already is left alone."""
-        command = ["--git-dir=.", "push", *_PUSH, *_service(url, "receive-pack"), f"--force-with-lease={ref}:", "--", url.clean]
+    async def push(self, mirror: Path, url: CloneUrl, commit: str, ref: str, *, former: str | None) -> git.Finished:
+        """Let `ref` name `commit` at the origin, whatever comes of it, provided that it names `former` now (None: nothing)."""
+        command = [
+            "--git-dir=.",
+            "push",
+            *_PUSH,
+            *_service(url, "receive-pack"),
+            f"--force-with-lease={ref}:{former or ''}",
+            "--",
+            url.clean,
+        ]
         return await self._run(url, [*command, f"{commit}:{ref}"], mirror)
 
     async def _run(self, url: CloneUrl, command: Sequence[str], directory: Path) -> git.Finished:

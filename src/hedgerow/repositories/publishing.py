@@ -76,15 +76,17 @@ class Publisher:
             commit = await self._take_over(mirror, result)
             if commit is None:
                 return None
-            branch = await self._name(mirror, result, commit)
+            branch, former = await self._recorded(mirror, result.run_id) or (await self._name(mirror, result, commit), None)
+            if former is not None and await self._same(mirror, former, commit):
+                commit = former
             await self._record(mirror, result.run_id, branch, commit)
-        push = await self._push(mirror, url, branch, commit)
+        push = await self._push(mirror, url, branch, commit, former)
         distinct = distinct_result_branch(result.branch, result.run_id)
         if push.taken and branch != distinct:
             branch = distinct
             async with self.mirrors.hold(mirror):
                 await self._record(mirror, result.run_id, branch, commit)
-            push = await self._push(mirror, url, branch, commit)
+            push = await self._push(mirror, url, branch, commit, None)
         statistics = await self._diff_stat(mirror, result.base_commit, commit)
         return Published(branch=branch, commit=commit, diff_stat=statistics, pushed=push.pushed, push_error=push.error)
 
@@ -92,17 +94,22 @@ class Publisher:
         incoming = f"refs/hedgerow/incoming/{result.run_id.hex}"
         return await take_over(self.plumbing, mirror, result.folder, result.base_commit, incoming, max_bytes=result.max_bytes)
 
+    async def _recorded(self, mirror: Path, run_id: UUID) -> tuple[str, str] | None:
+        """The branch and commit that the run has already."""
+        own = f"{_RESULTS}{run_id.hex}/"
+        refs = await self.plumbing.refs(mirror, own)
+        return next(((ref.removeprefix(own), name) for ref, name in refs.items()), None)
+
+    async def _same(self, mirror: Path, one: str, other: str) -> bool:
+        """Whether two commits differ in their words and times at most: work that is collected twice is committed twice."""
+        output = await self.plumbing.read(mirror, "log", "--no-walk=unsorted", "--format=%T %P", one, other)
+        return len(set(output.splitlines())) == 1
+
     async def _name(self, mirror: Path, result: Result, commit: str) -> str:
-        """The branch that the run has already, else the one it would like, else the distinct one."""
-        own = f"{_RESULTS}{result.run_id.hex}/"
-        refs = await self.plumbing.refs(mirror, own, "refs/heads/", BRANCHES)
-        recorded = next((ref.removeprefix(own) for ref in refs if ref.startswith(own)), None)
-        if recorded is not None:
-            return recorded
-        for place in ("refs/heads/", BRANCHES):
-            if refs.get(place + result.branch, commit) != commit:
-                return distinct_result_branch(result.branch, result.run_id)
-        return result.branch
+        """The branch that the run would like, or the distinct one where that exists already."""
+        refs = await self.plumbing.refs(mirror, f"refs/heads/{result.branch}", f"{BRANCHES}{result.branch}")
+        taken = any(refs.get(place + result.branch, commit) != commit for place in ("refs/heads/", BRANCHES))
+        return distinct_result_branch(result.branch, result.run_id) if taken else result.branch
 
     async def _record(self, mirror: Path, run_id: UUID, branch: str, commit: str) -> None:
         """Write down, at once, that this commit is the run's result under this name, and forget an earlier name."""
@@ -115,17 +122,22 @@ class Publisher:
         lines += [f"update {own}{branch} {commit}", f"update refs/heads/{branch} {commit}", f"delete refs/hedgerow/incoming/{run_id.hex}"]
         await self.plumbing.read(mirror, "update-ref", "--stdin", stdin="".join(f"{line}\n" for line in lines))
 
-    async def _push(self, mirror: Path, url: CloneUrl, branch: str, commit: str) -> _Push:
+    async def _push(self, mirror: Path, url: CloneUrl, branch: str, commit: str, former: str | None) -> _Push:
+        """Push, without ever taking anything from the branch: it is new, or goes on from what this run has pushed as `former`."""
         try:
-            push = await self._try_push(mirror, url, branch, commit)
+            if former is not None and former != commit and await self.plumbing.is_ancestor(mirror, former, commit):
+                push = await self._try_push(mirror, url, branch, commit, former)
+                if not push.taken:
+                    return push
+            push = await self._try_push(mirror, url, branch, commit, None)
             if push.taken and await self._holds(mirror, url, branch, commit):
-                return _Push(pushed=True)  # pushed before, and gone on from there
+                return _Push(pushed=True)  # pushed before, and somebody went on from there
         except HedgerowError as error:
             return _Push(pushed=False, error=error.message)
         return push
 
-    async def _try_push(self, mirror: Path, url: CloneUrl, branch: str, commit: str) -> _Push:
-        finished = await self.origins.push(mirror, url, commit, f"refs/heads/{branch}")
+    async def _try_push(self, mirror: Path, url: CloneUrl, branch: str, commit: str, former: str | None) -> _Push:
+        finished = await self.origins.push(mirror, url, commit, f"refs/heads/{branch}", former=former)
         status = _STATUS.search(finished.output)
         if finished.code == 0 and status is not None and status["flag"] in "*=+ ":
             return _Push(pushed=True)
