@@ -28,8 +28,8 @@ class Application:
     async def warm_up(self) -> None:
         """Import in a thread what the first request needs, while the sandbox waits for its workspace."""
         try:
-            await asyncio.to_thread(connection_class)
             await asyncio.to_thread(self._check_token.warm_up)
+            await asyncio.to_thread(connection_class)
         except (ValueError, TypeError) as error:
             sys.stderr.write(f"JWT_PUBLIC_KEY cannot be read: {error}\n")
 

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from hedgerow.agent_server.masking import Mask
 from hedgerow.agent_server.spool import append_whole
 
 
@@ -60,10 +61,13 @@ class Inbox:
         """Whether a message was handed out before, in this life or an earlier one."""
         return bool(self._ended) or bool(self.interrupted)
 
-    def accept(self, prompt: Prompt) -> None:
-        """Take a message in. Returns once it is safe on disk; OSError where it cannot be, and then it is not taken."""
+    def accept(self, prompt: Prompt, mask: Mask) -> None:
+        """Take a message in. Returns once it is safe on disk; OSError where it cannot be, and then it is not taken.
+
+        Secrets do not reach the disk: a message that only a restart delivers has them masked.
+        """
         if prompt.id is not None:
-            self._write({"accepted": prompt.id, "blocks": prompt.blocks}, durable=True)
+            self._write({"accepted": prompt.id, "blocks": prompt.blocks}, mask, durable=True)
             self._known.add(prompt.id)
         self.waiting.append(prompt)
 
@@ -72,7 +76,7 @@ class Inbox:
         prompt = self.waiting.popleft()
         if prompt.id is not None:
             with contextlib.suppress(OSError):  # a full disk ends the run at the next entry; the message was accepted
-                self._write({"started": prompt.id}, durable=True)
+                self._write({"started": prompt.id}, Mask(), durable=True)
         return prompt
 
     def finish(self, message_id: str | None, outcome: dict[str, Any]) -> None:
@@ -80,10 +84,10 @@ class Inbox:
         if message_id is not None:
             self._ended[message_id] = outcome
             with contextlib.suppress(OSError):  # it is known in memory, and after a restart counts as interrupted
-                self._write({"ended": message_id, "outcome": outcome}, durable=False)
+                self._write({"ended": message_id, "outcome": outcome}, Mask(), durable=False)
 
-    def _write(self, record: dict[str, Any], *, durable: bool) -> None:
-        line = json.dumps(record, separators=(",", ":")).encode() + b"\n"
+    def _write(self, record: dict[str, Any], mask: Mask, *, durable: bool) -> None:
+        line = mask.data(json.dumps(record, separators=(",", ":")).encode()) + b"\n"
         append_whole(self._file, line, os.fstat(self._file).st_size)
         if durable:
             os.fsync(self._file)

@@ -51,7 +51,7 @@ class Turns:
 
     def submit(self, prompt: Prompt) -> None:
         """Queue a message. It is on disk when this returns."""
-        self._inbox.accept(prompt)
+        self._inbox.accept(prompt, self._writer.mask)
         self._arrived.set()
 
     def follow(self, message: Prompt | str) -> "asyncio.Future[dict[str, Any]]":
