@@ -1,0 +1,107 @@
+"""Answers that leave in pieces, over a real connection."""
+
+import asyncio
+import socket
+from collections.abc import AsyncIterator, Iterator
+from contextlib import contextmanager
+
+import httpx
+import pytest_asyncio
+import uvicorn
+from starlette.types import Receive, Scope, Send
+
+from hedgerow.api.front import Front
+from hedgerow.api.outflow import Outflow, pieces_response
+
+
+class _Server(uvicorn.Server):
+    """A server that leaves the signals of the tests alone, and says when it serves."""
+
+    def __init__(self, config: uvicorn.Config) -> None:
+        super().__init__(config)
+        self.serving = asyncio.Event()
+
+    @contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        yield
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        self.serving.set()
+
+
+class Source:
+    """An endless answer that knows whether it was let go."""
+
+    def __init__(self, stall_seconds: float) -> None:
+        self.stall_seconds = stall_seconds
+        self.let_go = asyncio.Event()
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        await Outflow(self._pieces(), media_type="text/plain", stall_seconds=self.stall_seconds)(scope, receive, send)
+
+    async def _pieces(self) -> AsyncIterator[bytes]:
+        try:
+            while True:
+                yield b"x" * 65536
+                await asyncio.sleep(0)
+        finally:
+            self.let_go.set()
+
+
+@pytest_asyncio.fixture(loop_scope="session")
+async def source() -> AsyncIterator[tuple[Source, int]]:
+    """An endless answer on a port of the loopback."""
+    app = Source(stall_seconds=0.2)
+    server = _Server(uvicorn.Config(Front(app), host="127.0.0.1", port=0, lifespan="off", log_level="critical", access_log=False))
+    serving = asyncio.ensure_future(server.serve())
+    async with asyncio.timeout(10):
+        await server.serving.wait()
+    yield app, server.servers[0].sockets[0].getsockname()[1]
+    server.should_exit = True
+    await serving
+
+
+async def test_a_reader_that_does_not_read_is_cut_off(source: tuple[Source, int]) -> None:
+    app, port = source
+    reader, writer = await asyncio.open_connection("127.0.0.1", port, limit=1024)
+    writer.write(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
+    async with asyncio.timeout(10):
+        await app.let_go.wait()
+        with_what_was_sent = b"."
+        try:
+            while with_what_was_sent:
+                with_what_was_sent = await reader.read(2**20)
+        except ConnectionResetError:
+            pass
+    writer.close()
+
+
+async def test_a_client_that_leaves_ends_the_answer(source: tuple[Source, int]) -> None:
+    app, port = source
+    async with httpx.AsyncClient() as client, client.stream("GET", f"http://127.0.0.1:{port}/") as response:
+        async for _ in response.aiter_bytes():
+            break
+    async with asyncio.timeout(10):
+        await app.let_go.wait()
+
+
+async def _letters(text: str) -> AsyncIterator[bytes]:
+    for letter in text:
+        yield letter.encode()
+
+
+async def test_an_answer_of_one_piece_has_a_length() -> None:
+    for text in ("", "a"):
+        response = await pieces_response(_letters(text), media_type="text/plain", headers={})
+        assert response.headers["content-length"] == str(len(text))
+        assert response.body == text.encode()
+
+
+async def test_an_answer_of_many_pieces_flows_in_order() -> None:
+    response = await pieces_response(_letters("hedgerow"), media_type="text/plain", headers={"Cache-Control": "no-cache"})
+    transport = httpx.ASGITransport(response)
+    async with httpx.AsyncClient(transport=transport, base_url="http://test") as client:
+        answer = await client.get("/")
+    assert (answer.text, answer.headers["cache-control"]) == ("hedgerow", "no-cache")
+    assert "content-length" not in answer.headers
