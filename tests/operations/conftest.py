@@ -1,4 +1,4 @@
-"""Operations on a real database. The tests of this room share one database; each has its own project."""
+"""Operations on a real database. One database and one event loop serve all tests of this room; each test has its own project."""
 
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass, replace
@@ -7,6 +7,7 @@ from typing import Any
 
 import httpx
 import pytest
+import pytest_asyncio
 
 from hedgerow.db.database import Database
 from hedgerow.db.jobs import Jobs
@@ -27,13 +28,20 @@ SECRET = b"a secret of the tests, long enough for HMAC"
 _people = count(1)
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Run the asynchronous tests of this room on the loop that the shared backends live on."""
+    for item in items:
+        if item.nodeid.startswith("tests/operations/") and item.get_closest_marker("asyncio"):
+            item.add_marker(pytest.mark.asyncio(loop_scope="session"), append=False)
+
+
 @pytest.fixture(scope="session")
 def operations_database_url(postgres_url: str, template_database: str) -> Iterator[str]:
     """The URL of the database that the tests of this room share."""
     yield from fresh_database(postgres_url, template_database)
 
 
-@pytest.fixture
+@pytest_asyncio.fixture(scope="session", loop_scope="session")
 async def backends(operations_database_url: str) -> AsyncIterator[Backends]:
     """What operations need, on the real database."""
     database, jobs = Database(operations_database_url, pool_size=8), Jobs(operations_database_url)
@@ -91,7 +99,7 @@ class Desk:
         return run_tokens.mint(SECRET, run.id, epoch)
 
 
-@pytest.fixture
+@pytest_asyncio.fixture(loop_scope="session")
 async def desk(backends: Backends) -> Desk:
     """A person in a new project."""
     return await new_desk(backends)

@@ -1,0 +1,179 @@
+import asyncio
+import json
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from hedgerow.db import journal
+from hedgerow.db import runs as rows
+from hedgerow.domain.errors import ForbiddenError, NotFoundError
+from hedgerow.domain.runs import Environment, RunStatus, TaskRun
+from hedgerow.operations.run_updates import RunPatch, update_run
+from tests.operations.conftest import Desk
+
+
+async def patched(desk: Desk, run: TaskRun, **fields: Any) -> TaskRun:
+    """The run after a person's PATCH."""
+    return await update_run(desk.backends, desk.caller, desk.project, run.task_id, run.id, RunPatch(**fields))
+
+
+async def by_agent(desk: Desk, run: TaskRun, epoch: int = 0, **fields: Any) -> TaskRun:
+    """The run after a PATCH of its agent server."""
+    return await update_run(desk.backends, desk.agent(run, epoch), desk.project, run.task_id, run.id, RunPatch(**fields))
+
+
+async def states(desk: Desk, run: TaskRun) -> list[dict[str, Any]]:
+    """The state events on a run's journal."""
+    async with desk.backends.database.statement() as tx:
+        return [json.loads(event.text) for event in await journal.read(tx, run.id, 0)]
+
+
+async def test_an_empty_patch_moves_the_run_on_by_one_event(desk: Desk) -> None:
+    run = await desk.run()
+
+    changed = await patched(desk, run)
+
+    assert changed.updated_at - run.updated_at >= timedelta(milliseconds=1)
+    assert len(await states(desk, run)) == 2
+
+
+async def test_updated_at_grows_also_where_the_clock_stands_still(desk: Desk) -> None:
+    run = await desk.run()
+    async with desk.backends.database.transaction() as tx:
+        ahead = await rows.note(tx, run.id, {"updated_at": run.updated_at + timedelta(days=1)})
+
+    changed = await patched(desk, run)
+
+    assert changed.updated_at - ahead.updated_at == timedelta(milliseconds=1)
+
+
+async def test_outputs_are_merged_and_everything_else_replaces(desk: Desk) -> None:
+    run = await desk.run()
+
+    for given, expected in (
+        ({"a": 1, "b": {"x": 1}}, {"a": 1, "b": {"x": 1}}),
+        ({"b": {"y": 2}}, {"a": 1, "b": {"y": 2}}),
+        ([1], [1]),
+        ({"c": "\x00\ud800"}, {"c": "\x00\ud800"}),
+        (None, None),
+        ("text", "text"),
+    ):
+        assert (await patched(desk, run, output=given)).output == expected
+
+
+async def test_state_keys_are_removed_before_others_are_merged(desk: Desk) -> None:
+    run = await desk.run()
+    await patched(desk, run, state={"a": 1, "b": 2, "c": 3})
+
+    changed = await patched(desk, run, state={"a": 9}, state_remove_keys=("a", "b", "none"))
+
+    assert changed.state == {"mode": "background", "a": 9, "c": 3}
+
+
+async def test_protected_keys_are_left_alone(desk: Desk) -> None:
+    run = await desk.run(pr_authorship_mode="bot")
+
+    changed = await patched(
+        desk,
+        run,
+        state={"sandbox_id": "x", "sandbox_connect_token": "x", "end_reason": "x", "_own": 1, "free": 1, "pr_authorship_mode": "user"},
+        state_remove_keys=("pr_authorship_mode",),
+    )
+
+    assert changed.state == {"mode": "background", "pr_authorship_mode": "bot", "free": 1}
+
+
+async def test_a_sandbox_url_is_taken_from_a_client_only_where_the_operator_allows_it(desk: Desk) -> None:
+    run = await desk.run()
+    allowing = desk.with_rules(sandbox_url_allowlist=("http://127.0.0.1:*",))
+
+    assert "sandbox_url" not in (await patched(desk, run, state={"sandbox_url": "http://127.0.0.1:9"})).state
+    assert "sandbox_url" not in (await patched(allowing, run, state={"sandbox_url": "http://evil.test"})).state
+    assert (await patched(allowing, run, state={"sandbox_url": "http://127.0.0.1:9"})).state["sandbox_url"] == "http://127.0.0.1:9"
+    assert "sandbox_url" in (await patched(desk, run, state_remove_keys=("sandbox_url",))).state
+    assert "sandbox_url" not in (await patched(allowing, run, state_remove_keys=("sandbox_url",))).state
+
+
+async def test_a_person_ends_a_run_and_takes_it_back(desk: Desk) -> None:
+    run = await desk.started_run()
+
+    ended = await patched(desk, run, status=RunStatus.COMPLETED, stage="done", branch="b", error_message="none")
+    again = await patched(desk, run, status=RunStatus.CANCELLED)
+    back = await patched(desk, run, status=RunStatus.IN_PROGRESS)
+
+    assert (ended.status, ended.state["end_reason"], ended.stage, ended.branch, ended.error_message) == (
+        RunStatus.COMPLETED,
+        "client",
+        "done",
+        "b",
+        "none",
+    )
+    assert ended.completed_at is not None
+    assert (again.completed_at, again.state["end_reason"]) == (ended.completed_at, "client")
+    assert (back.completed_at, "end_reason" in back.state) == (ended.completed_at, False)
+
+
+async def test_ending_a_driven_run_wakes_its_lifecycle(desk: Desk) -> None:
+    run, idle = await desk.started_run(), await desk.run()
+    async with desk.backends.database.transaction() as tx:
+        await rows.note(tx, run.id, {"wake_at": None})
+
+    assert (await patched(desk, run, stage="x")).execution.wake_at is None
+    async with desk.backends.hub.subscribe(run.id) as watcher:
+        assert (await patched(desk, run, status=RunStatus.CANCELLED)).execution.wake_at is not None
+        assert await watcher.wait(5)
+        assert (watcher.changes > 0, watcher.head) == (True, 3)
+    assert (await patched(desk, idle, status=RunStatus.CANCELLED)).execution.wake_at is None
+
+
+async def test_a_run_that_goes_to_its_client_keeps_its_status(desk: Desk) -> None:
+    run = await desk.started_run()
+
+    changed = await patched(desk, run, environment=Environment.LOCAL)
+
+    assert (changed.environment, changed.status) == (Environment.LOCAL, RunStatus.QUEUED)
+
+
+async def test_the_agent_reports_in_progress_and_failed_and_nothing_else(desk: Desk) -> None:
+    run = await desk.started_run()
+
+    assert (await by_agent(desk, run, status=RunStatus.IN_PROGRESS)).status is RunStatus.IN_PROGRESS
+    for ignored in (RunStatus.COMPLETED, RunStatus.CANCELLED, RunStatus.QUEUED):
+        assert (await by_agent(desk, run, status=ignored, stage="s")).status is RunStatus.IN_PROGRESS
+    failed = await by_agent(desk, run, status=RunStatus.FAILED, error_message="no", end_reason="start_failed")
+    assert (failed.status, failed.state["end_reason"], failed.error_message) == (RunStatus.FAILED, "start_failed", "no")
+    late = await by_agent(desk, run, status=RunStatus.IN_PROGRESS)
+    assert (late.status, late.state["end_reason"]) == (RunStatus.FAILED, "start_failed")
+
+
+@pytest.mark.parametrize("reason", ["finished", "client", "nonsense", ""])
+async def test_an_agent_gives_only_reasons_of_its_own(desk: Desk, reason: str) -> None:
+    run = await desk.started_run()
+
+    assert (await by_agent(desk, run, status=RunStatus.FAILED, end_reason=reason)).state["end_reason"] == "agent_failed"
+
+
+async def test_a_run_token_of_another_run_or_epoch_changes_nothing(desk: Desk) -> None:
+    run, other = await desk.started_run(), await desk.run()
+
+    with pytest.raises(ForbiddenError):
+        await by_agent(desk, run, epoch=1, stage="x")
+    with pytest.raises(ForbiddenError):
+        await update_run(desk.backends, desk.agent(other), desk.project, run.task_id, run.id, RunPatch(stage="x"))
+    with pytest.raises(NotFoundError):
+        await update_run(desk.backends, desk.caller, desk.project, other.task_id, run.id, RunPatch(stage="x"))
+    assert (await desk.fresh(run)) == run
+
+
+async def test_patches_at_once_lose_nothing(desk: Desk) -> None:
+    run = await desk.run()
+
+    await asyncio.gather(*(patched(desk, run, state={f"k{i}": i}, output={f"o{i}": i}) for i in range(20)))
+
+    after = await desk.fresh(run)
+    assert after.state == {"mode": "background"} | {f"k{i}": i for i in range(20)}
+    assert after.output == {f"o{i}": i for i in range(20)}
+    stamps = [state["updated_at"] for state in await states(desk, run)]
+    assert len(stamps) == 21
+    assert stamps == sorted(set(stamps))
