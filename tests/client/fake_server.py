@@ -52,7 +52,7 @@ class FakeRun:
     cursors: list[str | None] = field(default_factory=list)  # what each stream connection asked for
 
     def document(self) -> dict[str, Any]:
-        base = {
+        base: dict[str, Any] = {
             "id": self.id,
             "task": self.task_id,
             "stage": None,

@@ -1,0 +1,235 @@
+import json
+import os
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+import pytest
+
+from hedgerow.cli import main
+from tests.cli.test_local_repository import git_in
+from tests.client.fake_server import FakeRun, FakeServer, said
+
+
+@dataclass(frozen=True)
+class Done:
+    """How a command ended."""
+
+    returncode: int
+    stdout: str
+    stderr: str
+
+
+class Hedgerow(Protocol):
+    def __call__(self, *arguments: str, folder: Path | None = None, **variables: str) -> Done: ...
+
+
+@pytest.fixture
+def hedgerow(environment: dict[str, str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Hedgerow:
+    """Calls the console script's function in this process, as typed in `folder` with further variables of the environment."""
+
+    def call(*arguments: str, folder: Path | None = None, **variables: str) -> Done:
+        for name in [name for name in os.environ if name.startswith("HEDGEROW_")]:
+            monkeypatch.delenv(name)
+        for name, value in (environment | variables).items():
+            monkeypatch.setenv(name, value)
+        if folder is not None:
+            monkeypatch.chdir(folder)
+        monkeypatch.setattr(sys, "argv", ["/nowhere/hedgerow/__main__.py", *arguments])
+        with pytest.raises(SystemExit) as ended:
+            main()
+        said_here = capsys.readouterr()
+        assert isinstance(ended.value.code, int | None)
+        return Done(ended.value.code or 0, said_here.out, said_here.err)
+
+    return call
+
+
+@pytest.fixture
+def checkout(tmp_path: Path) -> Path:
+    folder = tmp_path / "shop"
+    folder.mkdir()
+    git = git_in(folder)
+    git("init", "--quiet", "--initial-branch=trunk")
+    git("commit", "--quiet", "--allow-empty", "-m", "first")
+    return folder
+
+
+def test_a_user_command_imports_nothing_of_the_server(environment: dict[str, str]) -> None:
+    code = (
+        "import sys; sys.argv[1:] = ['run', '--help']\n"
+        "from hedgerow.cli import application; application('run')\n"
+        "heavy = ('fastapi', 'uvicorn', 'procrastinate', 'psycopg', 'pydantic_settings', 'alembic')\n"
+        "print([name for name in heavy if name in sys.modules])"
+    )
+    assert subprocess.check_output([sys.executable, "-c", code], env=environment, text=True).strip() == "[]"
+
+
+def test_the_agent_server_starts_before_anything_of_the_command_line(environment: dict[str, str]) -> None:
+    code = (
+        "import sys, types; sys.argv[1:] = ['agent-server']\n"
+        "module = types.ModuleType('hedgerow.agent_server.__main__'); sys.modules[module.__name__] = module\n"
+        "def run():\n print([name for name in ('typer', 'rich', 'httpx') if name in sys.modules]); return 0\n"
+        "module.main = run\n"
+        "from hedgerow.cli import main; main()"
+    )
+    assert subprocess.check_output([sys.executable, "-c", code], env=environment, text=True).strip() == "[]"
+
+
+def test_the_help_names_every_command_without_importing_them(hedgerow: Hedgerow) -> None:
+    done = hedgerow("--help")
+    assert done.returncode == 0
+    for name in ("run", "logs", "send", "answer", "cancel", "task", "up", "api", "worker", "agents", "admin", "settings"):
+        assert f" {name} " in done.stdout
+
+
+def test_a_folder_is_registered_and_its_branch_is_where_the_run_begins(server: FakeServer, hedgerow: Hedgerow, checkout: Path) -> None:
+    done = hedgerow("run", "Go", "--repo", ".", "--agent", "scripted", "--detach", folder=checkout)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert server.wait_for("POST", "/repositories/") == {"clone_url": str(checkout)}
+    assert server.wait_for("POST", "/tasks/")["repository"] == "local/shop-0a1b2c"
+    assert server.wait_for("POST", "/run/") == {"mode": "background", "runtime_adapter": "scripted", "model": "default", "branch": "trunk"}
+    assert " logs " in done.stdout
+
+
+def test_uncommitted_changes_are_said_and_left_out(server: FakeServer, hedgerow: Hedgerow, checkout: Path) -> None:
+    (checkout / "new.txt").write_text("new\n")
+    done = hedgerow("run", "Go", "--repo", str(checkout), "--detach")
+    assert "1 new file" in done.stderr
+    assert "--include-changes" in done.stderr
+    assert server.wait_for("POST", "/run/")["branch"] == "trunk"
+
+
+def test_included_changes_are_where_the_run_begins(server: FakeServer, hedgerow: Hedgerow, checkout: Path) -> None:
+    (checkout / "new.txt").write_text("new\n")
+    done = hedgerow("run", "Go", "--repo", str(checkout), "--include-changes", "--detach")
+    assert done.returncode == 0
+    assert git_in(checkout)("show", f"{server.wait_for('POST', '/run/')['branch']}:new.txt") == "new\n"
+
+
+def test_a_url_is_registered_under_the_end_of_its_path(server: FakeServer, hedgerow: Hedgerow) -> None:
+    hedgerow("run", "Go", "--repo", "git@git.example:Team/Shop.git", "--branch", "next", "--detach")
+    assert server.wait_for("POST", "/repositories/") == {"clone_url": "git@git.example:Team/Shop.git", "name": "team/shop"}
+    assert server.wait_for("POST", "/run/")["branch"] == "next"
+
+
+def test_a_name_goes_to_the_server_as_it_is(server: FakeServer, hedgerow: Hedgerow, tmp_path: Path) -> None:
+    hedgerow("run", "Go", "--repo", "Team/Shop", "--detach", folder=tmp_path)
+    assert server.wait_for("POST", "/tasks/")["repository"] == "team/shop"
+    assert not [path for _, path, _ in server.requests if "repositories" in path]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        (("run", " "), "The prompt is empty."),
+        (("run", "Go", "--model", "m"), "--model needs --agent"),
+        (("run", "Go", "--branch", "b"), "--branch needs --repo"),
+        (("run", "Go", "--repo", "./nowhere"), "There is no folder"),
+        (("run", "Go", "--repo", "a/b", "--include-changes"), "--include-changes is for a folder"),
+        (("logs", "zz"), "There is no run 'zz'"),
+        (("task", "show", "FAK-99"), "There is no task"),
+        (("nonsense",), "No such command"),
+    ],
+)
+def test_what_makes_no_sense_is_a_sentence_and_ends_with_two(
+    server: FakeServer, hedgerow: Hedgerow, arguments: tuple[str, ...], sentence: str
+) -> None:
+    done = hedgerow(*arguments)
+    assert done.returncode == 2
+    assert sentence in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_a_server_that_does_not_answer_is_said_with_how_to_start_it(hedgerow: Hedgerow) -> None:
+    done = hedgerow("task", "list", HEDGEROW_URL="http://127.0.0.1:9")
+    assert done.returncode == 1
+    assert "hedgerow does not answer at http://127.0.0.1:9; start it with `" in done.stderr
+    assert done.stderr.rstrip().endswith("-m hedgerow up`.")
+
+
+def test_what_the_server_says_is_what_is_shown(server: FakeServer, hedgerow: Hedgerow) -> None:
+    server.refusals["/run/"] = (400, {"detail": "There is no agent called nobody.", "attr": "runtime_adapter", "code": "invalid_choice"})
+    done = hedgerow("run", "Go", "--agent", "nobody")
+    assert (done.returncode, done.stdout) == (1, "")
+    assert "There is no agent called nobody." in done.stderr
+
+
+def test_json_is_alone_on_stdout(server: FakeServer, hedgerow: Hedgerow) -> None:
+    run = server.next_run = FakeRun()
+    server.happen(run, said("Hello."))
+    server.end(run, "completed", state={"mode": "background", "end_reason": "finished"})
+    done = hedgerow("run", "Go", "--json")
+    assert done.returncode == 0
+    told = json.loads(done.stdout)
+    assert (told["run_id"], told["status"], told["end_reason"], told["slug"]) == (run.id, "completed", "finished", "FAK-0")
+    assert "Hello." in done.stderr
+
+
+@pytest.mark.parametrize("name", ["whole", "beginning", "end", "slug"])
+def test_a_run_is_found_by_as_little_as_names_it(server: FakeServer, hedgerow: Hedgerow, name: str) -> None:
+    first = server.add_run(server.add_task())
+    server.happen(first, said("The first."))
+    server.end(first)
+    names = {"whole": first.id, "beginning": first.id[:32], "end": first.id[-6:], "slug": "fak-0"}
+    assert "The first." in hedgerow("logs", names[name]).stdout
+
+
+def test_an_older_run_of_a_task_is_found_by_its_id(server: FakeServer, hedgerow: Hedgerow) -> None:
+    task_id = server.add_task()
+    older, newer = FakeRun(), FakeRun()
+    for run, text in ((older, "The older."), (newer, "The newer.")):
+        server.happen(server.add_run(task_id, run), said(text))
+        server.end(run)
+    assert "The older." in hedgerow("logs", older.id[-8:]).stdout
+
+
+def test_logs_as_json_are_the_entries_as_they_are_stored(server: FakeServer, hedgerow: Hedgerow) -> None:
+    run = server.add_run(server.add_task())
+    server.happen(run, said("A"), said("B"))
+    server.end(run)
+    done = hedgerow("logs", "FAK-0", "--json")
+    assert done.stdout.splitlines() == [text for _, text in run.events]
+    assert hedgerow("logs", "FAK-0", "-f", "--json").stdout.splitlines() == [text for _, text in run.events]
+
+
+def test_a_message_is_sent(server: FakeServer, hedgerow: Hedgerow) -> None:
+    server.add_run(server.add_task())
+    assert hedgerow("send", "FAK-0", "And now the tests").returncode == 0
+    sent = server.wait_for("POST", "/command/")
+    assert (sent["method"], sent["params"]) == ("user_message", {"content": "And now the tests"})
+
+
+def test_a_question_is_answered_by_its_option(server: FakeServer, hedgerow: Hedgerow) -> None:
+    run = server.add_run(server.add_task())
+    options = [{"optionId": "ok", "name": "Allow", "kind": "allow_once"}]
+    server.happen(run, {"type": "permission_request", "requestId": "q1", "toolCall": {"title": "Write a.py"}, "options": options})
+    refused = hedgerow("answer", "FAK-0", "perhaps")
+    assert (refused.returncode, "waits for: ok" in refused.stderr) == (2, True)
+    assert "Write a.py" in hedgerow("answer", "FAK-0", "ok").stdout
+    assert server.wait_for("POST", "/command/")["params"] == {"requestId": "q1", "optionId": "ok"}
+
+
+def test_cancel_ends_an_interactive_run_as_well(server: FakeServer, hedgerow: Hedgerow) -> None:
+    run = server.add_run(server.add_task(), FakeRun(fields={"state": {"mode": "interactive"}}))
+    assert "cancelled" in hedgerow("cancel", "FAK-0").stdout
+    assert run.document()["status"] == "cancelled"
+
+
+def test_tasks_are_listed_with_how_they_stand(server: FakeServer, hedgerow: Hedgerow) -> None:
+    server.end(server.add_run(server.add_task(title="Greet \x1b[31mall", repository="a/b")), "failed")
+    done = hedgerow("task", "list")
+    assert "FAK-0" in done.stdout
+    assert "Greet all" in done.stdout
+    assert "failed" in done.stdout
+    assert "\x1b" not in done.stdout
+    assert json.loads(hedgerow("task", "list", "--json").stdout)[0]["slug"] == "FAK-0"
+
+
+def test_a_task_is_shown_with_its_runs(server: FakeServer, hedgerow: Hedgerow) -> None:
+    run = server.add_run(server.add_task(title="Greet", description="Greet everybody\n\nby name"))
+    done = hedgerow("task", "show", "fak-0")
+    assert "by name" in done.stdout
+    assert run.id[-8:] in done.stdout
