@@ -1,6 +1,8 @@
 """What the tests of repositories share: an origin, folders of runs, and the repositories under test."""
 
 import os
+import shutil
+import tempfile
 from collections.abc import Callable, Iterator
 from itertools import count
 from pathlib import Path
@@ -28,6 +30,15 @@ def repositories(tmp_path: Path, operator: dict[str, str]) -> Repositories:
 @pytest.fixture
 def origin(tmp_path: Path) -> Path:
     return make_repository(tmp_path / "origin")
+
+
+@pytest.fixture
+def shared() -> Iterator[Path]:
+    """A folder that every account can reach; pytest keeps its own closed."""
+    folder = Path(tempfile.mkdtemp(prefix="hedgerow-repositories-"))
+    folder.chmod(0o755)
+    yield folder
+    shutil.rmtree(folder)
 
 
 @pytest.fixture

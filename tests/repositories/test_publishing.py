@@ -11,7 +11,7 @@ import pytest
 from hedgerow.repositories import Published, Repositories
 from hedgerow.repositories.mirrors import Mirrors
 from tests.repositories.desk import BRANCH, RUN_ID, Desk
-from tests.repositories.workbench import GitHost, Run, collect, commit, git
+from tests.repositories.workbench import GitHost, Run, collect, commit, git, make_repository
 
 DISTINCT = f"{BRANCH}-0abcde"
 OTHER_RUN = UUID("01900000-0000-7000-8000-000000099999")
@@ -224,15 +224,15 @@ async def test_a_mirror_that_was_deleted_is_made_again(repositories: Repositorie
 @pytest.mark.root
 @pytest.mark.skipif(os.geteuid() != 0, reason="needs root")
 async def test_as_root_the_branch_is_written_as_the_owner_of_the_repository(
-    repositories: Repositories, origin: Path, run: Run, tmp_path: Path, shape: str
+    repositories: Repositories, run: Run, shared: Path, shape: str
 ) -> None:
-    place = {"checkout": origin, "bare": tmp_path / "bare.git", "linked": tmp_path / "linked"}[shape]
-    git(tmp_path, "clone", "-q", "--bare", str(origin), "bare.git")
-    git(origin, "worktree", "add", "-q", str(tmp_path / "linked"))
-    _let_through(tmp_path)
-    folders = (origin, tmp_path / "bare.git", tmp_path / "linked")
+    origin = make_repository(shared / "origin")
+    place = {"checkout": origin, "bare": shared / "bare.git", "linked": shared / "linked"}[shape]
+    git(shared, "clone", "-q", "--bare", str(origin), "bare.git")
+    git(origin, "worktree", "add", "-q", str(shared / "linked"))
+    folders = (origin, shared / "bare.git", shared / "linked")
     _give_away(*folders)
-    hook = (tmp_path / "bare.git" if shape == "bare" else origin / ".git") / "hooks" / "post-receive"
+    hook = (shared / "bare.git" if shape == "bare" else origin / ".git") / "hooks" / "post-receive"
     hook.parent.mkdir(exist_ok=True)
     hook.write_text('#!/bin/sh\nid -u >"$GIT_DIR/who"; env >"$GIT_DIR/environment"\n')
     hook.chmod(0o755)
@@ -250,18 +250,10 @@ def _give_away(*folders: Path) -> None:
     subprocess.run(["chown", "-R", "54321:54322", *folders], check=True)
 
 
-def _let_through(folder: Path) -> None:
-    """Let other accounts reach a folder below pytest's own."""
-    while folder.stat().st_uid == 0 and folder != folder.parent:
-        folder.chmod(folder.stat().st_mode | 0o111)
-        folder = folder.parent
-
-
 @pytest.mark.root
 @pytest.mark.skipif(os.geteuid() != 0, reason="needs root")
-def test_a_plain_user_works_on_a_repository_of_its_own(tmp_path: Path) -> None:
-    _let_through(tmp_path)
-    folder = tmp_path / "plain"
+def test_a_plain_user_works_on_a_repository_of_its_own(shared: Path) -> None:
+    folder = shared / "plain"
     folder.mkdir()
     os.chown(folder, 65534, 65534)
     script = Path(__file__).with_name("as_plain_user.py")

@@ -80,9 +80,9 @@ async def test_odd_file_names_arrive(desk: Desk) -> None:
 
 async def test_a_large_file_arrives(desk: Desk) -> None:
     with (desk.run.workspace / "large.bin").open("wb") as file:
-        file.truncate(40 * 2**20)
+        file.truncate(8 * 2**20)
     published = await desk.land()
-    assert git(desk.origin, "cat-file", "-s", f"{published.commit}:large.bin") == str(40 * 2**20)
+    assert git(desk.origin, "cat-file", "-s", f"{published.commit}:large.bin") == str(8 * 2**20)
 
 
 def _detached(desk: Desk) -> None:

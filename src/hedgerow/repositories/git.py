@@ -156,11 +156,15 @@ async def _spawn(
             await _end(await starting)
         raise
     except FileNotFoundError as error:
-        if error.filename == str(directory):
-            raise UnavailableError(f"The folder {directory} does not exist.") from error
-        raise UnavailableError("git is not installed on this machine, or not on the PATH of hedgerow.") from error
+        raise UnavailableError(_absence(directory)) from error
     except OSError as error:
         raise UnavailableError(f"git could not be started: {error.strerror}.") from error
+
+
+def _absence(directory: Path) -> str:
+    if not directory.is_dir():
+        return f"The folder {directory} does not exist."
+    return "git is not installed on this machine, or not on the PATH of hedgerow."
 
 
 async def _end(process: asyncio.subprocess.Process) -> None:
