@@ -1,6 +1,7 @@
 """A served API on a real database. One database and one event loop serve all tests of this room; each test has its own project."""
 
 from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from itertools import count
 from typing import Any
@@ -87,19 +88,26 @@ def api_database_url(postgres_url: str, template_database: str) -> Iterator[str]
     yield from fresh_database(postgres_url, template_database)
 
 
-@pytest_asyncio.fixture(scope="session", loop_scope="session")
-async def backends(api_database_url: str) -> AsyncIterator[Backends]:
-    """The operations' world."""
-    database = Database(api_database_url)
+@asynccontextmanager
+async def opened(url: str, **changes: Any) -> AsyncIterator[Backends]:
+    """The operations' world on a database."""
+    database = Database(url)
     await database.open()
-    hub, jobs = Hub(database), Jobs(api_database_url)
+    hub, jobs = Hub(database), Jobs(url)
     await jobs.open()
     await hub.start()
     async with httpx.AsyncClient() as http:
-        yield Backends(database=database, hub=hub, jobs=jobs, clock=SystemClock(), rules=rules(), http=http)
+        yield Backends(database=database, hub=hub, jobs=jobs, clock=SystemClock(), rules=rules(**changes), http=http)
     await hub.stop()
     await jobs.close()
     await database.close()
+
+
+@pytest_asyncio.fixture(scope="session", loop_scope="session")
+async def backends(api_database_url: str) -> AsyncIterator[Backends]:
+    """The backends that the tests of this room share."""
+    async with opened(api_database_url) as shared:
+        yield shared
 
 
 async def populate(backends: Backends) -> tuple[Project, str, str]:

@@ -1,33 +1,15 @@
 """Answers that leave in pieces, over a real connection."""
 
 import asyncio
-import socket
-from collections.abc import AsyncIterator, Iterator
-from contextlib import contextmanager
+from collections.abc import AsyncIterator
 
 import httpx
 import pytest_asyncio
-import uvicorn
 from starlette.types import Receive, Scope, Send
 
 from hedgerow.api.front import Front
 from hedgerow.api.outflow import Outflow, pieces_response
-
-
-class _Server(uvicorn.Server):
-    """A server that leaves the signals of the tests alone, and says when it serves."""
-
-    def __init__(self, config: uvicorn.Config) -> None:
-        super().__init__(config)
-        self.serving = asyncio.Event()
-
-    @contextmanager
-    def capture_signals(self) -> Iterator[None]:
-        yield
-
-    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        await super().startup(sockets)
-        self.serving.set()
+from tests.api.serving import QuietServer, quiet_config
 
 
 class Source:
@@ -53,11 +35,11 @@ class Source:
 async def source() -> AsyncIterator[tuple[Source, int]]:
     """An endless answer on a port of the loopback."""
     app = Source(stall_seconds=0.2)
-    server = _Server(uvicorn.Config(Front(app), host="127.0.0.1", port=0, lifespan="off", log_level="critical", access_log=False))
+    server = QuietServer(quiet_config(Front(app)))
     serving = asyncio.ensure_future(server.serve())
     async with asyncio.timeout(10):
         await server.serving.wait()
-    yield app, server.servers[0].sockets[0].getsockname()[1]
+    yield app, server.port
     server.should_exit = True
     await serving
 

@@ -78,8 +78,16 @@ def _responses(endpoint: Endpoint) -> dict[int | str, dict[str, Any]]:
     if endpoint.headers:
         success["headers"] = {name: {"description": text, "schema": {"type": "string"}} for name, text in endpoint.headers.items()}
     if endpoint.answers is None and endpoint.status != 204:
-        success["content"] = {endpoint.media_type: {"schema": {"type": "array", "items": {}} if endpoint.lists else {"type": "string"}}}
+        success["content"] = {endpoint.media_type: {"schema": _plain_schema(endpoint)}}
     return answers | {endpoint.status: success}
+
+
+def _plain_schema(endpoint: Endpoint) -> dict[str, Any]:
+    if endpoint.lists:
+        return {"type": "array", "items": {}}
+    if endpoint.media_type == "text/event-stream":
+        return {"description": "Server-sent events. The data of each is one JSON object."}
+    return {"type": "string"}
 
 
 def _extra(endpoint: Endpoint) -> dict[str, Any]:
