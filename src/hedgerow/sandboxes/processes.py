@@ -3,6 +3,7 @@
 Linux is read through /proc; other systems through `ps`, where neither environments nor exact start times can be seen.
 """
 
+import calendar
 import contextlib
 import os
 import signal
@@ -164,7 +165,7 @@ def _rows_of_ps(*selection: str) -> list[ProcessRow]:
 
 def _parse_ps(fields: list[str]) -> ProcessRow:
     pid, parent, group = (int(field) for field in fields[:3])
-    started = int(time.mktime(time.strptime(fields[4].strip(), "%a %b %d %H:%M:%S %Y")))
+    started = int(calendar.timegm(time.strptime(fields[4].strip(), "%a %b %d %H:%M:%S %Y")))
     return ProcessRow(ProcessIdentity(pid, started, "ps"), parent, group, group, zombie="Z" in fields[3], executed=True)
 
 
