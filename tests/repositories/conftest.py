@@ -27,9 +27,19 @@ def repositories(tmp_path: Path, operator: dict[str, str]) -> Repositories:
     return Repositories(tmp_path / "mirrors", allow_local=True, environment=operator)
 
 
+@pytest.fixture(scope="session")
+def templates(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A repository as people have it (`plain`) and as a host has it (`bare`): copying is quicker than making."""
+    folder = tmp_path_factory.mktemp("templates")
+    make_repository(folder / "plain")
+    git(folder, "clone", "-q", "--bare", "plain", "bare")
+    git(folder / "bare", "config", "http.receivepack", "true")
+    return folder
+
+
 @pytest.fixture
-def origin(tmp_path: Path) -> Path:
-    return make_repository(tmp_path / "origin")
+def origin(tmp_path: Path, templates: Path) -> Path:
+    return shutil.copytree(templates / "plain", tmp_path / "origin")
 
 
 @pytest.fixture
@@ -42,13 +52,9 @@ def shared() -> Iterator[Path]:
 
 
 @pytest.fixture
-def host(tmp_path: Path) -> Iterator[GitHost]:
+def host(tmp_path: Path, templates: Path) -> Iterator[GitHost]:
     """A host that serves the bare repository `team/app.git`, which takes pushes."""
-    source = make_repository(tmp_path / "source")
-    bare = tmp_path / "hosted" / "team" / "app.git"
-    bare.parent.mkdir(parents=True)
-    git(tmp_path, "clone", "-q", "--bare", str(source), str(bare))
-    git(bare, "config", "http.receivepack", "true")
+    shutil.copytree(templates / "bare", tmp_path / "hosted" / "team" / "app.git")
     with serve(tmp_path / "hosted") as host:
         yield host
 

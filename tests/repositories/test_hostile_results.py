@@ -9,7 +9,7 @@ import pytest
 from hedgerow.domain.errors import HedgerowError, InvalidError
 from hedgerow.repositories import Repositories
 from tests.repositories.desk import Desk
-from tests.repositories.workbench import ENVIRONMENT, Run, git, make_repository
+from tests.repositories.workbench import ENVIRONMENT, Run, git, make_repository, names
 
 
 @pytest.fixture
@@ -91,7 +91,9 @@ async def refused(desk: Desk, sentence: str) -> None:
         await desk.publish()
     assert "\n" not in caught.value.message
     assert (git(desk.origin, "for-each-ref"), git(desk.checkout.mirror, "for-each-ref")) == before
-    assert sorted(path.name for path in desk.checkout.mirror.parent.iterdir()) == ["mirror.git", "mirror.lock"]
+    place = desk.checkout.mirror.parent
+    assert names(place) == ["mirror.git"]
+    assert names(place.parent) == [place.name, f"{place.name}.lock"]
 
 
 def collected(desk: Desk) -> Path:
@@ -151,7 +153,7 @@ async def test_a_bundle_that_is_too_large_is_refused(origin: Path, run: Run, ope
 def forge(desk: Desk, commit: str, *revisions: str) -> None:
     """Put a bundle of any commit into the result folder, as something in the sandbox could."""
     result = desk.run.result
-    for name in os.listdir(result):  # noqa: PTH208 - a test's own folder
+    for name in names(result):
         (result / name).unlink()
     git(desk.run.workspace, "update-ref", "refs/heads/result", commit)
     git(desk.run.workspace, "bundle", "create", "-q", str(result / "bundle"), *(revisions or ("refs/heads/result",)))
@@ -166,10 +168,10 @@ async def test_a_history_that_does_not_come_from_the_base_is_refused(desk: Desk)
 
 async def test_other_refs_of_a_bundle_are_not_taken(desk: Desk) -> None:
     commit = git(desk.run.workspace, "commit-tree", "HEAD^{tree}", "-p", "HEAD", "-m", "Work")
-    names = ["refs/heads/main", "refs/tags/evil", "refs/remotes/origin/evil", "refs/hedgerow/results/x/y"]
-    for name in names:
+    refs = ["refs/heads/main", "refs/tags/evil", "refs/remotes/origin/evil", "refs/hedgerow/results/x/y"]
+    for name in refs:
         git(desk.run.workspace, "update-ref", name, commit)
-    forge(desk, commit, "refs/heads/result", *names)
+    forge(desk, commit, "refs/heads/result", *refs)
     published = await desk.publish()
     assert published is not None
     assert git(desk.origin, "for-each-ref", "--format=%(refname)").split() == [f"refs/heads/{published.branch}", "refs/heads/main"]

@@ -182,7 +182,7 @@ async def test_an_unknown_repository_of_a_host_gives_one_sentence(repositories: 
 async def test_a_host_that_does_not_answer_gives_one_sentence(repositories: Repositories, run: Run, tmp_path: Path) -> None:
     with pytest.raises(UnavailableError, match="could not be reached"):
         await check_out(repositories, run, "http://127.0.0.1:9/team/app.git")
-    assert [path.name for path in (tmp_path / "mirrors").glob("*/*/*")] == ["mirror.lock"]
+    assert [path.name for path in (tmp_path / "mirrors").glob("*/*") if path.suffix != ".lock"] == []
 
 
 async def test_a_host_that_asks_for_a_password_never_makes_anybody_wait(repositories: Repositories, host: GitHost, run: Run) -> None:
@@ -256,7 +256,7 @@ async def test_a_cancelled_checkout_ends_every_process_and_leaves_nothing(
     with pytest.raises(asyncio.CancelledError):
         await task
     await _gone(process_id)
-    assert [path.name for path in (tmp_path / "mirrors").glob("*/*/*")] == ["mirror.lock"]
+    assert [path.name for path in (tmp_path / "mirrors").glob("*/*") if path.suffix != ".lock"] == []
     assert names(run.workspace) == []
 
 

@@ -51,7 +51,10 @@ class Repositories:
         self._publisher = Publisher(mirrors=self._mirrors, origins=origins, plumbing=self._plumbing)
 
     def mirror(self, *, project_id: int, clone_url: str) -> Path:
-        """Where the mirror of a repository lies, whether it exists yet or not: what a sandbox must see read-only. Raises InvalidError."""
+        """Where the mirror of a repository lies, whether it exists yet or not. Raises InvalidError.
+
+        A sandbox must see it read-only. Its folder holds nothing else, and can be made and mounted before the mirror is.
+        """
         return self._mirrors.path(project_id, self._url(clone_url))
 
     async def check_out(

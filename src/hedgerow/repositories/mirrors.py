@@ -45,7 +45,7 @@ class Mirrors:
 
     def hold(self, mirror: Path) -> AbstractAsyncContextManager[None]:
         """The lock of a mirror, between all tasks and processes of the machine: whoever writes into the mirror holds it."""
-        return locked(mirror.with_suffix(".lock"))
+        return locked(beside(mirror, ".lock"))
 
     async def start(self, mirror: Path, url: CloneUrl, base: str | None) -> Start:
         """Bring the mirror up to date, making it where it is missing, and say where a run begins.
@@ -93,14 +93,14 @@ class Mirrors:
         self._fetched[mirror] = began
 
     async def _make(self, mirror: Path, url: CloneUrl, extra: Sequence[str]) -> None:
-        making = mirror.with_suffix(".making")
+        making = beside(mirror, ".making")
         try:
             finished = await self._first_fetch(making, url, (*_REFSPECS, *extra))
             if finished.code:
                 raise failure(url, finished.errors)
             if len(await self._plumbing.refs(making)) > _MANY_REFS:
                 await self._plumbing.read(making, "pack-refs", "--all")
-            making.rename(mirror)
+            _put_in_place(making, mirror)
         except OSError as error:
             raise UnavailableError(f"The mirror of {url.clean} could not be written: {error.strerror}.") from error
         finally:
@@ -110,7 +110,6 @@ class Mirrors:
         """Fetch everything. The origin's hash function shows only once it is spoken to: SHA-1, but for a few."""
         shutil.rmtree(making, ignore_errors=True)
         skeletons.write_bare(making, object_format="sha1")
-        making.parent.chmod(0o755)  # a sandbox sees this folder
         finished = await self._fetch(making, url, refspecs)
         if finished.code and "mismatched algorithms" in finished.errors:
             shutil.rmtree(making)
@@ -124,6 +123,17 @@ class Mirrors:
         except BaseException:
             _sweep(mirror)
             raise
+
+
+def beside(mirror: Path, suffix: str) -> Path:
+    """A place near a mirror, outside of the folder that sandboxes see: what lies there they can neither read nor lock."""
+    return mirror.parent.with_suffix(suffix)
+
+
+def _put_in_place(making: Path, mirror: Path) -> None:
+    mirror.parent.mkdir(parents=True, exist_ok=True)
+    mirror.parent.chmod(0o755)  # any sandbox account reads it, where it is mounted
+    making.rename(mirror)
 
 
 def _extra(base: str | None) -> tuple[str, ...]:

@@ -8,10 +8,10 @@ from uuid import UUID
 from hedgerow.domain.branches import distinct_result_branch
 from hedgerow.domain.errors import HedgerowError
 from hedgerow.repositories.failures import failure, summary
-from hedgerow.repositories.mirrors import Mirrors
+from hedgerow.repositories.mirrors import Mirrors, beside
 from hedgerow.repositories.origins import Origins
 from hedgerow.repositories.plumbing import Plumbing
-from hedgerow.repositories.results import take_over
+from hedgerow.repositories.results import Incoming, take_over
 from hedgerow.repositories.starts import BRANCHES
 from hedgerow.repositories.urls import CloneUrl
 
@@ -91,8 +91,14 @@ class Publisher:
         return Published(branch=branch, commit=commit, diff_stat=statistics, pushed=push.pushed, push_error=push.error)
 
     async def _take_over(self, mirror: Path, result: Result) -> str | None:
-        incoming = f"refs/hedgerow/incoming/{result.run_id.hex}"
-        return await take_over(self.plumbing, mirror, result.folder, result.base_commit, incoming, max_bytes=result.max_bytes)
+        bundle = Incoming(
+            folder=result.folder,
+            quarantine=beside(mirror, ".incoming"),
+            base_commit=result.base_commit,
+            ref=f"refs/hedgerow/incoming/{result.run_id.hex}",
+            max_bytes=result.max_bytes,
+        )
+        return await take_over(self.plumbing, mirror, bundle)
 
     async def _recorded(self, mirror: Path, run_id: UUID) -> tuple[str, str] | None:
         """The branch and commit that the run has already."""

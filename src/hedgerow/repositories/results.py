@@ -52,23 +52,33 @@ def collect_command(collection: Collection) -> tuple[str, ...]:
     return ("sh", "-c", _SCRIPT, "collect", *paths, collection.base_commit, collection.message, *collection.author)
 
 
-async def take_over(plumbing: Plumbing, mirror: Path, result: Path, base_commit: str, ref: str, *, max_bytes: int) -> str | None:
-    """Bring the collected commit into the mirror as `ref` and return it; None where nothing has changed.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Incoming:
+    """A result to take over: where it lies, where it is opened, the commit it must come from, and the ref it becomes."""
+
+    folder: Path
+    quarantine: Path
+    base_commit: str
+    ref: str
+    max_bytes: int
+
+
+async def take_over(plumbing: Plumbing, mirror: Path, incoming: Incoming) -> str | None:
+    """Bring the collected commit into the mirror and return it; None where nothing has changed.
 
     The result folder was written by whatever ran in the sandbox. Its files must be plain and bounded; they are copied, opened by git in
-    a quarantine of its own, and only what is reachable from a commit that descends from `base_commit`, sound by git's own checks, gets
-    into the mirror. Raises InvalidError where anything of that fails, UnavailableError where nothing was collected. The caller holds
-    the mirror's lock.
+    a quarantine, and only what is reachable from a commit that descends from the base, sound by git's own checks, gets into the mirror.
+    Raises InvalidError where anything of that fails, UnavailableError where nothing was collected. The caller holds the mirror's lock.
     """
-    quarantine = mirror.with_suffix(".incoming")
+    quarantine = incoming.quarantine
     try:
         shutil.rmtree(quarantine, ignore_errors=True)  # a crash may have left it
-        head = await asyncio.to_thread(_copy_result, result, quarantine, max_bytes)
+        head = await asyncio.to_thread(_copy_result, incoming.folder, quarantine, incoming.max_bytes)
         if head is None:
             return None
-        await _open_bundle(plumbing, mirror, quarantine, head, base_commit)
+        await _open_bundle(plumbing, mirror, quarantine, head, incoming.base_commit)
         source = str(quarantine / "repository")
-        taken = await plumbing.run(mirror, *_FSCK, *_FETCH, "--", source, f"+refs/heads/result:{ref}")
+        taken = await plumbing.run(mirror, *_FSCK, *_FETCH, "--", source, f"+refs/heads/result:{incoming.ref}")
         if taken.code:
             raise InvalidError("The agent's work holds objects that git refuses as unsound, so it was not taken over.")
         return head
