@@ -69,8 +69,8 @@ async def test_a_project_of_others_is_forbidden(desk: Desk) -> None:
 
     with pytest.raises(ForbiddenError, match="member"):
         await access.project(desk.backends, desk.caller, str(other.project.id))
+    limited = replace(desk.caller, project_ids=frozenset({other.project.id}))
     with pytest.raises(ForbiddenError, match="limited"):
-        limited = replace(desk.caller, project_ids=frozenset({other.project.id}))
         await access.project(desk.backends, limited, str(desk.project.id))
 
 

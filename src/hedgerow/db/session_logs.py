@@ -10,6 +10,7 @@ from psycopg.rows import tuple_row
 
 from hedgerow.db.database import Transaction
 from hedgerow.db.journal import PAGE_BYTES, PAGE_EVENTS
+from hedgerow.db.rows import storable
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -73,8 +74,8 @@ def _condition(run_id: UUID, wanted: EntryFilter) -> tuple[sql.Composable, list[
         values.append(wanted.after)
     if wanted.event_types:
         conditions.append("event_type = ANY (%s)")
-        values.append(list(wanted.event_types))
+        values.append([storable(name) for name in wanted.event_types])
     if wanted.exclude_types:
         conditions.append("event_type <> ALL (%s)")
-        values.append(list(wanted.exclude_types))
+        values.append([storable(name) for name in wanted.exclude_types])
     return sql.SQL(" AND ").join(map(sql.SQL, conditions)), values

@@ -119,21 +119,21 @@ class _Reader:
 
     async def _stored(self, watcher: Watcher) -> AsyncIterator[list[Frame]]:
         """What the journal holds after the position, page by page, with each chunk after the event that it follows."""
-        chunks = watcher.take_previews(self._position)
-        if chunks:
-            yield [*chunks]
         while not self._caught_up or watcher.head > self._position:
             events = await watcher.read(self._backends.database, self._position)
             self._caught_up = not events
             if not events:
-                return
-            batch: list[Frame] = []
+                break
+            batch: list[Frame] = [*watcher.take_previews(self._position)]
             for event in events:
                 batch.append(event)
                 batch.extend(watcher.take_previews(event.number))
                 self._must_look = self._must_look or event.kind is EventKind.STATE
             self._position = events[-1].number
             yield batch
+        chunks = watcher.take_previews(self._position)
+        if chunks:
+            yield [*chunks]
 
     def _waits_in_vain(self) -> bool:
         return self._position == 0 and self._left(self._begun, self._rules.stream_wait_seconds) <= 0
