@@ -68,8 +68,7 @@ class BubblewrapSandboxes:
             try:
                 return await self._settle(spec, launch, outer, log_start)
             except BaseException:
-                await self._end(_all_of(outer))
-                self._children.forget([outer])
+                await self._clear(outer)
                 raise
 
     async def inspect(self, handle: SandboxHandle) -> SandboxState:
@@ -120,13 +119,23 @@ class BubblewrapSandboxes:
             raise UnavailableError(f"The sandbox cannot be made: {complaint or state.describe()}.")
         return SandboxHandle(provider=self.name, id=str(_Machine(outer, inner)))
 
+    async def _clear(self, outer: ProcessIdentity) -> None:
+        """End a half-made sandbox: bwrap first, so that it makes no further process, then what it had made."""
+        remaining = [outer]
+        while remaining:
+            await self._end(remaining)
+            remaining = _session_of(outer)
+        self._children.forget([outer])
+
     async def _end(self, identities: list[ProcessIdentity]) -> None:
         if not await kill_until_gone(identities, timeout_seconds=_KILL_SECONDS):
             raise UnavailableError(f"The sandbox with process {identities[-1].pid} cannot be ended: the system does not let go of it.")
 
 
-def _all_of(outer: ProcessIdentity) -> list[ProcessIdentity]:
-    """bwrap and what it has started so far; its session is its own."""
-    rows = {pid: row for pid, row in processes.table().items() if not row.zombie}
-    founders = {pid for pid, row in rows.items() if row.identity == outer or row.session == outer.pid}
-    return processes.family(rows, founders)
+def _session_of(outer: ProcessIdentity) -> list[ProcessIdentity]:
+    """What an ended bwrap has left in its session. The session's number is not given away while a process is in it."""
+    rows = processes.table()
+    leader = rows.get(outer.pid)
+    if leader is not None and leader.identity != outer:
+        return []
+    return [row.identity for row in rows.values() if row.session == outer.pid and not row.zombie]
