@@ -12,8 +12,10 @@ from hedgerow.domain.runs import EndReason, RunStatus
 START = datetime(2026, 11, 22, tzinfo=UTC)
 
 
-def ended(status: RunStatus, reason: EndReason | None = None, message: str | None = None, output: Any = None) -> Run:
-    state = {"end_reason": reason.value} if reason else {}
+def ended(
+    status: RunStatus, reason: EndReason | None = None, message: str | None = None, output: Any = None, base: str | None = None
+) -> Run:
+    state = {"end_reason": reason.value if reason else None, "pr_base_branch": base}
     return Run(
         id="r",
         task_id="t",
@@ -92,3 +94,9 @@ def test_a_branch_that_was_not_pushed_says_why_and_where_it_is(tmp_path: Path, m
 
 def test_no_change_is_said() -> None:
     assert "Changes  none" in told(ended(RunStatus.COMPLETED), Repository(name="a/b", clone_url="https://h.example/a/b"))
+
+
+def test_work_that_began_at_uncommitted_changes_is_applied_on_top_of_them(tmp_path: Path) -> None:
+    run = ended(RunStatus.COMPLETED, output=OUTPUT, base="refs/hedgerow/changes/0a1b2c")
+    text = told(run, Repository(name="local/x-1", clone_url=str(tmp_path)))
+    assert f"git -C {tmp_path} diff refs/hedgerow/changes/0a1b2c hedgerow/FAK-0-1 | git -C {tmp_path} apply" in text

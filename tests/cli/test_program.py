@@ -15,6 +15,7 @@ def program(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     path.write_text('#!/bin/sh\necho called "$@"\n')
     path.chmod(0o755)
     monkeypatch.setattr(sys, "argv", [str(path), "up"])
+    monkeypatch.delenv("HEDGEROW_DATA_DIR", raising=False)
     return path
 
 
@@ -49,3 +50,9 @@ def test_what_is_printed_can_be_typed(program: Path, monkeypatch: pytest.MonkeyP
     line = command_line("run", "don't; echo $HOME")
     assert subprocess.check_output(["sh", "-c", line], cwd=folder, text=True) == "called run don't; echo $HOME\n"
     assert shlex.split(line)[1:] == ["run", "don't; echo $HOME"]
+
+
+def test_another_data_directory_than_the_default_is_named(program: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(program.parents[2])
+    monkeypatch.setenv("HEDGEROW_DATA_DIR", "/srv/my data")
+    assert command_line("task", "list") == "HEDGEROW_DATA_DIR='/srv/my data' .venv/bin/hedgerow task list"

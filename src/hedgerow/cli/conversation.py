@@ -10,7 +10,6 @@ from rich.text import Text
 from hedgerow.cli.feed import ctrl_c_breaks_off
 from hedgerow.cli.items import Question
 from hedgerow.cli.painting import INDENT, Marks
-from hedgerow.cli.safe_text import one_line
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,7 +25,6 @@ class Choice:
 
     request_id: str
     option_id: str
-    name: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +49,7 @@ def person_present(console: Console) -> bool:
 
 def ask_for_message(console: Console, marks: Marks) -> Message | Close | Leave:
     """The next message. An empty line asks again; Ctrl-D closes the run, Ctrl-C leaves it."""
+    console.print()
     console.print(Text(f"{INDENT}Your next message. Ctrl-D ends the run and keeps its work, Ctrl-C leaves it waiting.", "dim"))
     while True:
         text = _read(f"{INDENT}{marks.prompt} ")
@@ -62,10 +61,8 @@ def ask_for_message(console: Console, marks: Marks) -> Message | Close | Leave:
             return Message(text.strip())
 
 
-def ask_for_choice(console: Console, question: Question) -> Choice | Skip | Leave:
+def ask_for_choice(question: Question) -> Choice | Skip | Leave:
     """The answer to a question, by its number. An empty line or Ctrl-D leaves the answer to somebody else."""
-    for number, option in enumerate(question.options, 1):
-        console.print(Text.assemble(f"{INDENT}  ", (f"{number}", "bold cyan"), f"  {one_line(option.name, 80)}"))
     while True:
         text = _read(f"{INDENT}Answer (1-{len(question.options)}, or nothing to answer elsewhere): ")
         if text is None:
@@ -75,7 +72,7 @@ def ask_for_choice(console: Console, question: Question) -> Choice | Skip | Leav
             return Skip()
         for number, option in enumerate(question.options, 1):
             if typed in {str(number), option.id}:
-                return Choice(question.request_id, option.id, option.name)
+                return Choice(question.request_id, option.id)
 
 
 def _read(prompt: str) -> str | None:

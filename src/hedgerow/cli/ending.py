@@ -26,7 +26,7 @@ REASONS: Mapping[EndReason, str] = {
     EndReason.SANDBOX_FAILED: "The sandbox could not be made.",
     EndReason.SANDBOX_LOST: "The sandbox died while the agent was working.",
     EndReason.START_FAILED: "Something that the run needs before the agent can start was not there.",
-    EndReason.CLIENT: "It was ended by hand, not by the agent.",
+    EndReason.CLIENT: "It was ended by hand.",
 }
 _UNREMARKABLE = frozenset({EndReason.FINISHED, EndReason.OUTPUT_ACCEPTED})
 _WORDS = {RunStatus.COMPLETED: ("Completed", "green"), RunStatus.FAILED: ("Failed", "red"), RunStatus.CANCELLED: ("Cancelled", "yellow")}
@@ -37,21 +37,23 @@ def exit_code(run: Run) -> int:
     return EXIT_CODES.get(run.status, 1)
 
 
-def describe_ending(run: Run, repository: Repository | None, marks: Marks) -> list[Text]:
-    """The last lines of a run that has ended. `repository` is what its task works on, where that is known."""
+def describe_ending(run: Run, repository: Repository | None, marks: Marks, told: str = "") -> list[Text]:
+    """The last lines of a run that has ended. `repository` is what its task works on, where that is known; `told` was shown already."""
     word, style = _WORDS.get(run.status, (run.status.value, "yellow"))
     mark = marks.done if run.status is RunStatus.COMPLETED else marks.failed
     headline = Text.assemble((f"{mark} {word}", f"bold {style}"))
     if run.completed_at is not None:
         headline.append(f" after {duration((run.completed_at - run.created_at).total_seconds())}", style)
-    return [headline, *_why(run), *_result(run, repository)]
+    return [headline, *_why(run, told), *_result(run, repository)]
 
 
-def _why(run: Run) -> list[Text]:
-    lines = [Text(line, "red" if run.status is RunStatus.FAILED else "") for line in safe(run.error_message or "").strip().splitlines()]
+def _why(run: Run, told: str) -> list[Text]:
+    message = safe(run.error_message or "").strip()
+    style = "red" if run.status is RunStatus.FAILED else ""
+    lines = [] if message == told else [Text(f"  {line}", style) for line in message.splitlines()]
     reason = run.end_reason
     if reason is not None and reason not in _UNREMARKABLE:
-        lines.append(Text(REASONS[reason], "dim"))
+        lines.append(Text(f"  {REASONS[reason]}", "dim"))
     return lines
 
 
@@ -66,8 +68,8 @@ def _result(run: Run, repository: Repository | None) -> list[Text]:
         lines.append(_fact("Changes", stat))
     failure = push_failure(output)
     if failure is not None:
-        lines.append(Text(failure, "yellow"))
-    commands = commands_for(output, branch, repository) if repository is not None else []
+        lines.append(Text(f"  {failure}", "yellow"))
+    commands = commands_for(output, branch, repository, run.state.get("pr_base_branch")) if repository is not None else []
     return [*lines, *(_fact(word, command, "cyan") for word, command in commands)]
 
 

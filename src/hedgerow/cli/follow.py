@@ -13,7 +13,7 @@ from hedgerow.cli.ending import DETACHED, describe_ending, exit_code
 from hedgerow.cli.feed import Feed, Happening, Interrupted, Lost, Told, ctrl_c
 from hedgerow.cli.finding import repository_of, short
 from hedgerow.cli.headline import headline
-from hedgerow.cli.items import Question, Remark
+from hedgerow.cli.items import Prompted, Question, Remark
 from hedgerow.cli.program import command_line
 from hedgerow.cli.safe_text import duration, one_line
 from hedgerow.cli.screen import Screen
@@ -41,12 +41,14 @@ class _Follower:
         self._client, self._task, self._run = client, task, run
         self._reference = short(run.id)
         self._transcript = Transcript()
-        self._screen = Screen(console, self._transcript, self._reference, self._footer)
+        self._person = conversation.person_present(console)
+        self._screen = Screen(console, self._transcript, None if self._person else self._reference, self._footer)
         self._feed = Feed(lambda: client.follow(task.id, run.id))
         self._interrupts = 0
         self._cut: Cut | None = None
         self._quiet_since = time.monotonic()
         self._offered: set[str] = set()  # questions that the person here was asked
+        self._typed: list[str] = []  # messages of the person here that the agent has not yet got
         self._turns_offered = 0  # turns after which the person here was asked for a message
 
     def follow(self) -> int:
@@ -82,7 +84,10 @@ class _Follower:
         self._cut = None
         self._quiet_since = time.monotonic()
         for item in self._transcript.apply(data):
-            self._screen.show(item)
+            if isinstance(item, Prompted) and item.text in self._typed:
+                self._typed.remove(item.text)  # it stands there already, as it was typed
+            else:
+                self._screen.show(item)
 
     def _pause(self) -> int | None:
         """Nothing has come for a moment, so what waits for a person waits now, and was not answered long ago."""
@@ -99,14 +104,14 @@ class _Follower:
 
     def _answer(self, question: Question) -> int | None:
         """Let the person at the terminal answer, where there is one."""
-        if not conversation.person_present(self._screen.console) or not question.options:
+        if not self._person or not question.options:
             return None
         with self._screen.resting():
-            choice = conversation.ask_for_choice(self._screen.console, question)
+            choice = conversation.ask_for_choice(question)
         match choice:
-            case conversation.Choice(request_id, option_id, name):
+            case conversation.Choice(request_id, option_id):
                 params = {"requestId": request_id, "optionId": option_id}
-                self._command("permission_response", params, f"Answered: {name}")
+                self._command("permission_response", params)
             case conversation.Leave():
                 return self._detach()
         return None
@@ -115,24 +120,27 @@ class _Follower:
         """A turn of an interactive run is over: let the person at the terminal say what comes next, where there is one."""
         if self._interrupts:
             self._interrupts = 0  # the turn was cancelled, as asked; the run goes on
-        if not conversation.person_present(self._screen.console):
+        if not self._person:
             self._screen.show(Remark(f"The agent waits for a message: {command_line('send', self._reference, 'TEXT')}"))
             return None
         with self._screen.resting():
             next_word = conversation.ask_for_message(self._screen.console, self._screen.marks)
         match next_word:
             case conversation.Message(text):
-                self._command("user_message", {"content": text}, "")
+                self._typed.append(text)
+                self._command("user_message", {"content": text})
             case conversation.Close():
                 self._feed.ask(lambda: close_run(self._client, self._task.id, self._run.id))
             case conversation.Leave():
                 return self._detach()
         return None
 
-    def _command(self, method: str, params: dict[str, Any], done: str) -> None:
+    def _command(self, method: str, params: dict[str, Any]) -> None:
+        """Send a command whose outcome the journal shows; only a refusal is told."""
+
         def ask() -> str:
             self._client.send_command(self._task.id, self._run.id, method, params)
-            return done
+            return ""
 
         self._feed.ask(ask)
 
@@ -146,7 +154,7 @@ class _Follower:
             self._screen.show(item)
         self._screen.rest()
         self._screen.print(Text(""))
-        for line in describe_ending(run, repository_of(self._client, self._task), self._screen.marks):
+        for line in describe_ending(run, repository_of(self._client, self._task), self._screen.marks, self._transcript.last_problem):
             self._screen.print(line)
         return exit_code(run)
 
@@ -183,4 +191,6 @@ class _Follower:
             return "Working"
         if self._transcript.status in {None, RunStatus.QUEUED, RunStatus.NOT_STARTED} and not self._transcript.steps:
             return "Waiting for a worker"
-        return "Preparing" if not self._transcript.turns else "Waiting"
+        if not self._transcript.turns:
+            return "Preparing"
+        return "Waiting for a message" if self._run.interactive else "Finishing"

@@ -3,6 +3,7 @@
 from rich.text import Text
 
 from hedgerow.cli.finding import short
+from hedgerow.cli.local_repository import CHANGES
 from hedgerow.cli.safe_text import one_line
 from hedgerow.client import Run, Task
 
@@ -12,8 +13,9 @@ def headline(task: Task, run: Run) -> list[Text]:
     agent = run.state.get("runtime_adapter")
     model = run.state.get("model")
     named = f"{agent} ({model})" if agent and model and model != "default" else agent
-    base = run.state.get("pr_base_branch") or run.branch
-    parts = [f"run {short(run.id)}", named, task.repository, f"on {base}" if base else None]
+    base = run.state.get("pr_base_branch")
+    start = None if not base else "with uncommitted changes" if base.startswith(CHANGES) else f"from {base}"
+    parts = [f"run {short(run.id)}", named, task.repository, start]
     return [
         Text(""),
         Text.assemble((task.slug, "bold cyan"), "  ", (one_line(task.title or task.description, 120), "bold")),

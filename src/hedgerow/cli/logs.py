@@ -64,5 +64,5 @@ def _show(client: Client, task: Task, run: Run, console: Console) -> None:
         return
     for item in transcript.finish():
         screen.show(item)
-    for line in describe_ending(run, repository_of(client, task), screen.marks):
+    for line in describe_ending(run, repository_of(client, task), screen.marks, transcript.last_problem):
         screen.print(line)

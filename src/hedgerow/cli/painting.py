@@ -45,8 +45,11 @@ def marks_for(console: Console) -> Marks:
     return Marks() if console.encoding.lower().replace("-", "").startswith("utf") else PLAIN_MARKS
 
 
-def paint(item: Item, marks: Marks, reference: str, width: int | None = None) -> list[Text]:
-    """The lines of a piece, without indentation. `reference` is how a command line names the run; None: as wide as need be."""
+def paint(item: Item, marks: Marks, reference: str | None, width: int | None = None) -> list[Text]:
+    """The lines of a piece, without indentation, as wide as need be unless `width` is given.
+
+    `reference` is how a command line names the run; None where nobody needs to be told commands.
+    """
     match item:
         case StepOver():
             return [_step(item, marks)]
@@ -139,16 +142,23 @@ def _without_fences(text: str) -> str:
     """A prompt for reading again: its blocks of code are named, not repeated."""
 
     def name(fence: re.Match[str]) -> str:
-        return f"``` {fence['language'] or 'code'}, {fence['body'].count(chr(10)) + 1} lines ```"
+        lines = fence["body"].count("\n") + 1
+        return f"``` {fence['language'] or 'code'}, {lines} line{'' if lines == 1 else 's'} ```"
 
     return _FENCE.sub(name, text)
 
 
-def _question(question: Question, marks: Marks, reference: str) -> list[Text]:
+def _question(question: Question, marks: Marks, reference: str | None) -> list[Text]:
     lines = [Text.assemble((f"{marks.question} The agent asks for permission: ", "bold yellow"), (question.title, "bold"))]
-    for option in question.options:
-        answer = command_line("answer", reference, option.id)
-        lines.append(Text.assemble(f"  {one_line(option.name, 60):<24} ", (answer, "cyan")))
+    width = max((len(option.id) for option in question.options), default=0)
+    for number, option in enumerate(question.options, 1):
+        lines.append(
+            Text.assemble(
+                (f"  {number}  ", "bold cyan"), (f"{one_line(option.id, 40):<{min(width, 40)}}  ", "cyan"), one_line(option.name, 80)
+            )
+        )
+    if reference is not None and question.options:
+        lines.append(Text.assemble("  Answer it with: ", (command_line("answer", reference, question.options[0].id), "cyan")))
     return lines
 
 

@@ -6,10 +6,17 @@ import shutil
 import sys
 from pathlib import Path
 
+from hedgerow.data_directory import VARIABLE, data_directory, default_data_dir
+
 
 def command_line(*arguments: str) -> str:
-    """A call of this program with `arguments`, quoted for a shell, runnable from the present folder."""
-    return " ".join([_program(), *(shlex.quote(argument) for argument in arguments)])
+    """A call of this program with `arguments`, quoted for a shell, runnable from the present folder, in a new shell too.
+
+    Therefore it names the data directory where that is not the default one: the credentials lie there.
+    """
+    folder = data_directory(os.environ)
+    variables = [] if folder == default_data_dir() else [f"{VARIABLE}={shlex.quote(str(folder))}"]
+    return " ".join([*variables, _program(), *(shlex.quote(argument) for argument in arguments)])
 
 
 def _program() -> str:

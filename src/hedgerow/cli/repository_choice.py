@@ -75,7 +75,8 @@ def _offered(repository: LocalRepository, console: Console) -> bool:
         console.print("The agent will not see them; --include-changes hands them over as well.", style="yellow", soft_wrap=True)
         return False
     while True:
-        answer = console.input("Hand them over to the agent as well? Your files and branches stay as they are. [y/N] ").strip().lower()
+        console.print("Hand them over to the agent as well? Your files and branches stay as they are. [y/N] ", end="", soft_wrap=True)
+        answer = input().strip().lower()
         if answer in {"", "n", "no", "y", "yes"}:
             return answer.startswith("y")
 

@@ -30,8 +30,8 @@ class Footer(Protocol):
 class Screen:
     """Shows a run's pieces as they come. Not for several threads at once."""
 
-    def __init__(self, console: Console, transcript: Transcript, reference: str, footer: Footer) -> None:
-        """`reference` is how a command line names the run."""
+    def __init__(self, console: Console, transcript: Transcript, reference: str | None, footer: Footer) -> None:
+        """`reference` is how a command line names the run; None where a person is asked here, and need not be told commands."""
         self.console = console
         self.marks: Marks = marks_for(console)
         self._transcript = transcript

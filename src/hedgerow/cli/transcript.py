@@ -38,7 +38,7 @@ class Transcript:
         self.turns = 0
         self._prompt_ids: set[Any] = set()
         self._asking: dict[Any, str] = {}  # JSON-RPC id of a permission request -> its tool call
-        self._last_problem = ""
+        self.last_problem = ""  # the error that was shown last
 
     def apply(self, data: Mapping[str, Any]) -> list[Item]:
         """Take in one event of the stream or one entry of the log. Whatever has no known shape is passed over."""
@@ -123,7 +123,7 @@ class Transcript:
             case "posthog/turn_complete":
                 return [*self._flush_thought(), *self._end_turn()]
             case "posthog/error":
-                return [*self._flush_thought(), *self._problem(params.get("message"))]
+                return [*self._flush_thought(), *self._end_turn(), *self._problem(params.get("message"))]
             case "posthog/console" if params.get("level") in {"warn", "error"}:
                 return [Remark(safe(params.get("message", "")), "error" if params["level"] == "error" else "warning")]
             case "posthog/status" if params.get("status") == "compacting" and not params.get("isComplete"):
@@ -132,7 +132,7 @@ class Transcript:
 
     def _prompt(self, params: Mapping[str, Any]) -> list[Item]:
         self.turn_running = True
-        self._last_problem = ""
+        self.last_problem = ""
         text = "\n".join(_content_text(block) for block in _mappings(params.get("prompt")))
         return [*self._flush_thought(), Prompted(safe(text).strip())]
 
@@ -202,9 +202,9 @@ class Transcript:
     def _problem(self, message: Any) -> list[Item]:
         """An error is told once, though the agent's answer and the agent server both report it."""
         text = safe(message or "The agent failed without saying why.").strip()
-        if text == self._last_problem:
+        if text == self.last_problem:
             return []
-        self._last_problem = text
+        self.last_problem = text
         return [Remark(text, "error")]
 
 

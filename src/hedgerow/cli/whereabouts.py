@@ -6,14 +6,18 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from hedgerow.cli.local_repository import CHANGES
 from hedgerow.cli.safe_text import one_line
 from hedgerow.client import Repository
 from hedgerow.data_directory import data_directory
 from hedgerow.domain.errors import HedgerowError
 
 
-def commands_for(output: Mapping[str, Any], branch: str, repository: Repository) -> list[tuple[str, str]]:
-    """What to type to see the branch and to take it over: pairs of a word and a command."""
+def commands_for(output: Mapping[str, Any], branch: str, repository: Repository, base: str | None = None) -> list[tuple[str, str]]:
+    """What to type to see the branch and to take it over: pairs of a word and a command. `base` is what the run began at.
+
+    Where that was the uncommitted work of the folder, the agent's changes are applied on top of it: a merge would be refused.
+    """
     quoted = shlex.quote(branch)
     if output.get("pushed") is False:
         mirror = mirror_of(repository.clone_url)
@@ -23,6 +27,8 @@ def commands_for(output: Mapping[str, Any], branch: str, repository: Repository)
         return [("See it", f"git fetch origin {quoted} && git log -p FETCH_HEAD")]
     here = Path.cwd()
     git = "git" if folder in {here, *here.parents} else f"git -C {shlex.quote(str(folder))}"
+    if base is not None and base.startswith(CHANGES):
+        return [("See it", f"{git} log -p {base}..{quoted}"), ("Take it", f"{git} diff {base} {quoted} | {git} apply")]
     return [("See it", f"{git} log -p {quoted}"), ("Take it", f"{git} merge {quoted}")]
 
 
