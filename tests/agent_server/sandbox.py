@@ -102,7 +102,10 @@ class Sandbox:
 
     async def session(self, *command: str, mode: str = "background", **agent: Any) -> httpx.Response:
         """Start a session, with the scripted agent unless another command is given."""
-        wanted = {"command": list(command) or [sys.executable, "-m", "hedgerow.scripted_agent"], "environment": {"ANTHROPIC_API_KEY": SECRET}}
+        wanted = {
+            "command": list(command) or [sys.executable, "-m", "hedgerow.scripted_agent"],
+            "environment": {"ANTHROPIC_API_KEY": SECRET},
+        }
         body = {"run_token": RUN_TOKEN, "epoch": 1, "mode": mode, "agent": wanted | agent}
         return await self.http.post("/session", json=body, headers=self.headers)
 

@@ -104,7 +104,10 @@ async def test_a_later_failure_leaves_the_run_as_it_is(sandbox: Sandbox) -> None
     ("command", "sentence"),
     [
         (["/no/such/agent"], "The agent could not be started: the command '/no/such/agent' was not found."),
-        (["sh", "-c", "echo no key: $ANTHROPIC_API_KEY >&2; exit 3"], "The agent could not be started: it ended with exit code 3: no key: ***"),
+        (
+            ["sh", "-c", "echo no key: $ANTHROPIC_API_KEY >&2; exit 3"],
+            "The agent could not be started: it ended with exit code 3: no key: ***",
+        ),
         (["sh", "-c", "exec 1>&-; exec sleep 30"], "The agent could not be started: it closed its output."),
     ],
 )
@@ -116,7 +119,8 @@ async def test_an_agent_that_does_not_start_is_told_in_one_sentence(sandbox: San
 
 
 async def test_an_agent_that_refuses_a_session_is_quoted(sandbox: Sandbox) -> None:
-    refuse = 'import sys; sys.stdin.readline(); print(\'{"jsonrpc":"2.0","id":0,"error":{"code":-32000,"message":"Please log in"}}\', flush=True); sys.stdin.read()'
+    error = {"jsonrpc": "2.0", "id": 0, "error": {"code": -32000, "message": "Please log in"}}
+    refuse = f"import sys; sys.stdin.readline(); print({json.dumps(error)!r}, flush=True); sys.stdin.read()"
     answer = await sandbox.session(sys.executable, "-c", refuse)
     assert (answer.status_code, answer.json()) == (502, {"error": "The agent could not be started: Please log in."})
 
@@ -222,7 +226,9 @@ async def test_sigterm_flushes_and_ends_with_zero(sandbox: Sandbox) -> None:
 async def test_secrets_reach_neither_spool_nor_control_plane(sandbox: Sandbox) -> None:
     await sandbox.session()
     tricky = {"say": f"The key is {SECRET}!"}
-    await sandbox.command("user_message", prefer="respond-async", message_id="m", content=json.dumps([{"run": "echo $ANTHROPIC_API_KEY"}, tricky]))
+    await sandbox.command(
+        "user_message", prefer="respond-async", message_id="m", content=json.dumps([{"run": "echo $ANTHROPIC_API_KEY"}, tricky])
+    )
     await sandbox.control_plane.until_method("_posthog/turn_complete")
     await sandbox.command("close")
     everything = b"".join(path.read_bytes() for path in sandbox.spool.iterdir())
@@ -235,9 +241,16 @@ async def test_secrets_reach_neither_spool_nor_control_plane(sandbox: Sandbox) -
 
 async def _written(path: Path) -> int:
     async with asyncio.timeout(10):
-        while not path.exists() or not path.read_text().endswith("\n"):
+        while True:
+            number = _number_in(path)
+            if number is not None:
+                return number
             await asyncio.sleep(0.01)
-    return int(path.read_text())
+
+
+def _number_in(path: Path) -> int | None:
+    text = path.read_text() if path.exists() else ""
+    return int(text) if text.endswith("\n") else None
 
 
 async def _gone(pid: int) -> None:
