@@ -17,7 +17,7 @@ RUNS_QUEUE = "runs"  # runs that no node holds yet: any worker takes them
 _TASK = "reconcile"
 _HEARTBEAT_SECONDS = 1.0
 _STALLED_SECONDS = 3.0
-_POLL_SECONDS = 1.0
+_POLL_SECONDS = 0.25  # a nudge that came during a look waits for the next poll, since nothing announces the end of a look
 _GRACE_SECONDS = 5.0
 
 
@@ -77,9 +77,7 @@ class Jobs:
             await asyncio.wait({worker, stopping}, return_when=asyncio.FIRST_COMPLETED)
         finally:
             stopping.cancel()
-            worker.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await worker
+            await _end(worker)
 
     async def retry_stalled(self) -> int:
         """Let others take up the jobs of workers that gave no sign of life for seconds; how many there were."""
@@ -99,3 +97,12 @@ class Jobs:
     async def _run(self, run_id: str) -> None:
         assert self._reconcile is not None
         await self._reconcile(UUID(run_id))
+
+
+async def _end(worker: asyncio.Task[None]) -> None:
+    """Stop a worker and wait for it. A cancellation can get lost while it still connects (asyncio.wait_for of Python 3.11), hence again."""
+    while not worker.done():
+        worker.cancel()
+        await asyncio.wait({worker}, timeout=_GRACE_SECONDS + 1)
+    with contextlib.suppress(asyncio.CancelledError):
+        worker.result()

@@ -1,0 +1,144 @@
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator
+from uuid import UUID
+
+import psycopg
+import pytest
+
+from hedgerow.db.jobs import RUNS_QUEUE, Jobs, node_queue
+from hedgerow.domain.ids import uuid7
+
+pytestmark = pytest.mark.timeout(60)
+
+
+@pytest.fixture
+async def jobs(database_url: str) -> AsyncIterator[Jobs]:
+    """An open queue."""
+    opened = Jobs(database_url)
+    await opened.open()
+    yield opened
+    await opened.close()
+
+
+class Looks:
+    """Somebody who looks at runs, and remembers which."""
+
+    def __init__(self) -> None:
+        self.seen: asyncio.Queue[UUID] = asyncio.Queue()
+        self.hold = asyncio.Event()
+        self.hold.set()
+
+    async def look(self, run_id: UUID) -> None:
+        """One look."""
+        await self.seen.put(run_id)
+        await self.hold.wait()
+
+    async def next(self) -> UUID:
+        """The next run that was looked at."""
+        async with asyncio.timeout(10):
+            return await self.seen.get()
+
+
+@contextlib.asynccontextmanager
+async def working(jobs: Jobs, looks: Looks, *queues: str) -> AsyncIterator[None]:
+    """A worker while it is needed."""
+    stop = asyncio.Event()
+    worker = asyncio.create_task(jobs.work(list(queues), looks.look, concurrency=4, stop=stop))
+    yield
+    stop.set()
+    async with asyncio.timeout(20):
+        await worker
+
+
+def waiting(url: str) -> int:
+    """How many jobs there are."""
+    with psycopg.connect(url) as connection:
+        row = connection.execute("SELECT count(*) FROM procrastinate_jobs").fetchone()
+    assert row is not None
+    return int(row[0])
+
+
+async def test_a_nudge_leads_to_a_look_and_leaves_nothing_behind(jobs: Jobs, database_url: str) -> None:
+    looks, run, node = Looks(), uuid7(), uuid7()
+
+    async with working(jobs, looks, RUNS_QUEUE, node_queue(node)):
+        await jobs.nudge(run, None)
+        assert await looks.next() == run
+        await jobs.nudge(run, node)
+        assert await looks.next() == run
+
+    assert waiting(database_url) == 0
+
+
+async def test_nudges_of_another_node_are_left_to_it(jobs: Jobs, database_url: str) -> None:
+    looks, own, other = Looks(), uuid7(), uuid7()
+
+    async with working(jobs, looks, RUNS_QUEUE):
+        await jobs.nudge(other, uuid7())
+        await jobs.nudge(own, None)
+        assert await looks.next() == own
+
+    assert waiting(database_url) == 1
+
+
+async def test_nudges_that_wait_are_one(jobs: Jobs, database_url: str) -> None:
+    run = uuid7()
+
+    for _ in range(3):
+        await jobs.nudge(run, None)
+
+    assert waiting(database_url) == 1
+
+
+async def test_a_nudge_during_a_look_leads_to_one_more_look_after_it(jobs: Jobs) -> None:
+    looks, run = Looks(), uuid7()
+    looks.hold.clear()
+
+    async with working(jobs, looks, RUNS_QUEUE):
+        await jobs.nudge(run, None)
+        await looks.next()
+        for _ in range(3):
+            await jobs.nudge(run, None)
+        assert looks.seen.empty()
+        looks.hold.set()
+        assert await looks.next() == run
+
+
+async def test_a_look_that_fails_does_not_stop_the_worker(jobs: Jobs) -> None:
+    looks, bad, good = Looks(), uuid7(), uuid7()
+    healthy = looks.look
+
+    async def look(run_id: UUID) -> None:
+        await healthy(run_id)
+        if run_id == bad:
+            raise RuntimeError("this look fails")
+
+    looks.look = look  # type: ignore[method-assign]
+    async with working(jobs, looks, RUNS_QUEUE):
+        await jobs.nudge(bad, None)
+        assert await looks.next() == bad
+        await jobs.nudge(good, None)
+        assert await looks.next() == good
+
+
+async def test_the_job_of_a_worker_that_died_is_taken_up_by_another(jobs: Jobs, database_url: str) -> None:
+    looks, run = Looks(), uuid7()
+    await jobs.nudge(run, None)
+    with psycopg.connect(database_url, autocommit=True) as connection:
+        connection.execute("INSERT INTO procrastinate_workers (last_heartbeat) VALUES (now() - interval '1 minute')")
+        connection.execute("UPDATE procrastinate_jobs SET status = 'doing', worker_id = (SELECT id FROM procrastinate_workers)")
+    await jobs.nudge(run, None)
+
+    async with working(jobs, looks, RUNS_QUEUE):
+        assert await jobs.retry_stalled() == 1
+        assert await looks.next() == run
+
+    assert waiting(database_url) == 0
+
+
+async def test_a_nudge_without_a_database_is_only_a_lost_nudge(jobs: Jobs, database_url: str) -> None:
+    with psycopg.connect(database_url, autocommit=True) as connection:
+        connection.execute("ALTER TABLE procrastinate_jobs RENAME TO gone")
+
+    await jobs.nudge(uuid7(), None)
