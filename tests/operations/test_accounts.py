@@ -18,7 +18,7 @@ async def test_a_key_stands_for_its_person(desk: Desk) -> None:
 
     assert value.startswith("phx_")
     assert isinstance(caller, PersonalCaller)
-    assert (caller.key_id, caller.user.email, caller.scopes) == (key.id, desk.email, {"task:read"})
+    assert (caller.key_id, caller.user.email, caller.scopes) == (key.id, desk.email, frozenset({"task:read"}))
 
 
 async def test_only_a_hash_of_a_key_is_kept(desk: Desk) -> None:

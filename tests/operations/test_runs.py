@@ -119,7 +119,13 @@ async def test_an_unknown_task_is_not_found(desk: Desk) -> None:
 
 async def test_a_resumed_run_inherits_what_the_request_leaves_out(desk: Desk) -> None:
     task = await desk.task()
-    asked = {"runtime_adapter": "codex", "model": "m", "reasoning_effort": "high", "initial_permission_mode": "auto", "branch": "dev"}
+    asked: dict[str, Any] = {
+        "runtime_adapter": "codex",
+        "model": "m",
+        "reasoning_effort": "high",
+        "initial_permission_mode": "auto",
+        "branch": "dev",
+    }
     first = await desk.run(task, **asked, pending_user_message="x")
     await update_run(
         desk.backends, desk.caller, desk.project, task.id, first.id, RunPatch(state={"snapshot_external_id": "snap", "other": 1})
