@@ -19,6 +19,7 @@ _HEARTBEAT_SECONDS = 1.0
 _STALLED_SECONDS = 3.0
 _POLL_SECONDS = 0.25  # a nudge that came during a look waits for the next poll, since nothing announces the end of a look
 _GRACE_SECONDS = 5.0
+_LEAVE_SECONDS = 1.0
 
 
 def node_queue(node_id: UUID) -> str:
@@ -32,6 +33,7 @@ class Jobs:
     def __init__(self, url: str) -> None:
         # min_size 1: an API process only sends, and most of the time it sends nothing.
         self._app = procrastinate.App(connector=procrastinate.PsycopgConnector(conninfo=url, min_size=1, max_size=5))
+        self._looks = 0  # under way
         self._reconcile: Callable[[UUID], Awaitable[None]] | None = None
         self._app.task(name=_TASK)(self._run)
 
@@ -77,7 +79,18 @@ class Jobs:
             await asyncio.wait({worker, stopping}, return_when=asyncio.FIRST_COMPLETED)
         finally:
             stopping.cancel()
-            await _end(worker)
+            await self._end(worker)
+
+    async def _end(self, worker: asyncio.Task[None]) -> None:
+        """Stop a worker and wait for it. It leaves at once, but for looks that are under way.
+
+        A cancellation can get lost while it still connects (asyncio.wait_for of Python 3.11), so it may have to be said again.
+        """
+        while not worker.done():
+            worker.cancel()
+            await asyncio.wait({worker}, timeout=_GRACE_SECONDS + 1 if self._looks else _LEAVE_SECONDS)
+        with contextlib.suppress(asyncio.CancelledError):
+            worker.result()
 
     async def retry_stalled(self) -> int:
         """Let others take up the jobs of workers that gave no sign of life for seconds; how many there were."""
@@ -96,13 +109,8 @@ class Jobs:
 
     async def _run(self, run_id: str) -> None:
         assert self._reconcile is not None
-        await self._reconcile(UUID(run_id))
-
-
-async def _end(worker: asyncio.Task[None]) -> None:
-    """Stop a worker and wait for it. A cancellation can get lost while it still connects (asyncio.wait_for of Python 3.11), hence again."""
-    while not worker.done():
-        worker.cancel()
-        await asyncio.wait({worker}, timeout=_GRACE_SECONDS + 1)
-    with contextlib.suppress(asyncio.CancelledError):
-        worker.result()
+        self._looks += 1
+        try:
+            await self._reconcile(UUID(run_id))
+        finally:
+            self._looks -= 1

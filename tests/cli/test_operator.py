@@ -1,0 +1,227 @@
+"""`hedgerow up`, `api`, `worker`, `admin …` and `settings`, run as an operator runs them."""
+
+import json
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import httpx
+import psycopg
+import pytest
+
+from hedgerow.db.embedded import EmbeddedPostgres
+from hedgerow.db.postmaster import running
+
+_HEDGEROW = [sys.executable, "-m", "hedgerow"]
+
+
+def _environment(data_dir: Path, **settings: str) -> dict[str, str]:
+    inherited = {name: value for name, value in os.environ.items() if not name.startswith("HEDGEROW_")}
+    return {**inherited, "HEDGEROW_DATA_DIR": str(data_dir), **settings}
+
+
+def _run(data_dir: Path, *arguments: str, **settings: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [*_HEDGEROW, *arguments], env=_environment(data_dir, **settings), capture_output=True, text=True, timeout=60, check=False
+    )
+
+
+@dataclass
+class Started:
+    """A command that serves."""
+
+    process: subprocess.Popen[str]
+    line: str  # the one that says that it is ready
+
+    @property
+    def url(self) -> str:
+        return self.line.rsplit(" ", 1)[-1].strip()
+
+    def end(self, number: signal.Signals = signal.SIGTERM) -> int:
+        if self.process.poll() is None:
+            self.process.send_signal(number)
+        try:
+            self.process.communicate(timeout=60)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            self.process.communicate()
+            raise
+        return self.process.returncode
+
+
+def _start(data_dir: Path, *arguments: str, **settings: str) -> Started:
+    errors = data_dir.parent / f"{arguments[0]}.log"
+    with errors.open("w") as log:
+        process = subprocess.Popen(
+            [*_HEDGEROW, *arguments], env=_environment(data_dir, **settings), stdout=subprocess.PIPE, stderr=log, text=True
+        )
+    assert process.stdout is not None
+    for line in process.stdout:
+        if "ready" in line:
+            return Started(process, line)
+    raise AssertionError(f"{arguments} ended with {process.wait()}: {errors.read_text()}")
+
+
+def _data_dir(folder: Path, runtime_tree: Path) -> Path:
+    """A new data directory with a runtime tree that stands."""
+    folder.mkdir()
+    folder.chmod(0o711)
+    (folder / "runtime").symlink_to(runtime_tree)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def folder() -> Iterator[Path]:
+    """A place for data directories that every account may pass through."""
+    folder = Path(tempfile.mkdtemp(prefix="hedgerow-operator-"))
+    folder.chmod(0o711)
+    yield folder
+    shutil.rmtree(folder)
+
+
+@pytest.fixture(scope="module")
+def house(folder: Path) -> Iterator[Started]:
+    """A house that is up, without a first task."""
+    started = _start(folder / "data", "up", "--port", "0", "--no-first-task")
+    yield started
+    assert started.end() == 0
+
+
+@pytest.fixture
+def runtime_tree(house: Started, folder: Path) -> Path:
+    """The runtime tree of that house, for others to share: making one takes seconds."""
+    return folder / "data" / "runtime"
+
+
+@pytest.fixture
+def data_dir(house: Started, folder: Path) -> Path:
+    """The data directory of that house."""
+    return folder / "data"
+
+
+def test_health_needs_no_key(house: Started) -> None:
+    answer = httpx.get(f"{house.url}/health", trust_env=False)
+    assert (answer.status_code, answer.json()) == (200, {"status": "ok"})
+
+
+def test_the_first_start_writes_credentials_that_work_for_the_account_alone(house: Started, data_dir: Path) -> None:
+    path = data_dir / "credentials.json"
+    credentials = json.loads(path.read_text())
+    assert path.stat().st_mode & 0o777 == 0o600
+    assert (credentials["url"], credentials["project_id"]) == (house.url, 1)
+    headers = {"Authorization": f"Bearer {credentials['api_key']}"}
+    assert httpx.get(f"{house.url}/api/projects/1/tasks/", headers=headers, trust_env=False).status_code == 200
+
+
+def test_what_is_secret_is_readable_for_the_account_alone(house: Started, data_dir: Path) -> None:
+    modes = {path.name: path.stat().st_mode & 0o077 for path in (data_dir / "secret_key", data_dir / "postgres" / "password")}
+    assert set(modes.values()) == {0}
+
+
+def test_a_second_up_on_the_same_folder_says_who_holds_it(house: Started, data_dir: Path) -> None:
+    refused = _run(data_dir, "up", "--port", "0")
+    assert refused.returncode == 1
+    assert refused.stderr.startswith(f"hedgerow: hedgerow is up on {data_dir} already, as process {house.process.pid}:")
+
+
+def test_a_port_in_use_is_named_in_one_sentence(folder: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        refused = _run(folder / "other", "up", "--port", str(taken.getsockname()[1]))
+    assert refused.returncode == 1
+    assert "is in use" in refused.stderr
+    assert len(refused.stderr.splitlines()) == 1
+
+
+def test_a_bad_setting_is_named_and_ends_with_the_code_of_a_usage_error(folder: Path) -> None:
+    refused = _run(folder / "other", "up", HEDGEROW_WORKER_PORT="many")
+    assert refused.returncode == 2
+    assert refused.stderr.startswith("hedgerow: HEDGEROW_WORKER_PORT is not right")
+    assert len(refused.stderr.splitlines()) == 1
+
+
+def test_an_operator_makes_people_projects_and_keys_while_the_server_runs(house: Started, data_dir: Path) -> None:
+    def made(*arguments: str) -> dict[str, object]:
+        result = _run(data_dir, "admin", *arguments, "--json")
+        assert result.returncode == 0, result.stderr
+        answer = json.loads(result.stdout)
+        assert isinstance(answer, dict)
+        return answer
+
+    made("create-user", "--email", "ada@example.org", "--name", "Ada")
+    project = made("create-project", "--name", "Analytical Engine")["id"]
+    made("add-member", "--email", "ada@example.org", "--project", str(project))
+    key = made(
+        "create-key",
+        "--email",
+        "ada@example.org",
+        "--scope",
+        "task:read",
+        "--scope",
+        "task:write",
+        "--project",
+        str(project),
+        "--label",
+        "x",
+    )
+    headers = {"Authorization": f"Bearer {key['value']}"}
+    answers = [httpx.get(f"{house.url}/api/projects/{number}/tasks/", headers=headers, trust_env=False) for number in (project, 1)]
+    assert [answer.status_code for answer in answers] == [200, 403]
+
+
+def test_an_unknown_person_is_named_in_one_sentence(data_dir: Path) -> None:
+    refused = _run(data_dir, "admin", "create-key", "--email", "nobody@example.org", "--scope", "*")
+    assert refused.returncode == 1
+    assert "nobody@example.org" in refused.stderr
+
+
+def test_settings_are_printed_with_their_values_and_secrets_hidden(folder: Path) -> None:
+    shown = _run(folder / "other", "settings", HEDGEROW_SECRET_KEY="hunter2", HEDGEROW_PORT="9123").stdout
+    assert "HEDGEROW_PORT=9123" in shown
+    assert "HEDGEROW_SECRET_KEY=(hidden)" in shown
+    assert "hunter2" not in shown
+
+
+def test_the_last_to_leave_stops_the_database_and_a_kill_is_survived(runtime_tree: Path, folder: Path) -> None:
+    data_dir = _data_dir(folder / "killed", runtime_tree)
+    server = data_dir / "postgres" / "data"
+    first = _start(data_dir, "up", "--port", "0", "--no-first-task")
+    first.process.kill()
+    first.process.communicate(timeout=30)
+    left = running(server)
+    assert left is not None
+    os.kill(left.pid, signal.SIGKILL)
+    second = _start(data_dir, "up", "--port", "0", "--no-first-task")
+    assert json.loads((data_dir / "credentials.json").read_text())["url"] == second.url
+    assert second.end(signal.SIGINT) == 0
+    assert running(server) is None
+
+
+def test_api_and_worker_stand_alone_on_a_database_server(database_url: str, runtime_tree: Path, folder: Path) -> None:
+    settings = {"HEDGEROW_DATABASE_URL": database_url, "HEDGEROW_STORAGE_URL": f"file://{folder}/objects", "HEDGEROW_SECRET_KEY": "shared"}
+    api = _start(folder / "one", "api", "--port", "0", **settings)
+    worker = _start(_data_dir(folder / "two", runtime_tree), "worker", HEDGEROW_CONTROL_PLANE_URL=api.url, **settings)
+    assert httpx.get(f"{api.url}/health", trust_env=False).status_code == 200
+    assert not (folder / "one" / "postgres").exists()
+    assert [worker.end(), api.end()] == [0, 0]
+
+
+def test_migrations_run_alone_and_a_newer_database_ends_the_start_with_one_sentence(folder: Path) -> None:
+    data_dir = folder / "migrated"
+    assert _run(data_dir, "admin", "migrate").returncode == 0
+    assert running(data_dir / "postgres" / "data") is None
+    assert not (data_dir / "credentials.json").exists()
+    postgres = EmbeddedPostgres(data_dir)
+    with psycopg.connect(postgres.start_or_join()) as connection:
+        connection.execute("UPDATE alembic_version SET version_num = '9999'")
+    postgres.leave()
+    refused = _run(data_dir, "up", "--port", "0")
+    assert refused.returncode == 1
+    assert "version 9999" in refused.stderr
+    assert len(refused.stderr.splitlines()) == 1
