@@ -9,7 +9,7 @@ UV := .tools/bin/uv
 BIN := .venv/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help up install install-dev test test-fast test-agents test-as-user bench lint format requirements clean
+.PHONY: help up install install-dev test test-fast test-agents test-chaos test-as-user bench lint format requirements clean
 
 help: ## Show what can be made
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  \1\t\2/p' Makefile | expand -t 18
@@ -24,10 +24,14 @@ install-dev: .venv/installed-dev ## Install what the tests need as well
 test: lint test-fast ## Lint, then every test that needs no agent of others
 
 test-fast: .venv/installed-dev ## The tests alone (TESTS=tests/db ARGS="-k journal")
-	@$(BIN)/pytest -n 2 -q -m "not agents" $(TESTS) $(ARGS)
+	@scripts/install-bubblewrap
+	@$(BIN)/pytest -n 2 -q -m "not agents and not chaos" $(TESTS) $(ARGS)
 
 test-agents: .venv/installed-dev ## The real Claude Code and Codex against a scripted model on loopback
 	@$(BIN)/pytest -q -m agents tests/agents_real $(ARGS)
+
+test-chaos: .venv/installed-dev ## kill -9 of everything that may die while a run is on its way
+	@$(BIN)/pytest -q -m chaos tests/end_to_end $(ARGS)
 
 test-as-user: .venv/installed-dev ## As root: `make test` once more in a clone, as an account without rights
 	@scripts/test-as-user $(PYTHON)

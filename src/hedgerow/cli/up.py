@@ -1,7 +1,6 @@
 """What `hedgerow up`, `api` and `worker` do, in one loop each."""
 
 import asyncio
-import shlex
 import socket
 import subprocess
 import threading
@@ -14,7 +13,6 @@ from rich.console import Console
 from hedgerow.app import House, build_api, hold_runs, open_house
 from hedgerow.cli.program import command_line
 from hedgerow.cli.serving import serve, stopped_by_signals
-from hedgerow.data_directory import VARIABLE, data_directory
 from hedgerow.settings import Settings
 
 
@@ -52,7 +50,7 @@ async def worker(settings: Settings, console: Console) -> None:
     stop = asyncio.Event()
 
     def say(works: bool) -> None:
-        console.print("ready" if works else f"waiting: another worker holds the runs of {settings.data_dir}", soft_wrap=True)
+        console.print("ready" if works else f"ready, standing by: another worker holds the runs of {settings.data_dir}", soft_wrap=True)
 
     with stopped_by_signals(stop):
         async with open_house(settings) as house:
@@ -90,7 +88,7 @@ async def _introduce(house: House, console: Console, stop: asyncio.Event, api_se
         if stop.is_set():
             return
         repository = str(sample or repository)
-    _say_what_next(house.settings, repository, console)
+    _say_what_next(repository, console)
 
 
 async def _first_task(house: House, console: Console, stop: asyncio.Event) -> Path | None:
@@ -135,10 +133,9 @@ async def _unless(stop: asyncio.Event, wanted: Coroutine[Any, Any, object]) -> b
     return not stop.is_set()
 
 
-def _say_what_next(settings: Settings, repository: str, console: Console) -> None:
+def _say_what_next(repository: str, console: Console) -> None:
     """Commands as they can be typed in another terminal that stands in the same folder."""
     console.print("\nWhat to type next, in another terminal:\n")
-    prefix = "" if settings.data_dir == data_directory({}) else f"{VARIABLE}={shlex.quote(str(settings.data_dir))} "
     for arguments in (("run", "Add a line to the README", "--repo", repository), ("task", "list"), ("run", "--help")):
-        console.print(f"  {prefix}{command_line(*arguments)}", soft_wrap=True)
+        console.print(f"  {command_line(*arguments)}", soft_wrap=True)
     console.print("\nCtrl-C stops hedgerow; what runs is taken up again at the next start.", soft_wrap=True)

@@ -1,0 +1,114 @@
+"""kill -9 of whatever may die while a run is on its way."""
+
+import os
+import signal
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.end_to_end.conftest import git
+from tests.end_to_end.house import House, Run, methods
+
+PATIENT: list[dict[str, Any]] = [
+    {"write": {"path": "before.txt", "content": "before\n"}},
+    {"sleep": 2},
+    {"write": {"path": "after.txt", "content": "after\n"}},
+]
+
+
+def assert_told_once(run: Run) -> None:
+    """The journal has no gap, the agent was started once, and its work is one commit."""
+    numbers = [number for number, _ in run.events()]
+    assert numbers == list(range(1, len(numbers) + 1))
+    told = methods(run.logs())
+    assert told.count("_posthog/run_started") == told.count("_posthog/turn_complete") == 1
+
+
+pytestmark = pytest.mark.chaos
+
+
+@pytest.fixture
+def house(make_house: Callable[..., House]) -> House:
+    """A hedgerow of the test's own, that runs."""
+    house = make_house()
+    house.up()
+    return house
+
+
+def test_a_run_goes_on_where_everything_but_its_sandbox_was_killed(house: House, repository: Path) -> None:
+    run = house.run(PATIENT, repository=house.register(repository))
+    run.await_event("_posthog/run_started")
+    house.processes[0].kill()
+    house.up()
+    ended = run.ended()
+    assert (ended["status"], ended["state"]["end_reason"]) == ("completed", "finished")
+    assert git(repository, "log", "--format=%s", f"main..{ended['branch']}").count("\n") == 0
+    assert git(repository, "show", f"{ended['branch']}:after.txt") == "after"
+    assert_told_once(run)
+
+
+def test_a_second_worker_of_the_data_directory_goes_on_within_ten_seconds(make_house: Callable[..., House], repository: Path) -> None:
+    house = make_house(HEDGEROW_ALLOW_LOCAL_REPOSITORIES="1", HEDGEROW_CONTROL_PLANE_URL="")
+    api = house.start("api", "--port", "0")
+    house.settings["HEDGEROW_CONTROL_PLANE_URL"] = api.said[-1].split()[-1]
+    first = house.start("worker")
+    run = house.run(PATIENT, repository=house.register(repository))
+    run.await_event("_posthog/run_started")
+    second = house.start("worker")
+    first.kill()
+    second.await_line("ready", timeout_seconds=10)
+    ended = run.ended()
+    assert (ended["status"], ended["state"]["end_reason"]) == ("completed", "finished")
+    assert_told_once(run)
+
+
+def test_a_run_whose_sandbox_died_with_everything_ends_truthfully_and_keeps_its_work(house: House, repository: Path) -> None:
+    run = house.run([PATIENT[0], {"sleep": 300}], repository=house.register(repository))
+    run.await_event("_posthog/run_started")
+    while not list((house.data_dir / "runs").glob("*/workspace/before.txt")):
+        pass
+    house.processes[0].kill()
+    for pid in processes_that_name(str(house.data_dir)):
+        os.kill(pid, signal.SIGKILL)
+    house.up()
+    ended = run.ended()
+    assert (ended["status"], ended["state"]["end_reason"]) == ("failed", "sandbox_lost")
+    assert git(repository, "show", f"{ended['output']['head_branch']}:before.txt") == "before"
+
+
+def test_nothing_is_lost_while_the_api_is_away(make_house: Callable[..., House], repository: Path) -> None:
+    house = make_house(HEDGEROW_ALLOW_LOCAL_REPOSITORIES="1")
+    api = house.start("api", "--port", "0")
+    url = api.said[-1].split()[-1]
+    house.settings["HEDGEROW_CONTROL_PLANE_URL"] = url
+    house.start("worker")
+    run = house.run([{"burst": {"count": 200, "text": "line"}}, {"sleep": 1}, {"say": "Done."}], repository=house.register(repository))
+    run.await_event("_posthog/run_started")
+    api.kill()
+    house.start("api", "--port", url.rpartition(":")[2])
+    assert run.ended()["status"] == "completed"
+    assert_told_once(run)
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_ends_it_cleanly(house: House, number: signal.Signals) -> None:
+    process = house.processes[0].popen
+    process.send_signal(number)
+    assert process.wait(timeout=15) == 0
+    assert processes_that_name(str(house.data_dir)) == []
+
+
+def processes_that_name(text: str) -> list[int]:
+    """The processes in whose command line or environment a text stands."""
+    found = []
+    for entry in Path("/proc").iterdir():
+        if entry.name.isdigit() and int(entry.name) != os.getpid():
+            try:
+                words = (entry / "cmdline").read_bytes() + (entry / "environ").read_bytes()
+            except OSError:
+                continue
+            if text.encode() in words:
+                found.append(int(entry.name))
+    return found
