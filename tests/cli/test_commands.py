@@ -155,6 +155,7 @@ def test_what_the_server_says_is_what_is_shown(server: FakeServer, hedgerow: Hed
     done = hedgerow("run", "Go", "--agent", "nobody")
     assert (done.returncode, done.stdout) == (1, "")
     assert "There is no agent called nobody." in done.stderr
+    assert server.tasks == {}
 
 
 def test_json_is_alone_on_stdout(server: FakeServer, hedgerow: Hedgerow) -> None:

@@ -171,7 +171,7 @@ class _Handler(BaseHTTPRequestHandler):
                 return
         self._route(parts.path.removeprefix("/api/projects/1").strip("/").split("/"), parse_qs(parts.query), body)
 
-    do_GET = do_POST = do_PATCH = _handle  # noqa: N815 - the names that http.server calls
+    do_GET = do_POST = do_PATCH = do_DELETE = _handle  # noqa: N815 - the names that http.server calls
 
     def _route(self, path: list[str], query: dict[str, list[str]], body: Any) -> None:
         fake = self.fake
@@ -184,6 +184,9 @@ class _Handler(BaseHTTPRequestHandler):
                 self._answer(201, fake.task_document(fake.add_task(**{"title": body["description"], **body})))
             case ("GET", "tasks", task_id) if task_id in fake.tasks:
                 self._answer(200, fake.task_document(task_id))
+            case ("DELETE", "tasks", task_id) if task_id in fake.tasks:
+                del fake.tasks[task_id]
+                self._answer(204, "")
             case ("POST", "tasks", task_id, "run"):
                 run = fake.add_run(task_id, fake.next_run)
                 run.fields.setdefault("state", {"mode": body.get("mode", "background")})

@@ -87,6 +87,7 @@ def step_line(mark: str, mark_style: str, label: str, seconds: float | None, det
     if detail:
         line.append(f"   {detail}", "dim")
     line.rstrip()
+    line.no_wrap, line.overflow = True, "ellipsis"
     return line
 
 
@@ -130,6 +131,7 @@ def _step(item: StepOver, marks: Marks) -> Text:
     line = step_line(mark, style, item.label, item.seconds, "" if item.failed else item.detail)
     if item.failed and item.detail:
         line.append(f"   {item.detail}", "red")
+        line.no_wrap = False
     return line
 
 

@@ -12,9 +12,10 @@ from hedgerow.cli.errors import UsageError
 from hedgerow.cli.finding import short
 from hedgerow.cli.follow import follow_run
 from hedgerow.cli.program import command_line
-from hedgerow.client import Client, Run, Task
+from hedgerow.client import Client, ClientError, Run, Task
 
 app = typer.Typer()
+_REFUSED = 400
 
 EXIT_CODES = (
     "[bold]Exit codes[/bold]: 0 the run completed; 1 it failed, or could not be started; 2 what was typed makes no sense; "
@@ -85,7 +86,12 @@ def _start(client: Client, prompt: str, repo: str | None, branch: str | None, in
         choice = repository_choice.choose(client, repo, branch=branch, include_changes=include_changes, console=remarks())
     task = client.create_task(description=prompt, repository=choice.name if choice else None)
     base = {"branch": choice.base} if choice and choice.base else {}
-    return client.run_task(task.id, draft | base)
+    try:
+        return client.run_task(task.id, draft | base)
+    except ClientError as error:
+        if error.status == _REFUSED:
+            client.delete_task(task.id)  # the run was never possible, so nobody needs the task
+        raise
 
 
 def _say_started(task: Task, started: Run, console: Console, as_json: bool) -> None:

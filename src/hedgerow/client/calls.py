@@ -55,6 +55,10 @@ class Client:
         query: dict[str, str | int] = {"limit": limit, "offset": offset} | ({"search": search} if search else {})
         return [task_from(item) for item in self._json("GET", "/tasks/", query=query)["results"]]
 
+    def delete_task(self, task_id: str) -> None:
+        """Delete a task; its runs can no longer be reached."""
+        self._send("DELETE", f"/tasks/{task_id}/")
+
     def run_task(self, task_id: str, draft: Mapping[str, Any]) -> Task:
         """Start a run (fields of contract 3.6); the answered task has it as its latest run."""
         return task_from(self._json("POST", f"/tasks/{task_id}/run/", body=draft))
