@@ -1,6 +1,7 @@
 """What every request passes before it is routed, and every answer after: request ids, slashes, HEAD."""
 
 import re
+import time
 from typing import Any
 from uuid import uuid4
 
@@ -34,14 +35,18 @@ class Front:
         request_id = _request_id(scope)
         answer = _Answer(send, request_id.encode(), head=scope["method"] == "HEAD")
         inner = {**scope, SENT_PATH: scope["path"], ABORT: _abort_of(send), **_normal(scope)}
+        started = time.perf_counter()
         with structlog.contextvars.bound_contextvars(request_id=request_id):
             try:
                 await self._app(inner, answer.receiving(receive), answer.send)
             except Exception:
-                if answer.started:
+                if answer.status is not None:
                     raise  # half an answer is out: only a cut connection tells the client
                 _log.exception("a request failed outside its route", method=scope["method"], path=scope["path"])
                 await unexpected_response()(inner, receive, answer.send)
+            finally:
+                took = round(time.perf_counter() - started, 4)
+                _log.debug("request", method=scope["method"], path=scope["path"], status=answer.status, duration_seconds=took)
 
 
 def _request_id(scope: Scope) -> str:
@@ -70,11 +75,11 @@ class _Answer:
         self._send = send
         self._request_id = request_id
         self._head = head
-        self.started = False
+        self.status: int | None = None  # None: the answer has not begun
 
     async def send(self, message: Message) -> None:
         if message["type"] == "http.response.start":
-            self.started = True
+            self.status = message["status"]
             message = {**message, "headers": [*message.get("headers", ()), (b"x-request-id", self._request_id)]}
             await self._send(message)
             if self._head:
@@ -88,6 +93,6 @@ class _Answer:
             return receive
 
         async def receive_until_head() -> Message:
-            return {"type": "http.disconnect"} if self.started else await receive()
+            return await receive() if self.status is None else {"type": "http.disconnect"}
 
         return receive_until_head

@@ -28,6 +28,11 @@ class _Exchange:
         self._read = False
         self.answering = False  # an answer has begun and is not complete
 
+    @property
+    def transport(self) -> object:
+        """The connection beneath, as uvicorn has it: whoever streams to a client that does not read cuts it off there."""
+        return getattr(getattr(self._send, "__self__", None), "transport", None)
+
     async def receive(self) -> Message:
         if not self._read:
             message = await self._receive()
