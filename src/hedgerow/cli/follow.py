@@ -189,8 +189,8 @@ class _Follower:
             return "Waiting for an answer"
         if self._transcript.turn_running:
             return "Working"
+        if self._transcript.turns:
+            return "Waiting for a message" if self._run.interactive else "Finishing"
         if self._transcript.status in {None, RunStatus.QUEUED, RunStatus.NOT_STARTED} and not self._transcript.steps:
             return "Waiting for a worker"
-        if not self._transcript.turns:
-            return "Preparing"
-        return "Waiting for a message" if self._run.interactive else "Finishing"
+        return "Preparing"
