@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from datetime import datetime
 from typing import Any
 from uuid import UUID
 
@@ -67,9 +68,19 @@ async def reconcile(node: Node, run_id: UUID) -> None:
     with structlog.contextvars.bound_contextvars(run_id=str(run_id)):
         for _ in range(_MOST_STEPS):
             looked = await _look(node, run_id)
-            if looked is None or await _rests(node, *looked):
+            if looked is None:
                 return
-            if not await _act(node, *looked):
+            match looked:
+                case run, lifecycle.Nothing():
+                    done = await _rests(node, run, None)
+                case run, lifecycle.Wait(until=moment):
+                    done = await _rests(node, run, moment)
+                case run, HandOver(node_id=holder):
+                    await node.backends.jobs.nudge(run.id, holder)
+                    done = True
+                case run, action:
+                    done = not await _act(node, run, action)
+            if done:
                 return
 
 
@@ -89,18 +100,8 @@ def _decide(node: Node, run: TaskRun, inbox: Inbox) -> Action:
     return lifecycle.decide(run, inbox, node.backends.clock.now(), node.deadlines, node.id)
 
 
-async def _rests(node: Node, run: TaskRun, action: Action) -> bool:
-    """Whether nothing is to be done here now; then the run's next look is written down."""
-    match action:
-        case lifecycle.Nothing():
-            until = None
-        case lifecycle.Wait(until=moment):
-            until = moment
-        case HandOver(node_id=holder):
-            await node.backends.jobs.nudge(run.id, holder)
-            return True
-        case _:
-            return False
+async def _rests(node: Node, run: TaskRun, until: datetime | None) -> bool:
+    """Write down the run's next look. False where somebody has asked for one meanwhile."""
     async with node.backends.database.transaction() as tx:
         return await executions.rest(tx, run, until)
 
