@@ -1,7 +1,6 @@
 """Node for agents: the machine's own where it will do, else one from the Python package index, laid beside the runtime tree."""
 
 import asyncio
-import os
 import re
 import shutil
 import sys
@@ -19,7 +18,7 @@ from hedgerow.domain.errors import UnavailableError
 _ASK_SECONDS = 30
 _FETCH_SECONDS = 600
 _LIBRARIES = (
-    "require('fs').readFileSync('/proc/self/maps','utf8').split('\\n').map(l=>l.slice(73).trim()).filter(p=>p.startsWith('/')).join('\\n')"
+    r"require('fs').readFileSync('/proc/self/maps','utf8').split('\n').map(l=>l.slice(l.indexOf('/'))).filter(p=>p[0]=='/').join('\n')"
 )
 
 
@@ -52,10 +51,10 @@ async def _own_node(tree: Path, options: AgentOptions) -> Node | None:
     node, npm = shutil.which("node", path=path), shutil.which("npm", path=path)
     if node is None or npm is None:
         return None
-    program = Path(os.path.realpath(node))
+    program = await asyncio.to_thread(Path(node).resolve)
     try:
         version = (await _ask(program, "process.versions.node", options)).strip()
-        libraries = (await _ask(program, _LIBRARIES, options)).split("\n")
+        libraries = (await _ask(program, _LIBRARIES, options)).strip().splitlines()
     except UnavailableError:
         return None
     if int(re.sub(r"\D.*", "", version) or 0) < OLDEST_NODE:
