@@ -59,18 +59,22 @@ _STORED = sql.SQL("""
     stored AS (
         INSERT INTO journal (run_id, number, kind, event_type, timestamp, text)
         SELECT %(run_id)s, numbered.head - %(count)s + event.position, event.kind, event.event_type, event.timestamp, event.text
-        FROM numbered, unnest(%(kinds)s::smallint[], %(types)s::text[], %(timestamps)s::timestamptz[], %(texts)s::text[])
+        FROM numbered, unnest(%(kinds)b::smallint[], %(types)b::text[], %(timestamps)b::timestamptz[], %(texts)b::text[])
             WITH ORDINALITY AS event (kind, event_type, timestamp, text, position)
     )
 """)
 _UPDATE = sql.SQL("UPDATE journals SET head = head + %(count)s, entries = entries + %(entries)s")
 
-_APPEND = sql.SQL("""
+_APPEND = (
+    sql.SQL("""
     WITH numbered AS (
         {update} WHERE run_id = %(run_id)s AND (%(epoch)s::integer IS NULL OR epoch = %(epoch)s) RETURNING head
     ), {stored}
     SELECT head FROM numbered
-""").format(update=_UPDATE, stored=_STORED)
+""")
+    .format(update=_UPDATE, stored=_STORED)
+    .as_bytes()
+)
 
 _TARGET = sql.SQL("""
     target AS (
@@ -79,16 +83,21 @@ _TARGET = sql.SQL("""
     )
 """).format(runs.COLUMNS)
 
-_APPEND_TO = sql.SQL("""
+_APPEND_TO = (
+    sql.SQL("""
     WITH {target}, numbered AS (
         {update} FROM target
         WHERE journals.run_id = target.id AND (%(epoch)s::integer IS NULL OR journals.epoch = %(epoch)s) RETURNING head
     ), {stored}
     SELECT target.*, numbered.head, numbered.head IS NOT NULL AS locked FROM target LEFT JOIN numbered ON true
-""").format(target=_TARGET, update=_UPDATE, stored=_STORED)
+""")
+    .format(target=_TARGET, update=_UPDATE, stored=_STORED)
+    .as_bytes()
+)
 
 # The journal's row is locked before the key is taken, so that a key is never kept for a batch that the fence refused.
-_APPEND_ONCE = sql.SQL("""
+_APPEND_ONCE = (
+    sql.SQL("""
     WITH {target}, locked AS (
         SELECT journals.run_id FROM journals JOIN target ON journals.run_id = target.id
         WHERE %(epoch)s::integer IS NULL OR journals.epoch = %(epoch)s FOR UPDATE OF journals
@@ -99,7 +108,10 @@ _APPEND_ONCE = sql.SQL("""
         {update} FROM fresh WHERE journals.run_id = %(run_id)s RETURNING head
     ), {stored}
     SELECT target.*, numbered.head, EXISTS (SELECT 1 FROM locked) AS locked FROM target LEFT JOIN numbered ON true
-""").format(target=_TARGET, update=_UPDATE, stored=_STORED)
+""")
+    .format(target=_TARGET, update=_UPDATE, stored=_STORED)
+    .as_bytes()
+)
 
 
 async def append(tx: Transaction, run_id: UUID, events: Sequence[NewEvent], epoch: int | None = None) -> int | None:

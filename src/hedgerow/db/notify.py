@@ -35,7 +35,7 @@ _LOST = (psycopg.Error, UnavailableError, OSError)
 class Hub:
     """The process's one place for wake-ups."""
 
-    def __init__(self, database: Database, *, gather_seconds: float = 0.002, look_seconds: float = 3.0) -> None:
+    def __init__(self, database: Database, *, gather_seconds: float = 0.005, look_seconds: float = 3.0) -> None:
         self._database = database
         self._gather_seconds = gather_seconds
         self._look_seconds = look_seconds

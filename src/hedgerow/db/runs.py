@@ -74,8 +74,8 @@ def _ending(stored: Mapping[str, Any]) -> Ending:
     return Ending(status=RunStatus(stored["status"]), reason=EndReason(stored["reason"]), message=stored.get("message"))
 
 
-_LOAD = sql.SQL("SELECT {} FROM runs WHERE id = %s").format(COLUMNS)
-_LOCK = sql.SQL("SELECT {} FROM runs WHERE id = %s FOR UPDATE").format(COLUMNS)
+_LOAD = sql.SQL("SELECT {} FROM runs WHERE id = %s").format(COLUMNS).as_bytes()
+_LOCK = sql.SQL("SELECT {} FROM runs WHERE id = %s FOR UPDATE").format(COLUMNS).as_bytes()
 
 
 async def load(tx: Transaction, run_id: UUID) -> TaskRun | None:

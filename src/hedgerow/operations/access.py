@@ -27,11 +27,17 @@ async def authenticate(backends: Backends, token: str | None) -> Caller:
         raise UnauthenticatedError(detail_code="not_authenticated")
     if token.startswith(run_tokens.PREFIX):
         return _run_caller(backends, token)
+    value_hash = key_hash(token)
+    return backends.callers.get(value_hash) or await _find_caller(backends, value_hash)
+
+
+async def _find_caller(backends: Backends, value_hash: bytes) -> PersonalCaller:
     async with backends.database.statement() as tx:
-        found = await keys.find(tx, key_hash(token))
+        found = await keys.find(tx, value_hash)
         if found is None:
             raise UnauthenticatedError("This key is not known.", detail_code="authentication_failed")
         await keys.note_use(tx, found, backends.clock.now())
+    backends.callers.put(value_hash, found.caller)
     return found.caller
 
 
@@ -49,10 +55,21 @@ async def project(backends: Backends, caller: Caller, project_ref: str) -> Proje
     Raises NotFoundError where there is none, ForbiddenError where the caller is no member or the key is limited to others.
     A run token sees the project of its own run only.
     """
-    async with backends.database.statement() as tx:
-        if isinstance(caller, RunCaller):
+    if isinstance(caller, RunCaller):
+        async with backends.database.statement() as tx:
             return await _project_of_run(tx, caller, project_ref)
-        project_id = caller.user.current_project_id if project_ref == "@current" else _integer(project_ref)
+    if project_ref == "@current":
+        return await _project_of_person(backends, caller, caller.user.current_project_id)
+    question = (caller.key_id, project_ref)
+    known = backends.projects.get(question)
+    if known is None:
+        known = await _project_of_person(backends, caller, _integer(project_ref))
+        backends.projects.put(question, known)
+    return known
+
+
+async def _project_of_person(backends: Backends, caller: PersonalCaller, project_id: int | None) -> Project:
+    async with backends.database.statement() as tx:
         found = None if project_id is None else await projects.find_for(tx, project_id, caller.user.id)
     if found is None:
         raise NotFoundError("Project not found.")

@@ -1,14 +1,17 @@
 """What every operation depends on, built once in `app.py` and passed as the first argument."""
 
 from dataclasses import dataclass, field
+from uuid import UUID
 
 import httpx
 
 from hedgerow.db.database import Database
 from hedgerow.db.jobs import Jobs
 from hedgerow.db.notify import Hub
+from hedgerow.domain.access import PersonalCaller, Project
 from hedgerow.domain.clock import Clock
 from hedgerow.domain.reasoning import ReasoningEfforts
+from hedgerow.operations.recent import Recent
 from hedgerow.operations.signing import KeyRing
 
 
@@ -42,4 +45,6 @@ class Backends:
     clock: Clock
     rules: Rules
     http: httpx.AsyncClient  # for commands to sandboxes: no redirects, no proxies of the environment
+    callers: Recent[bytes, PersonalCaller] = field(default_factory=Recent)  # by the hash of their key
+    projects: Recent[tuple[UUID, str], Project] = field(default_factory=Recent)  # by key and reference
     keys: KeyRing = field(default_factory=KeyRing)  # decrypted signing keys, kept for the life of the process
