@@ -5,6 +5,7 @@ import os
 from pathlib import Path
 
 from hedgerow.agents import runtime_tree
+from hedgerow.agents.base import AgentLaunch
 from hedgerow.domain.branches import result_branch
 from hedgerow.domain.errors import HedgerowError
 from hedgerow.domain.lifecycle import Prepare
@@ -50,14 +51,22 @@ def make_folders(folders: RunFolders, owner: tuple[int, int] | None) -> None:
 
 async def _sandbox(node: Node, run: TaskRun, agent: AgentChoice, provider: SandboxProvider, origin: Origin) -> None:
     async with step(node, run, Step.SANDBOX) as note:
+        note.detail = provider.name if provider.isolated else f"{provider.name}, without isolation"
+        tree, launch = await _programs(node, run, agent, provider)
         try:
-            note.detail = provider.name if provider.isolated else f"{provider.name}, without isolation"
-            tree = await node.runtime_tree(agent.name)
-            launch = agent.launch(tree, run, node.folders(run.id).home, isolated=provider.isolated)
             await open_door(node, run, provider, launch)
             await asyncio.shield(_create(node, run, provider, await _spec(node, run, tree, origin, provider.isolated)))
         except HedgerowError as error:
             raise EndsRunError(EndReason.SANDBOX_FAILED, error.message) from error
+
+
+async def _programs(node: Node, run: TaskRun, agent: AgentChoice, provider: SandboxProvider) -> tuple[Path, AgentLaunch]:
+    """The runtime tree with the agent in it, and how the agent is started. A missing key shows here, before anything is made."""
+    try:
+        tree = await node.runtime_tree(agent.name)
+        return tree, agent.launch(tree, run, node.folders(run.id).home, isolated=provider.isolated)
+    except HedgerowError as error:
+        raise EndsRunError(EndReason.START_FAILED, error.message) from error
 
 
 async def _create(node: Node, run: TaskRun, provider: SandboxProvider, spec: SandboxSpec) -> None:
