@@ -99,7 +99,7 @@ session = requests.Session()
 
 
 @schema.parametrize()
-@settings(QUICK, max_examples=4)
+@settings(QUICK, max_examples=2)
 def test_every_answer_is_one_that_the_document_knows(case: Any, target: Target) -> None:
     if case.path_parameters and len(str(case.body)) % 4:
         case.path_parameters |= {name: value for name, value in target.ids.items() if name in case.path_parameters}
@@ -116,13 +116,13 @@ FIELDS = ["title", "description", "output", "state", "state_remove_keys", "statu
 MEDIA_TYPES = ["application/json", "application/x-www-form-urlencoded", "multipart/form-data; boundary=x", "x"]
 
 
-@settings(QUICK, max_examples=25)
+@settings(QUICK, max_examples=15)
 @given(body=st.dictionaries(st.sampled_from(FIELDS), json_values) | json_values)
 def test_any_json_is_taken_or_refused(target: Target, body: Any) -> None:
     _fire(target, json.dumps(body).encode(), "application/json")
 
 
-@settings(QUICK, max_examples=25)
+@settings(QUICK, max_examples=15)
 @given(raw=st.binary(max_size=80), media_type=st.sampled_from(MEDIA_TYPES))
 def test_any_bytes_are_taken_or_refused(target: Target, raw: bytes, media_type: str) -> None:
     _fire(target, raw, media_type)

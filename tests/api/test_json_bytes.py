@@ -4,7 +4,7 @@ import json
 from contextlib import suppress
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hedgerow.api.json_bytes import DEEPEST_NESTING, parse_json, to_json
@@ -17,11 +17,13 @@ values = st.recursive(
 )
 
 
+@settings(max_examples=50, deadline=None)
 @given(values)
 def test_what_is_written_is_read_back(value: object) -> None:
     assert parse_json(to_json(value)) == value
 
 
+@settings(max_examples=50, deadline=None)
 @given(st.binary(max_size=60))
 def test_any_bytes_are_read_or_refused(raw: bytes) -> None:
     with suppress(MalformedError):
