@@ -196,7 +196,7 @@ async def test_a_cancel_resolves_a_question_that_nobody_answered(sandbox: Sandbo
 
 async def test_close_ends_everything_that_the_agent_has_started(sandbox: Sandbox) -> None:
     await sandbox.session()
-    await sandbox.play({"run": "setsid sh -c 'echo $$ > pid; exec sleep 60' > /dev/null 2>&1 &"})
+    await sandbox.play({"run": "setsid sh -c 'echo $$ > pid; exec sleep 60' > /dev/null 2>&1 & until [ -s pid ]; do sleep 0.01; done"})
     pid = await _written(sandbox.workspace / "pid")
     answer = await sandbox.command("close")
     assert answer.json()["result"] == {"closed": True, "flushed": True}

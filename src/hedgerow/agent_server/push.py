@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import json
 import sys
+import traceback
 from collections import deque
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
@@ -90,7 +91,10 @@ class Pusher:
             try:
                 went_on = await self._push_next()
             except (GateUnreachableError, OSError) as error:
-                await self._back_off(error)
+                await self._back_off(str(error))
+                continue
+            except Exception:  # noqa: BLE001 - a bug here must be seen, and must not leave the journal unsent
+                await self._back_off(traceback.format_exc())
                 continue
             if went_on is None:
                 return
@@ -175,9 +179,9 @@ class Pusher:
         await self._revoked()
         self._idle.set()
 
-    async def _back_off(self, error: Exception) -> None:
+    async def _back_off(self, reason: str) -> None:
         if self._pause_seconds == _FIRST_PAUSE_SECONDS:
-            _say(f"{error} Entries are kept on disk until it does.")
+            _say(f"Nothing could be pushed; entries are kept on disk meanwhile. {reason}")
         await asyncio.sleep(self._pause_seconds)
         self._pause_seconds = min(_LONGEST_PAUSE_SECONDS, self._pause_seconds * 2)
 
