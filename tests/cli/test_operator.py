@@ -88,8 +88,8 @@ def folder() -> Iterator[Path]:
 
 @pytest.fixture(scope="module")
 def house(folder: Path) -> Iterator[Started]:
-    """A house that is up, without a first task."""
-    started = _start(folder / "data", "up", "--port", "0", "--no-first-task")
+    """A house that is up, with its first task under way."""
+    started = _start(folder / "data", "up", "--port", "0")
     yield started
     assert started.end() == 0
 
@@ -118,6 +118,21 @@ def test_the_first_start_writes_credentials_that_work_for_the_account_alone(hous
     assert (credentials["url"], credentials["project_id"]) == (house.url, 1)
     headers = {"Authorization": f"Bearer {credentials['api_key']}"}
     assert httpx.get(f"{house.url}/api/projects/1/tasks/", headers=headers, trust_env=False).status_code == 200
+
+
+def test_the_first_task_ends_with_a_commit_and_what_to_type_next_can_be_typed(house: Started, data_dir: Path) -> None:
+    assert house.process.stdout is not None
+    told = []
+    for line in house.process.stdout:
+        told.append(line.strip())
+        if line.startswith("Ctrl-C stops hedgerow"):
+            break
+    git = ["git", "-c", f"safe.directory={data_dir}/sample-repository", "-C", str(data_dir / "sample-repository")]
+    committed = subprocess.run([*git, "show", "hedgerow/DEF-0-1:greet.sh"], capture_output=True, text=True, check=False)
+    assert "everybody" in committed.stdout, told
+    command = next(line for line in told if line.endswith("task list"))
+    listed = subprocess.run(command, shell=True, capture_output=True, text=True, check=False)
+    assert "Greet by name" in listed.stdout, listed.stderr
 
 
 def test_what_is_secret_is_readable_for_the_account_alone(house: Started, data_dir: Path) -> None:

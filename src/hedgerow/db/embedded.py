@@ -52,6 +52,7 @@ SETTINGS: Mapping[str, str] = {
     "min_wal_size": "32MB",
     "wal_level": "minimal",
     "max_wal_senders": "0",
+    "max_logical_replication_workers": "0",
     "io_method": "sync",  # no worker processes for reads that nearly always hit the page cache
     "jit": "off",
     "log_min_messages": "warning",
