@@ -39,6 +39,7 @@ if TYPE_CHECKING:
 
 log = structlog.get_logger()
 
+_LOOK_SECONDS = 1.0
 _SHORTEST_SECRET = 8  # what is shorter is no key, and masking it would mutilate ordinary text
 
 
@@ -66,9 +67,26 @@ async def open_database(settings: Settings) -> AsyncIterator[str]:
             embedded = EmbeddedPostgres(settings.data_dir)
             stack.push_async_callback(asyncio.to_thread, embedded.leave)
             url = await asyncio.to_thread(embedded.start_or_join)
+            stack.push_async_callback(_end, asyncio.create_task(_keep_alive(embedded)))
         if await asyncio.to_thread(migrate, url):
             log.info("the database was migrated")
         yield url
+
+
+async def _keep_alive(embedded: EmbeddedPostgres) -> None:
+    """Bring the embedded server back where somebody, or a lack of memory, has killed it."""
+    while True:
+        await asyncio.sleep(_LOOK_SECONDS)
+        try:
+            if await asyncio.to_thread(embedded.revive):
+                log.warning("the database server had died and was started again")
+        except HedgerowError as problem:
+            log.error("the database server died and does not start", reason=problem.message)
+
+
+async def _end(task: asyncio.Task[None]) -> None:
+    task.cancel()
+    await asyncio.wait({task})
 
 
 @asynccontextmanager

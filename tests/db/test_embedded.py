@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import tempfile
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from urllib.parse import parse_qs, urlsplit
@@ -123,6 +124,18 @@ def test_after_a_kill_of_everything_the_next_start_has_what_was_committed(data_d
     postgres.leave()
 
 
+def test_a_server_that_died_under_its_participants_is_brought_back_at_its_address(data_dir: Path) -> None:
+    postgres = EmbeddedPostgres(data_dir)
+    url = postgres.start_or_join()
+    assert not postgres.revive()
+    os.kill(_server_pid(data_dir), signal.SIGKILL)
+    deadline = time.monotonic() + 10
+    while not postgres.revive():
+        assert time.monotonic() < deadline
+    assert _answer(url, "SELECT 1") == 1
+    postgres.leave()
+
+
 def test_a_pid_file_that_names_another_process_is_no_server(data_dir: Path) -> None:
     (data_dir / "postgres" / "data" / "postmaster.pid").write_text(f"{os.getpid()}\n/elsewhere\n1\n5432\n/tmp\n127.0.0.1\n1 2\nready\n")
     postgres = EmbeddedPostgres(data_dir)
@@ -181,7 +194,7 @@ def test_a_making_that_was_interrupted_begins_anew() -> None:
 
 
 def test_a_long_data_directory_gets_a_socket_elsewhere(data_dir: Path) -> None:
-    long = data_dir.parent / ("long" * 25)
+    long = data_dir.parent / ("long, with signs' " * 7)
     data_dir.rename(long)
     try:
         postgres = EmbeddedPostgres(long)

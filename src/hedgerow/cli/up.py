@@ -82,7 +82,7 @@ async def _introduce(house: House, console: Console, stop: asyncio.Event, api_se
     if not await _unless(stop, api_serves.wait()) or not await _unless(stop, worker_serves.wait()):
         return
     _say_ready(house, console)
-    repository = "path/to/a/repository"
+    repository = "."
     if house.first_key is not None and house.settings.first_task:
         sample = await _first_task(house, console, stop)
         if stop.is_set():

@@ -31,7 +31,7 @@ from hedgerow.db.postgres_programs import (
     named,
     run,
 )
-from hedgerow.db.postmaster import Postmaster, explain, free_port, last_socket_folder, running, start, stop
+from hedgerow.db.postmaster import Postmaster, explain, free_port, last_socket_folder, lives, running, start, stop
 from hedgerow.domain.errors import UnavailableError
 
 logger = structlog.get_logger()
@@ -95,6 +95,22 @@ class EmbeddedPostgres:
             self._home = self._choose_home()
             with self._exclusively():
                 return self._enter()
+        except OSError as problem:
+            raise _unavailable(problem, self._home) from problem
+
+    def revive(self) -> bool:
+        """Start the server again where it has died under its participants; True where that was so. Its address stays, if its port is free.
+
+        Cheap while the server lives. Raises UnavailableError where it does not start.
+        """
+        if self._membership is None or lives(self._data):
+            return False
+        try:
+            with self._exclusively():
+                if running(self._data) is not None:
+                    return False
+                self._start()
+                return True
         except OSError as problem:
             raise _unavailable(problem, self._home) from problem
 
@@ -236,7 +252,7 @@ class EmbeddedPostgres:
 
     def _socket_folder(self) -> Path:
         folder = self._home / "socket"
-        if len(os.fsencode(folder / ".s.PGSQL.65535")) <= _SOCKET_PATH_BYTES:
+        if len(os.fsencode(folder / ".s.PGSQL.65535")) <= _SOCKET_PATH_BYTES and "," not in str(folder):  # which would separate two hosts
             return self._own_folder(folder)
         self._remove_socket_folder(last_socket_folder(self._data))
         folder = Path(tempfile.mkdtemp(prefix=_SOCKET_PREFIX))

@@ -43,6 +43,12 @@ def running(data: Path) -> Postmaster | None:
     raise UnavailableError(f"The PostgreSQL server in {data} runs but does not get ready; its log lies beside it.")
 
 
+def lives(data: Path) -> bool:
+    """Whether a server runs on `data`, ready or not."""
+    lines = _pid_file(data)
+    return bool(lines) and _alive(int(lines[0]), data)
+
+
 def start(
     programs: Path, data: Path, *, socket_folder: Path, port: int, settings: Mapping[str, str], log: Path, account: Account | None
 ) -> Postmaster:
@@ -100,11 +106,17 @@ def _command(programs: Path, data: Path, socket_folder: Path, port: int, setting
     own = {
         "listen_addresses": "127.0.0.1",
         "port": str(port),
-        "unix_socket_directories": str(socket_folder),
+        "unix_socket_directories": _quoted(socket_folder),
         "unix_socket_permissions": "0700",
     }
     options = [part for name, value in {**settings, **own}.items() for part in ("-c", f"{name}={value}")]
     return [str(programs / "postgres"), "-D", str(data), *options]
+
+
+def _quoted(folder: Path) -> str:
+    """A folder as one member of a list of PostgreSQL's settings."""
+    name = str(folder).replace('"', '""')
+    return f'"{name}"'
 
 
 def _launch(command: list[str], log: Path, data: Path, account: Account | None) -> int:
