@@ -1,0 +1,114 @@
+"""A node on a real database, whose outside world lies in memory."""
+
+from collections.abc import AsyncIterator
+from dataclasses import dataclass, replace
+from datetime import timedelta
+from pathlib import Path
+from typing import Any, cast
+
+import httpx
+import pytest
+
+from hedgerow.agents.base import AgentRuntime
+from hedgerow.db import nodes
+from hedgerow.db.database import Database
+from hedgerow.db.jobs import Jobs
+from hedgerow.db.notify import Hub
+from hedgerow.domain.access import PersonalCaller, Project
+from hedgerow.domain.clock import SystemClock
+from hedgerow.domain.ids import uuid7
+from hedgerow.domain.lifecycle import Deadlines
+from hedgerow.domain.runs import RunMode, TaskRun
+from hedgerow.lifecycle import Node
+from hedgerow.operations import access, accounts, repositories, runs, tasks
+from hedgerow.operations.backends import Backends, Rules
+from hedgerow.operations.run_requests import RunRequest
+from hedgerow.operations.run_updates import RunPatch, update_run
+from hedgerow.operations.tasks import TaskDraft
+from hedgerow.repositories import Repositories
+from hedgerow.sandboxes.base import SandboxProvider
+from tests.lifecycle.plugs import MemoryAgent, MemoryGate, MemoryRepositories, MemorySandboxes, agents
+
+
+@dataclass(frozen=True)
+class World:
+    """A node, the plugs it acts on, and the person who asks for runs."""
+
+    node: Node
+    gate: MemoryGate
+    sandboxes: MemorySandboxes
+    repositories: MemoryRepositories
+    caller: PersonalCaller
+    project: Project
+
+    def with_node(self, **changes: Any) -> "World":
+        """The same world with another node."""
+        return replace(self, node=replace(self.node, **changes))
+
+    async def run(self, **asked: Any) -> TaskRun:
+        """A new run in a repository, started."""
+        backends = self.node.backends
+        await repositories.register(backends, self.caller, self.project, name="org/project", clone_url="https://git.test/org/project")
+        task = await tasks.create_task(backends, self.caller, self.project, TaskDraft(description="Mend it", repository="org/project"))
+        started = await runs.run_task(backends, self.caller, self.project, task.id, RunRequest(mode=RunMode.BACKGROUND, **asked))
+        assert started.latest_run is not None
+        return started.latest_run
+
+    async def patch(self, run: TaskRun, **changes: Any) -> TaskRun:
+        """What a person changes."""
+        return await update_run(self.node.backends, self.caller, self.project, run.task_id, run.id, RunPatch(**changes))
+
+    async def fresh(self, run: TaskRun) -> TaskRun:
+        """The run as it is now."""
+        return await runs.retrieve_run(self.node.backends, self.caller, self.project, run.task_id, run.id)
+
+
+@pytest.fixture
+async def backends(database_url: str) -> AsyncIterator[Backends]:
+    database, jobs = Database(database_url, pool_size=5), Jobs(database_url)
+    hub = Hub(database)
+    await database.open()
+    await jobs.open()
+    await hub.start()
+    rules = Rules(secrets=(b"a secret of the tests, long enough for HMAC",), public_url="http://hedgerow.test")
+    async with httpx.AsyncClient(trust_env=False) as http:
+        yield Backends(database=database, hub=hub, jobs=jobs, clock=SystemClock(), rules=rules, http=http)
+    await hub.stop()
+    await jobs.close()
+    await database.close()
+
+
+@pytest.fixture
+async def world(backends: Backends, tmp_path: Path) -> World:
+    await accounts.create_user(backends, email="ada@example.test", name="Ada Lovelace")
+    project = await accounts.create_project(backends, name="Hedge")
+    await accounts.add_member(backends, email="ada@example.test", project_id=project.id)
+    _, value = await accounts.create_key(backends, email="ada@example.test", label="tests", scopes=["*"])
+    caller = await access.authenticate(backends, value)
+    assert isinstance(caller, PersonalCaller)
+    gate, sandboxes, remembered = MemoryGate(), MemorySandboxes(), MemoryRepositories(root=tmp_path / "mirrors")
+    tree = tmp_path / "runtime" / "1"
+    tree.mkdir(parents=True)
+
+    async def runtime_tree(agent: str) -> Path:
+        return tree
+
+    node = Node(
+        id=uuid7(),
+        backends=backends,
+        data_dir=tmp_path,
+        worker_url=lambda: "http://worker.test",
+        gate=gate,
+        sandboxes=cast(
+            "dict[str, SandboxProvider]", {"process": sandboxes, "bubblewrap": MemorySandboxes("bubblewrap", problem="No bwrap.")}
+        ),
+        sandbox_choice="auto",
+        agents=cast("dict[str, AgentRuntime]", agents(MemoryAgent("scripted"), MemoryAgent("claude", has_key=False))),
+        runtime_tree=runtime_tree,
+        repositories=cast("Repositories", remembered),
+        egress=frozenset(),
+        deadlines=Deadlines(inactivity=timedelta(minutes=30), wall_clock=timedelta(hours=6), look_again=timedelta(minutes=1)),
+    )
+    async with backends.database.transaction() as tx:
+        await nodes.report(tx, node.id, "http://worker.test", backends.clock.now())
+    return World(node, gate, sandboxes, remembered, caller, project)

@@ -1,0 +1,116 @@
+"""The outside world of a worker, in memory: sandboxes that only say that they live, repositories that can be made to wait or fail."""
+
+import asyncio
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+from uuid import UUID
+
+from hedgerow.agents.base import AgentLaunch, LaunchRequest
+from hedgerow.domain.errors import HedgerowError, UnavailableError
+from hedgerow.domain.runs import SandboxHandle
+from hedgerow.domain.sandboxes import HostPort, SandboxSpec, SandboxState
+from hedgerow.repositories import Checkout, Published
+
+
+@dataclass
+class MemorySandboxes:
+    """A provider whose machines do nothing."""
+
+    name: str = "process"
+    isolated: bool = False
+    problem: str | None = None
+    owner: tuple[int, int] | None = None
+    alive: dict[str, SandboxSpec] = field(default_factory=dict)
+    made: int = 0
+
+    async def check(self) -> None:
+        if self.problem is not None:
+            raise UnavailableError(self.problem)
+
+    async def create(self, spec: SandboxSpec) -> SandboxHandle:
+        self.made += 1
+        self.alive[str(self.made)] = spec
+        return SandboxHandle(provider=self.name, id=str(self.made))
+
+    async def inspect(self, handle: SandboxHandle) -> SandboxState:
+        return SandboxState(alive=False)  # so that nobody tries to speak to an agent server in it
+
+    async def wait(self, handle: SandboxHandle) -> SandboxState:
+        return SandboxState(alive=False, exit_code=0)
+
+    async def destroy(self, handle: SandboxHandle) -> None:
+        self.alive.pop(handle.id, None)
+
+
+@dataclass
+class MemoryRepositories:
+    """Repositories whose check-out waits for `let_go`, and whose result is what a test says."""
+
+    let_go: asyncio.Event = field(default_factory=asyncio.Event)
+    began: asyncio.Event = field(default_factory=asyncio.Event)
+    given_up: asyncio.Event = field(default_factory=asyncio.Event)
+    problem: HedgerowError | None = None
+    published: Published | None = None
+    publishing_problem: HedgerowError | None = None
+
+    def mirror(self, *, project_id: int, clone_url: str) -> Path:
+        return self.root / "mirror.git"
+
+    root: Path = Path("/nonexistent")
+
+    async def check_out(self, **wishes: Any) -> Checkout:
+        self.began.set()
+        try:
+            await self.let_go.wait()
+        except asyncio.CancelledError:
+            self.given_up.set()
+            raise
+        if self.problem is not None:
+            raise self.problem
+        return Checkout(base_commit="1" * 40, base_branch="main", mirror=self.root / "mirror.git")
+
+    def collect_command(self, **wishes: Any) -> tuple[str, ...]:
+        return ("true",)
+
+    async def publish(self, **wishes: Any) -> Published | None:
+        if self.publishing_problem is not None:
+            raise self.publishing_problem
+        return self.published
+
+
+class MemoryGate:
+    """A gate that remembers whose door is open."""
+
+    def __init__(self) -> None:
+        self.doors: dict[UUID, frozenset[HostPort]] = {}
+
+    async def open(self, run_id: UUID, sockets: Path, allowed: frozenset[HostPort], owner: tuple[int, int] | None) -> None:
+        self.doors[run_id] = allowed
+
+    async def close(self, run_id: UUID) -> None:
+        self.doors.pop(run_id, None)
+
+
+@dataclass(frozen=True)
+class MemoryAgent:
+    """A runtime that can be given a key."""
+
+    name: str
+    has_key: bool = True
+    provider: str | None = None
+    problem: str | None = None
+
+    def installed(self, runtime_tree: Path) -> bool:
+        return True
+
+    def launch(self, runtime_tree: Path, request: LaunchRequest) -> AgentLaunch:
+        if self.problem is not None:
+            raise UnavailableError(self.problem)
+        return AgentLaunch(command=(self.name,), hosts=frozenset({HostPort("models.test", 443)}))
+
+
+def agents(*made: MemoryAgent) -> Mapping[str, MemoryAgent]:
+    """The table of them."""
+    return {agent.name: agent for agent in made}
