@@ -40,6 +40,7 @@ if TYPE_CHECKING:
 log = structlog.get_logger()
 
 _LOOK_SECONDS = 1.0
+_TRY_AGAIN_SECONDS = 10.0
 _SHORTEST_SECRET = 8  # what is shorter is no key, and masking it would mutilate ordinary text
 
 
@@ -82,6 +83,7 @@ async def _keep_alive(embedded: EmbeddedPostgres) -> None:
                 log.warning("the database server had died and was started again")
         except HedgerowError as problem:
             log.error("the database server died and does not start", reason=problem.message)
+            await asyncio.sleep(_TRY_AGAIN_SECONDS)
 
 
 async def _end(task: asyncio.Task[None]) -> None:
