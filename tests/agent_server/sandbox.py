@@ -78,8 +78,9 @@ class Sandbox:
         if self.process is not None:
             if self.process.returncode is None:
                 self.process.kill()
-            await self.process.communicate()
+            _, words = await self.process.communicate()
             self.process = None
+            assert b"Traceback" not in words, words.decode()
 
     async def terminate(self) -> tuple[int | None, str]:
         """SIGTERM; the exit code and what it said."""
