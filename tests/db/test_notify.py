@@ -100,7 +100,8 @@ async def test_a_lost_connection_is_made_again_and_everybody_looks(database_url:
     async with hubs(database_url, 2) as (here, there), there.subscribe(RUN) as far:
         with psycopg.connect(database_url, autocommit=True) as connection:
             connection.execute(
-                "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE query LIKE 'LISTEN%' AND datname = current_database()"
+                "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+                " WHERE application_name = 'hedgerow wake-ups' AND datname = current_database()"
             )
 
         assert await far.wait(10)
@@ -108,6 +109,20 @@ async def test_a_lost_connection_is_made_again_and_everybody_looks(database_url:
         here.publish(RUN, 2)
         while far.head < 2:
             assert await far.wait(5)
+
+
+async def test_a_process_that_is_alone_sends_nothing_until_another_listens(database_url: str) -> None:
+    async with hubs(database_url, 1, look_seconds=0.02) as (here,), here.subscribe(RUN) as near:
+        async with asyncio.timeout(10):
+            while not here._alone:
+                await near.wait(0.02)
+        assert near.changes == 0
+        async with hubs(database_url, 1) as (there,), there.subscribe(RUN) as far:
+            while here._alone:
+                await near.wait(0.02)
+            here.publish(RUN, 3)
+            while far.head < 3:
+                assert await far.wait(5)
 
 
 async def test_what_no_wake_up_told_of_is_found_by_looking(database_url: str) -> None:

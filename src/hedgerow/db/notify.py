@@ -2,7 +2,8 @@
 
 Inside the process directly; between processes through NOTIFY, sent after the commit and many at once (a NOTIFY inside a
 transaction would make all commits queue up behind one lock). One connection listens. Whatever is lost on the way, a slow
-look at the heads of the watched journals finds.
+look at the heads of the watched journals finds. A process that is alone on its database sends nothing: who starts to listen
+says so, and the slow look counts who does.
 """
 
 import asyncio
@@ -12,6 +13,7 @@ from collections import deque
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from itertools import count
+from typing import LiteralString
 from uuid import UUID
 
 import psycopg
@@ -19,13 +21,14 @@ import structlog
 
 from hedgerow.db import journal, signals
 from hedgerow.db.channels import Channel, Watcher
-from hedgerow.db.database import Database
+from hedgerow.db.database import Database, Transaction
 from hedgerow.domain.errors import UnavailableError
 from hedgerow.domain.journal import JournalEvent, Preview
 
 logger = structlog.get_logger()
 
 _CHANNEL = "hedgerow"
+_APPLICATION = "hedgerow wake-ups"  # how a listening connection is known to PostgreSQL
 _WAITING = 10_000  # more than that is dropped: the slow look finds what was lost
 _RECONNECT_SECONDS = 0.5
 _ALIVE_SECONDS = 30.0  # how often a silent connection is asked whether it lives
@@ -46,6 +49,9 @@ class Hub:
         self._chunks: deque[str] = deque(maxlen=_WAITING)
         self._to_send = asyncio.Event()
         self._sent: asyncio.Future[None] | None = None
+        self._alone = False  # whether no other process listens
+        self._heard = 0  # how many payloads of others came
+        self._listener: int | None = None  # PostgreSQL's number of the listening connection
         self._tasks: list[asyncio.Task[None]] = []
 
     async def start(self) -> None:
@@ -138,7 +144,7 @@ class Hub:
                 sent.set_result(None)
 
     async def _notify(self, payloads: list[str]) -> None:
-        if payloads:
+        if payloads and not self._alone:
             async with self._database.statement() as tx:
                 await tx.connection.execute("SELECT pg_notify(%s, payload) FROM unnest(%s::text[]) AS payload", [_CHANNEL, payloads])
 
@@ -151,8 +157,11 @@ class Hub:
             await asyncio.sleep(_RECONNECT_SECONDS)
 
     async def _listen_once(self, listening: asyncio.Event) -> None:
-        async with await psycopg.AsyncConnection.connect(self._database.url, autocommit=True, connect_timeout=10) as connection:
+        connecting = psycopg.AsyncConnection.connect(self._database.url, autocommit=True, connect_timeout=10, application_name=_APPLICATION)
+        async with await connecting as connection:
+            self._listener = connection.info.backend_pid
             await connection.execute("LISTEN " + _CHANNEL)
+            await connection.execute("SELECT pg_notify(%s, %s)", [_CHANNEL, signals.hello(self._name, self._counter)])
             listening.set()
             for channel in list(self._channels.values()):
                 _wake(channel)
@@ -162,6 +171,9 @@ class Hub:
                 await connection.execute("SELECT 1")
 
     def _hear(self, payload: str) -> None:
+        if not signals.is_from(payload, self._name):
+            self._alone = False
+            self._heard += 1
         for signal in signals.read(payload, self._name):
             channel = self._channels.get(signal.run_id)
             if channel is not None:
@@ -175,14 +187,27 @@ class Hub:
                 await self._look_once()
 
     async def _look_once(self) -> None:
-        if not self._channels:
-            return
+        heard = self._heard
         async with self._database.statement() as tx:
-            heads = await journal.heads(tx, list(self._channels))
+            others = await self._others(tx)
+            heads = await journal.heads(tx, list(self._channels)) if self._channels else {}
+        # Who spoke meanwhile may have come after the count.
+        self._alone = others == 0 and heard == self._heard
         for run_id, head in heads.items():
             for watcher in list(self._channels[run_id].watchers) if run_id in self._channels else ():
                 if watcher.head < head:
                     watcher.wake(head=head)
+
+    async def _others(self, tx: Transaction) -> int:
+        """How many other processes listen."""
+        row = await (await tx.connection.execute(_LISTENERS, [_APPLICATION, self._listener])).fetchone()
+        return 0 if row is None else int(row["listeners"])
+
+
+_LISTENERS: LiteralString = """
+    SELECT count(*) AS listeners FROM pg_stat_activity
+    WHERE datname = current_database() AND application_name = %s AND pid IS DISTINCT FROM %s
+"""
 
 
 def _wake(channel: Channel, *, head: int | None = None, preview: Preview | None = None) -> None:

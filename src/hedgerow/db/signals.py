@@ -32,6 +32,16 @@ def changed(run_id: UUID) -> str:
     return f"{_CHANGED}{run_id.hex}"
 
 
+def hello(sender: str, counter: Iterator[int]) -> str:
+    """Somebody begins to listen."""
+    return f"{sender} {next(counter)}"
+
+
+def is_from(payload: str, sender: str) -> bool:
+    """Whether a payload was sent by that sender."""
+    return payload.startswith(sender + " ")
+
+
 def packed(sender: str, counter: Iterator[int], items: Iterable[str]) -> list[str]:
     """As few payloads as can hold the items."""
     payloads: list[str] = []
