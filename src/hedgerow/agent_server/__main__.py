@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from hedgerow.agent_server.application import Application
 
 _FLUSH_AT_END_SECONDS = 5.0
+_UNCLAIMED_SECONDS = 2 * 3600.0  # longer than any clone; a worker that was killed may have left a sandbox that nobody knows of
 
 
 def main() -> int:
@@ -60,6 +61,7 @@ async def _host_agent(
     served = Application(host)
     application.set_result(served)
     warming = asyncio.create_task(served.warm_up())
+    asyncio.get_running_loop().call_later(_UNCLAIMED_SECONDS, lambda: None if host.begun else ending.set())
     await ending.wait()
     warming.cancel()
     await server.stop()
