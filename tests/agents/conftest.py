@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Callable
+from itertools import takewhile
 from pathlib import Path
 
 import pytest
@@ -17,7 +18,7 @@ Wishes = Callable[..., LaunchRequest]
 def tree(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A runtime tree made from the Python that runs the tests."""
     folder = tmp_path_factory.mktemp("data")
-    for above in (folder, *folder.parents[:2]):
+    for above in (folder, *takewhile(lambda parent: parent.name.startswith(("pytest-", "popen-")), folder.parents)):
         above.chmod(above.stat().st_mode | 0o011)
     return asyncio.run(ensure(folder))
 

@@ -4,6 +4,7 @@ import ast
 import importlib.metadata
 import re
 import sys
+import threading
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +17,7 @@ _INNER_ROOMS = ("agent_server", "scripted_agent")
 
 _REQUIREMENT = re.compile(r"\s*(?P<name>[A-Za-z0-9._-]+)\s*(\[(?P<extras>[^\]]*)\])?")
 _EXTRA = re.compile(r"extra\s*==\s*['\"](?P<extra>[^'\"]+)['\"]")
+_PARSING = threading.Lock()  # Python 3.11 counts the depth of trees for all threads together, and fails where two parse at once
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +78,9 @@ def _imported_modules() -> frozenset[str]:
 
 def _imports(file: Path) -> Iterator[str]:
     """Every module that a source file imports; `from a import b` gives both a and a.b, since b may be a module."""
-    for node in ast.walk(ast.parse(file.read_bytes())):
+    with _PARSING:
+        tree = ast.parse(file.read_bytes())
+    for node in ast.walk(tree):
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
