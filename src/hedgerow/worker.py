@@ -10,7 +10,7 @@ from functools import partial
 import structlog
 from filelock import FileLock, Timeout
 
-from hedgerow.db import executions, nodes
+from hedgerow.db import executions, idempotency, nodes
 from hedgerow.db.jobs import RUNS_QUEUE, node_queue
 from hedgerow.domain.errors import HedgerowError
 from hedgerow.domain.runs import Ending, EndReason, RunStatus, TaskRun
@@ -28,6 +28,7 @@ class Rhythm:
     sweep_seconds: float = 1.0  # runs whose time has come, and jobs of workers that died
     watch_seconds: float = 1.0  # sandboxes that died
     report_seconds: float = 5.0  # the node's own sign of life
+    forget_seconds: float = 600.0  # answers that nobody may ask for again
     sweep_limit: int = 500
     concurrency: int = 40  # runs that are acted upon at once
 
@@ -48,6 +49,7 @@ async def work(node: Node, rhythm: Rhythm, stop: asyncio.Event, serving: Callabl
                 (rhythm.sweep_seconds, partial(_sweep, node, rhythm)),
                 (rhythm.watch_seconds, partial(_watch, node)),
                 (rhythm.report_seconds, partial(_report, node)),
+                (rhythm.forget_seconds, partial(_forget, node)),
             ):
                 tasks.create_task(_every(pause, look, stop))
             queues = [RUNS_QUEUE, node_queue(node.id)]
@@ -117,6 +119,11 @@ async def _sweep(node: Node, rhythm: Rhythm) -> None:
 
 
 _ANNOUNCED_ALREADY = timedelta(milliseconds=500)
+
+
+async def _forget(node: Node) -> None:
+    async with node.backends.database.transaction() as tx:
+        await idempotency.forget_old(tx, node.backends.clock.now())
 
 
 async def _watch(node: Node) -> None:

@@ -154,6 +154,13 @@ def test_a_person_who_ends_a_run_stops_its_sandbox_at_once() -> None:
     assert next_action(ready(status=RunStatus.CANCELLED), Inbox(delivered=1)) == StopSandbox()
 
 
+def test_an_ended_run_that_a_person_opens_again_is_theirs_once_it_is_tidied_up() -> None:
+    run = ready(started_at=None, status=RunStatus.IN_PROGRESS, ending=FAILED)
+    assert next_action(run) == StopSandbox()
+    run = replace(run, execution=replace(run.execution, sandbox=None, cleaned_at=NOW))
+    assert next_action(run) == Nothing()
+
+
 def test_a_run_that_goes_to_its_client_leaves_nothing_here_and_keeps_its_status() -> None:
     run = ready(environment=Environment.LOCAL, status=RunStatus.IN_PROGRESS)
     assert next_action(run) == StopSandbox()
@@ -191,5 +198,5 @@ def test_every_state_has_an_answer_and_no_wait_lasts_longer_than_the_next_look(
     )
     if isinstance(action, Wait):
         assert now < action.until <= now + DEADLINES.look_again
-    if isinstance(action, Nothing) and execution.sandbox is not None and execution.started_at is not None:
+    if isinstance(action, Nothing) and execution.sandbox is not None:
         assert execution.node_id == ELSEWHERE

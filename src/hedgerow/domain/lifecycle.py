@@ -109,11 +109,9 @@ def decide(run: TaskRun, inbox: Inbox, now: datetime, deadlines: Deadlines, node
     Any number of callers may ask, late or twice: each action is safe to repeat, and what it achieves is a fact of the run.
     """
     execution = run.execution
-    if execution.started_at is None:
-        return Nothing()
     if execution.node_id is not None and execution.node_id != node_id:
         return Nothing() if execution.cleaned_at is not None else HandOver(execution.node_id)
-    if run.environment is Environment.LOCAL:
+    if execution.started_at is None or run.environment is Environment.LOCAL:
         return _leave(run)
     if run.status.terminal:
         return _land(run)
@@ -126,7 +124,7 @@ def decide(run: TaskRun, inbox: Inbox, now: datetime, deadlines: Deadlines, node
 
 
 def _leave(run: TaskRun) -> Action:
-    """The run was handed over to its client: nothing of it stays here, and its status is the client's."""
+    """The run is its client's: nothing of it stays here, and its status is not ours to set."""
     if run.execution.sandbox is not None:
         return StopSandbox()
     if run.execution.node_id is not None and run.execution.cleaned_at is None:

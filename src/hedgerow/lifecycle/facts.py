@@ -1,15 +1,14 @@
 """Writing down what an action has achieved: for the lifecycle alone, or for the run's readers as well."""
 
-import json
 from collections.abc import Callable
 from typing import Any
 
-from hedgerow.db import executions, journal, runs
+from hedgerow.db import executions, runs
 from hedgerow.db.database import Transaction
 from hedgerow.domain.errors import ConflictError
-from hedgerow.domain.journal import EventKind, NewEvent, state_event
 from hedgerow.domain.runs import TaskRun
 from hedgerow.lifecycle.node import Node
+from hedgerow.operations import run_changes
 
 
 class TakenOverError(ConflictError):
@@ -38,22 +37,4 @@ async def change_in(tx: Transaction, node: Node, run: TaskRun, columns_of: Calla
     if fresh is None or fresh.execution.epoch != run.execution.epoch:
         raise TakenOverError
     columns = columns_of(fresh)
-    if not columns:
-        return fresh
-    now = node.backends.clock.now()
-    changed = await runs.change(tx, fresh, columns, now)
-    event = NewEvent(EventKind.STATE, "task_run_state", now, json.dumps(state_event(changed), separators=(",", ":")))
-    await append(tx, node, changed, event)
-    return changed
-
-
-async def append(tx: Transaction, node: Node, run: TaskRun, event: NewEvent) -> None:
-    """Put one event of the server on the run's journal, and wake its readers once that is through."""
-    head = await journal.append(tx, run.id, [event], epoch=run.execution.epoch)
-    if head is None:
-        raise TakenOverError
-
-    async def wake() -> None:
-        node.backends.hub.publish(run.id, head)
-
-    tx.after_commit(wake)
+    return await run_changes.change_run(node.backends, tx, fresh, columns) if columns else fresh

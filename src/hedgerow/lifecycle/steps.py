@@ -1,16 +1,15 @@
 """A preparation step as its reader sees it: an entry when it begins, and one when it is over, with its duration."""
 
-import json
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 from hedgerow.domain.errors import HedgerowError
-from hedgerow.domain.journal import EventKind, NewEvent, event_type
 from hedgerow.domain.progress import Progress, Step, StepStatus, progress_entry
 from hedgerow.domain.runs import TaskRun
-from hedgerow.lifecycle.facts import append
+from hedgerow.lifecycle.facts import TakenOverError
 from hedgerow.lifecycle.node import Node
+from hedgerow.operations import run_changes
 
 
 class StepNote:
@@ -21,11 +20,10 @@ class StepNote:
 
 async def note_progress(node: Node, run: TaskRun, progress: Progress) -> None:
     """Write one change of a step into the run's journal."""
-    now = node.backends.clock.now()
-    entry = progress_entry(progress, now)
-    event = NewEvent(EventKind.ENTRY, event_type(entry), now, json.dumps(entry, separators=(",", ":")))
+    entry = run_changes.server_entry(progress_entry(progress, node.backends.clock.now()))
     async with node.backends.database.transaction() as tx:
-        await append(tx, node, run, event)
+        if await run_changes.add_events(node.backends, tx, run.id, [entry], run.execution.epoch) is None:
+            raise TakenOverError
 
 
 @asynccontextmanager

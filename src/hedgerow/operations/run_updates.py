@@ -41,6 +41,8 @@ async def update_run(backends: Backends, caller: Caller, project: Project, task_
         if run.execution.started_at is not None and _concerns_the_lifecycle(run, columns):
             columns["wake_at"] = backends.clock.now()
             run_changes.nudge(backends, tx, run)
+            if run.status.terminal and "status" in columns and not RunStatus(columns["status"]).terminal:
+                columns["started_at"] = None  # whoever opens an ended run again drives it, until somebody has the server do so
         return await run_changes.change_run(backends, tx, run, columns)
 
 
