@@ -88,6 +88,9 @@ def test_a_login_that_holds_nothing_usable_is_no_key(content: str, tree_with_age
 def test_inside_an_isolated_sandbox_it_makes_none_of_its_own(tree_with_agents: Path, wishes: Wishes) -> None:
     key = {"OPENAI_API_KEY": "k"}
     assert _launch(tree_with_agents, wishes, key, permission_mode="auto", isolated=True).mode == "full-access"
+    reading = _launch(tree_with_agents, wishes, key, permission_mode="read-only", isolated=True)
+    assert reading.mode == "read-only"
+    assert _settings(reading)["features"]["use_legacy_landlock"] is True
     bare = _launch(tree_with_agents, wishes, key, permission_mode="auto", isolated=False)
     assert bare.mode == "auto"
     assert not Path(bare.environment["CODEX_HOME"]).is_relative_to(bare.environment["TMPDIR"])

@@ -1,5 +1,6 @@
 """The real agents through every floor: a task over HTTP, the agent in a sandbox without a network, its commit on a branch."""
 
+import json
 import os
 import shutil
 import tempfile
@@ -79,6 +80,7 @@ def test_a_real_agent_edits_a_file_and_runs_a_command(
     assert methods(entries).count("_posthog/turn_complete") == 1
     assert [entry for _, entry in run.events() if entry.get("type") == "notification"] == entries
     assert "It is done." in str(entries)
+    assert len([1 for entry in entries if '"tool_call"' in json.dumps(entry)]) == 2
     assert KEY not in str(entries)
     assert KEY in {seen.key for seen in model.requests if seen.path == PATHS[agent]}
 
@@ -93,6 +95,15 @@ def test_a_sandboxed_agent_reaches_nothing_but_its_model(agent: str, house_of: H
     assert git(repository, "show", f"{branch}:reached.txt") == "000"
     assert KEY not in git(repository, "show", f"{branch}:variables.txt")
     assert ".ssh" not in git(repository, "show", f"{branch}:seen.txt")
+
+
+def test_codex_that_may_only_read_writes_nothing_inside_a_sandbox_either(house_of: HouseOf, model: ModelServer, repository: Path) -> None:
+    prompt = "model: run cat README.md; echo no > written.txt\nmodel: say I have read it."
+    ended = _run(house_of("bubblewrap"), repository, "codex", prompt, initial_permission_mode="read-only").ended()
+    assert (ended["status"], ended["output"]) == ("completed", None), ended
+    answered = str(model.requests[-1].body["input"][-1])
+    assert "# A project" in answered
+    assert "Permission denied" in answered
 
 
 @pytest.mark.parametrize("agent", AGENTS)
@@ -113,8 +124,8 @@ def house_url(house: House) -> str:
         return f"http://{http.base_url.host}:{http.base_url.port}"
 
 
-def _run(house: House, repository: Path, agent: str, prompt: str) -> Run:
-    return house.run(prompt, repository=house.register(repository), runtime_adapter=agent, mode="background")
+def _run(house: House, repository: Path, agent: str, prompt: str, **wishes: str) -> Run:
+    return house.run(prompt, repository=house.register(repository), runtime_adapter=agent, mode="background", **wishes)
 
 
 def _lay_out(tree: Path, data_dir: Path) -> None:

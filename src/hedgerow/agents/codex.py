@@ -21,7 +21,7 @@ _PROVIDER_URL = "https://api.openai.com/v1"
 _LOGIN_HOSTS = frozenset({HostPort("chatgpt.com", 443), HostPort("auth.openai.com", 443), HostPort("api.openai.com", 443)})
 _FOLDER = ".codex"
 _TEMPORARY = "tmp/.keep"
-_FULL_ACCESS = "full-access"
+_FULL_ACCESS, _READ_ONLY = "full-access", "read-only"
 
 # Commands get no variable that looks like a secret; a snapshot of the shell would give it back to them.
 _SETTINGS = """\
@@ -36,6 +36,7 @@ enabled = false
 
 [features]
 shell_snapshot = false
+use_legacy_landlock = {nested}
 
 [shell_environment_policy]
 inherit = "all"
@@ -126,7 +127,7 @@ def _read_login(text: str) -> _Login | None:
 def _places(request: LaunchRequest) -> dict[str, str]:
     """Codex's own sandbox works only where CODEX_HOME lies outside the folder for temporary files."""
     folders = {"CODEX_HOME": str(request.home / _FOLDER)}
-    return folders if request.isolated else folders | {"TMPDIR": str((request.home / _TEMPORARY).parent)}
+    return folders if _mode(request) == _FULL_ACCESS else folders | {"TMPDIR": str((request.home / _TEMPORARY).parent)}
 
 
 def _hosts(login: _Login, url: str | None) -> frozenset[HostPort]:
@@ -141,15 +142,19 @@ def _files(login: _Login, url: str | None, request: LaunchRequest) -> dict[str, 
         "model_reasoning_effort": request.reasoning_effort,
         "model_provider": "operator" if login.key else None,
     }
-    settings = _SETTINGS.format(choices="".join(f"{name} = {_toml(value)}\n" for name, value in choices.items() if value is not None))
+    chosen = "".join(f"{name} = {_toml(value)}\n" for name, value in choices.items() if value is not None)
+    settings = _SETTINGS.format(choices=chosen, nested="true" if request.isolated else "false")
     if login.key is not None:
         settings += _PROVIDER_SETTINGS.format(url=_toml(url or _PROVIDER_URL), key=_KEY_INSIDE)
     return {f"{_FOLDER}/config.toml": settings} | ({f"{_FOLDER}/auth.json": login.auth} if login.auth else {})
 
 
 def _mode(request: LaunchRequest) -> str:
-    """Inside an isolated sandbox Codex cannot make its own, and need not: what it may touch ends where the sandbox ends."""
-    return _FULL_ACCESS if request.isolated else request.permission_mode
+    """Inside an isolated sandbox what Codex may write ends where the sandbox ends, so that it needs none of its own.
+
+    Only to read is less than the sandbox allows. Codex then holds its commands to it with Landlock, which also works inside.
+    """
+    return _FULL_ACCESS if request.isolated and request.permission_mode != _READ_ONLY else request.permission_mode
 
 
 def _toml(text: str) -> str:
