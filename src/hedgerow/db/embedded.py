@@ -39,7 +39,7 @@ logger = structlog.get_logger()
 _USER = "hedgerow"
 _DATABASE = "hedgerow"
 _LOCK_SECONDS = 120.0
-_ORPHANS_SECONDS = 10.0
+_ORPHANS_SECONDS = 10.0  # how long the children of a killed server may take to notice, and hold its memory and its port
 _SOCKET_PATH_BYTES = 107
 _SOCKET_PREFIX = "hedgerow-socket-"
 _LOG_BYTES = 4 * 1024 * 1024
@@ -109,7 +109,7 @@ class EmbeddedPostgres:
             with self._exclusively():
                 if running(self._data) is not None:
                     return False
-                self._start()
+                self._start(port_patience_seconds=_ORPHANS_SECONDS)
                 return True
         except OSError as problem:
             raise _unavailable(problem, self._home) from problem
@@ -220,7 +220,7 @@ class EmbeddedPostgres:
                 "use the hedgerow that made it, or another HEDGEROW_DATA_DIR."
             )
 
-    def _start(self) -> Postmaster:
+    def _start(self, *, port_patience_seconds: float = 0.0) -> Postmaster:
         self._shorten_log()
         self.log.touch(mode=0o600)
         programs = self._programs()
@@ -231,7 +231,7 @@ class EmbeddedPostgres:
                     programs,
                     self._data,
                     socket_folder=self._socket_folder(),
-                    port=free_port(self._last_port()),
+                    port=free_port(self._last_port(), patience_seconds=port_patience_seconds),
                     settings=self._settings,
                     log=self.log,
                     account=self._account,

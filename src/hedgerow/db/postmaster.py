@@ -87,19 +87,25 @@ def last_socket_folder(data: Path) -> Path | None:
     return Path(lines[4]) if len(lines) >= 5 and lines[4] else None
 
 
-def free_port(preferred: int | None = None) -> int:
-    """A TCP port of the loopback that is free now: the preferred one if it is."""
-    for port in (preferred, 0):
-        if port is None:
-            continue
-        with socket.socket() as probe:
-            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            try:
-                probe.bind(("127.0.0.1", port))
-            except OSError:
-                continue
-            return int(probe.getsockname()[1])
-    raise UnavailableError("No TCP port of 127.0.0.1 is free for the database.")
+def free_port(preferred: int | None = None, *, patience_seconds: float = 0.0) -> int:
+    """A TCP port of the loopback that is free now: the preferred one if it gets free within `patience_seconds`."""
+    if preferred is not None and _wait_until(lambda: _bound(preferred) is not None, patience_seconds):
+        return preferred
+    port = _bound(0)
+    if port is None:
+        raise UnavailableError("No TCP port of 127.0.0.1 is free for the database.")
+    return port
+
+
+def _bound(port: int) -> int | None:
+    """The port that a socket could be bound to; None where it is taken."""
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind(("127.0.0.1", port))
+        except OSError:
+            return None
+        return int(probe.getsockname()[1])
 
 
 def _command(programs: Path, data: Path, socket_folder: Path, port: int, settings: Mapping[str, str]) -> list[str]:
@@ -172,11 +178,11 @@ def _alive(pid: int, data: Path) -> bool:
 
 def _wait_until(condition: Callable[[], bool], timeout_seconds: float) -> bool:
     deadline = time.monotonic() + timeout_seconds
-    while time.monotonic() < deadline:
-        if condition():
-            return True
+    while not condition():
+        if time.monotonic() >= deadline:
+            return False
         time.sleep(_LOOK_SECONDS)
-    return False
+    return True
 
 
 def _last_words(log: Path, start: int) -> str:
