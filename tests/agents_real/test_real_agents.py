@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 from acp.exceptions import RequestError
 
+from hedgerow.agent_server.giving_up import GiveUp, hopeless
 from tests.agents_real.acp_drive import drive
 from tests.agents_real.certificate import make_certificate
 from tests.agents_real.conftest import KEY, Launcher
@@ -96,13 +97,16 @@ async def test_a_model_without_tls_is_reached_through_the_proxy(
     assert set(proxy.asked) == {"models.test:8080"}
 
 
-@pytest.mark.parametrize("agent", AGENTS)
-async def test_a_refused_key_is_an_error_that_names_the_answer(agent: str, launcher: Launcher, workspace: Path) -> None:
+@pytest.mark.parametrize(("agent", "words"), [("claude", "Invalid API key"), ("codex", "401")])
+async def test_a_refused_key_is_an_error_that_says_so(agent: str, words: str, launcher: Launcher, workspace: Path) -> None:
     with ModelServer(accepted_keys=frozenset({"another"})) as model:
-        async with drive(launcher(agent, model.url), workspace) as session:
+        launch = launcher(agent, model.url)
+        async with drive(launch, workspace, {"CLAUDE_CODE_MAX_RETRIES": "1"}) as session:
             with pytest.raises(RequestError) as caught:
                 await session.prompt("Hello.")
-    assert "401" in f"{caught.value} {caught.value.data}"
+    assert words in f"{caught.value} {caught.value.data}"
+    rules = [GiveUp(rule.pattern, rule.sentence) for rule in launch.gives_up]
+    assert not rules or any(hopeless(rules, message) for message in session.heard)
 
 
 @pytest.mark.parametrize("agent", AGENTS)
