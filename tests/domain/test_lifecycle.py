@@ -55,7 +55,8 @@ def a_run(
 
 
 def ready(**facts: Any) -> TaskRun:
-    return a_run(**({"node_id": HERE, "sandbox": SANDBOX, "checked_out_at": NOW, "session_ready_at": NOW} | facts))
+    there: dict[str, Any] = {"node_id": HERE, "sandbox": SANDBOX, "checked_out_at": NOW, "session_ready_at": NOW}
+    return a_run(**(there | facts))
 
 
 def next_action(run: TaskRun, inbox: Inbox | None = None, now: datetime = NOW) -> Action:

@@ -27,7 +27,7 @@ from hedgerow.operations.run_updates import RunPatch, update_run
 from hedgerow.operations.tasks import TaskDraft
 from hedgerow.repositories import Repositories
 from hedgerow.sandboxes.base import SandboxProvider
-from tests.lifecycle.plugs import MemoryAgent, MemoryGate, MemoryRepositories, MemorySandboxes, agents
+from tests.lifecycle.plugs import MemoryAgent, MemoryGate, MemoryRepositories, MemorySandboxes, MemoryTree, agents
 
 
 @dataclass(frozen=True)
@@ -90,9 +90,6 @@ async def world(backends: Backends, tmp_path: Path) -> World:
     tree = tmp_path / "runtime" / "1"
     tree.mkdir(parents=True)
 
-    async def runtime_tree(agent: str) -> Path:
-        return tree
-
     node = Node(
         id=uuid7(),
         backends=backends,
@@ -104,7 +101,7 @@ async def world(backends: Backends, tmp_path: Path) -> World:
         ),
         sandbox_choice="auto",
         agents=cast("dict[str, AgentRuntime]", agents(MemoryAgent("scripted"), MemoryAgent("claude", has_key=False))),
-        runtime_tree=runtime_tree,
+        runtime_tree=MemoryTree(tree),
         repositories=cast("Repositories", remembered),
         egress=frozenset(),
         deadlines=Deadlines(inactivity=timedelta(minutes=30), wall_clock=timedelta(hours=6), look_again=timedelta(minutes=1)),

@@ -111,6 +111,19 @@ class MemoryAgent:
         return AgentLaunch(command=(self.name,), hosts=frozenset({HostPort("models.test", 443)}))
 
 
+@dataclass(frozen=True)
+class MemoryTree:
+    """A runtime tree in which every agent stands."""
+
+    folder: Path
+
+    async def __call__(self, agent: str) -> Path:
+        return self.folder
+
+    async def tree(self) -> Path:
+        return self.folder
+
+
 def agents(*made: MemoryAgent) -> Mapping[str, MemoryAgent]:
     """The table of them."""
     return {agent.name: agent for agent in made}

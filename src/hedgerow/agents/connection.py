@@ -31,7 +31,7 @@ class AgentConnection:
         """Return once the agent server answers. Raises UnavailableError where it does not within `timeout_seconds`."""
         try:
             async with asyncio.timeout(timeout_seconds):
-                while not await self.healthy():
+                while not await self.healthy():  # noqa: ASYNC110 - another process makes the socket, and tells nobody
                     await asyncio.sleep(_CONNECT_PAUSE_SECONDS)
         except TimeoutError as error:
             raise UnavailableError(f"The agent server did not answer within {timeout_seconds:g} seconds.") from error

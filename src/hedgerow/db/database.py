@@ -10,6 +10,12 @@ from psycopg_pool import AsyncConnectionPool, PoolTimeout
 from hedgerow.domain.errors import UnavailableError
 
 Connection = psycopg.AsyncConnection[DictRow]
+
+
+class DatabaseLostError(UnavailableError):
+    """The database does not answer. Nothing is known of the transaction that was open."""
+
+
 Callback = Callable[[], Awaitable[None]]
 
 
@@ -79,7 +85,11 @@ class Database:
             async with self._pool.connection() as connection:
                 yield connection
         except PoolTimeout as problem:
-            raise UnavailableError("The database is too busy: no connection came free within 30 seconds.") from problem
+            raise DatabaseLostError("The database is too busy: no connection came free within 30 seconds.") from problem
+        except psycopg.errors.DiskFull as problem:
+            raise DatabaseLostError("The disk of the database is full.") from problem
+        except psycopg.OperationalError as problem:
+            raise DatabaseLostError from problem
 
 
 class JoinedDatabase(Database):

@@ -19,6 +19,7 @@ class StepStatus(StrEnum):
 class Step(StrEnum):
     """A step that the server takes before an agent's first message, or after its last."""
 
+    INSTALL = "install"
     SANDBOX = "sandbox"
     CHECKOUT = "checkout"
     AGENT = "agent"
@@ -26,6 +27,7 @@ class Step(StrEnum):
 
 
 STEP_LABELS = {
+    Step.INSTALL: "Install the agent",
     Step.SANDBOX: "Start the sandbox",
     Step.CHECKOUT: "Check out the repository",
     Step.AGENT: "Start the agent",

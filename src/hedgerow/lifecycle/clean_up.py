@@ -5,6 +5,7 @@ import asyncio
 from hedgerow.db import messages
 from hedgerow.domain.lifecycle import CleanUp
 from hedgerow.domain.runs import TaskRun
+from hedgerow.lifecycle.ends import UNANSWERED
 from hedgerow.lifecycle.facts import record
 from hedgerow.lifecycle.node import Node
 
@@ -14,5 +15,5 @@ async def clean_up(node: Node, run: TaskRun, action: CleanUp) -> None:
     await node.gate.close(run.id)
     await asyncio.to_thread(node.folders(run.id).remove)
     async with node.backends.database.transaction() as tx:
-        await messages.fail_unfinished(tx, run.id, "The run ended before the agent could answer.")
+        await messages.fail_unfinished(tx, run.id, UNANSWERED)
     await record(node, run, {"cleaned_at": node.backends.clock.now()})

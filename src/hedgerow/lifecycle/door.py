@@ -44,5 +44,17 @@ async def _launch(node: Node, run: TaskRun, provider: SandboxProvider) -> AgentL
 
 def with_sandbox_url(node: Node, run: TaskRun) -> dict[str, Any]:
     """The columns that tell clients where the run's agent server is reached; none where they know already."""
-    url = f"{node.worker_url()}/sandboxes/{run.id}"
+    url = f"{node.worker_url()}{_path(run)}"
     return {} if run.state.get("sandbox_url") == url else {"state": run.state | {"sandbox_url": url}}
+
+
+def without_sandbox_url(run: TaskRun) -> dict[str, Any]:
+    """The columns without what `with_sandbox_url` told; none where nothing was told, or a client has named a place of its own."""
+    url = run.state.get("sandbox_url")
+    if not isinstance(url, str) or not url.endswith(_path(run)):
+        return {}
+    return {"state": {key: value for key, value in run.state.items() if key != "sandbox_url"}}
+
+
+def _path(run: TaskRun) -> str:
+    return f"/sandboxes/{run.id}"

@@ -5,9 +5,10 @@ from typing import Any
 
 import structlog
 
-from hedgerow.db import executions, runs
+from hedgerow.db import executions, messages, runs
+from hedgerow.db.database import DatabaseLostError
 from hedgerow.domain.errors import HedgerowError
-from hedgerow.domain.lifecycle import Action, Conclude, Deliver, End, Land, Prepare, StartSession
+from hedgerow.domain.lifecycle import Action, Conclude, Deliver, End, Land, Prepare, StartSession, decide
 from hedgerow.domain.runs import Ending, EndReason, RunStatus, TaskRun
 from hedgerow.lifecycle.facts import TakenOverError, change, record
 from hedgerow.lifecycle.node import Node
@@ -22,6 +23,8 @@ _REASONS: dict[type[Action], EndReason] = {
 }
 _PAUSE = timedelta(seconds=5)
 
+UNANSWERED = "The run ended before the agent could answer."
+
 
 class EndsRunError(HedgerowError):
     """An action met something that ends the run."""
@@ -34,8 +37,17 @@ class EndsRunError(HedgerowError):
 
 
 async def conclude(node: Node, run: TaskRun, action: Conclude) -> None:
-    """Write down how the run is going to end."""
-    await record(node, run, {"ending": _stored(action.ending)})
+    """Write down how the run is going to end, if it still is.
+
+    Decided anew under the lock of its row: a message that was accepted since the run was looked at keeps it going.
+    """
+    async with node.backends.database.transaction() as tx:
+        await runs.load_for_update(tx, run.id)
+        found = await executions.look(tx, run.id)
+        assert found is not None
+        decided = decide(*found, node.backends.clock.now(), node.deadlines, node.id)
+        if isinstance(decided, Conclude) and not await executions.record(tx, run, {"ending": _stored(decided.ending)}):
+            raise TakenOverError
 
 
 async def conclude_unless_ending(node: Node, run: TaskRun, ending: Ending) -> None:
@@ -75,8 +87,11 @@ async def fail(node: Node, run: TaskRun, action: Action, error: BaseException) -
     Whether the run can be looked at again at once.
     """
     cause = _first(error)
-    if isinstance(cause, TakenOverError):
+    if _came_from(cause, TakenOverError):
         log.info("left to the worker that has taken it over")
+        return False
+    if _came_from(cause, DatabaseLostError):
+        log.warning("broken off, since the database does not answer; the next look goes on", action=type(action).__name__)
         return False
     if not isinstance(cause, HedgerowError):
         log.error("an action failed unexpectedly", action=type(action).__name__, exc_info=cause)
@@ -84,7 +99,7 @@ async def fail(node: Node, run: TaskRun, action: Action, error: BaseException) -
     match action:
         case Prepare() | StartSession() | Deliver():
             reason = cause.reason if isinstance(cause, EndsRunError) else _REASONS[type(action)]
-            await conclude(node, run, Conclude(Ending(status=RunStatus.FAILED, reason=reason, message=message)))
+            await record(node, run, {"ending": _stored(Ending(status=RunStatus.FAILED, reason=reason, message=message))})
         case Land():
             await _keep_workspace(node, run, message)
         case _:
@@ -98,13 +113,23 @@ async def _keep_workspace(node: Node, run: TaskRun, message: str) -> None:
     now = node.backends.clock.now()
     text = f"The result could not be collected: {message} The files are kept in {node.folders(run.id).workspace}."
     ending = Ending(status=RunStatus.FAILED, reason=EndReason.SANDBOX_FAILED, message=text)
-    await record(node, run, {"landed_at": now, "cleaned_at": now, "ending": _stored(ending)})
+    async with node.backends.database.transaction() as tx:
+        if not await executions.record(tx, run, {"landed_at": now, "cleaned_at": now, "ending": _stored(ending)}):
+            raise TakenOverError
+        await messages.fail_unfinished(tx, run.id, UNANSWERED)
 
 
 async def _try_later(node: Node, run: TaskRun, message: str) -> None:
     log.warning("tried again later", reason=message)
     async with node.backends.database.transaction() as tx:
         await executions.record(tx, run, {"wake_at": node.backends.clock.now() + _PAUSE})
+
+
+def _came_from(error: BaseException | None, kind: type[Exception]) -> bool:
+    """Whether an error is of that kind, or was raised because of one."""
+    while error is not None and not isinstance(error, kind):
+        error = error.__cause__
+    return error is not None
 
 
 def _first(error: BaseException) -> BaseException:

@@ -39,6 +39,10 @@ class RuntimeTree(Protocol):
         """The tree, with `agent` installed in it. Raises UnavailableError saying what is missing."""
         ...
 
+    async def tree(self) -> Path:
+        """The tree alone."""
+        ...
+
 
 @dataclass(frozen=True, slots=True)
 class RunFolders:

@@ -2,7 +2,9 @@
 
 import asyncio
 import os
+from collections.abc import Coroutine
 from pathlib import Path
+from typing import Any
 
 from hedgerow.agents import runtime_tree
 from hedgerow.agents.base import AgentLaunch
@@ -50,12 +52,12 @@ def make_folders(folders: RunFolders, owner: tuple[int, int] | None) -> None:
 
 
 async def _sandbox(node: Node, run: TaskRun, agent: AgentChoice, provider: SandboxProvider, origin: Origin) -> None:
+    tree, launch = await _programs(node, run, agent, provider)
     async with step(node, run, Step.SANDBOX) as note:
         note.detail = provider.name if provider.isolated else f"{provider.name}, without isolation"
-        tree, launch = await _programs(node, run, agent, provider)
         try:
             await open_door(node, run, provider, launch)
-            await asyncio.shield(_create(node, run, provider, await _spec(node, run, tree, origin, provider.isolated)))
+            await _whole(_create(node, run, provider, await _spec(node, run, tree, origin, provider.isolated)))
         except HedgerowError as error:
             raise EndsRunError(EndReason.SANDBOX_FAILED, error.message) from error
 
@@ -63,10 +65,24 @@ async def _sandbox(node: Node, run: TaskRun, agent: AgentChoice, provider: Sandb
 async def _programs(node: Node, run: TaskRun, agent: AgentChoice, provider: SandboxProvider) -> tuple[Path, AgentLaunch]:
     """The runtime tree with the agent in it, and how the agent is started. A missing key shows here, before anything is made."""
     try:
-        tree = await node.runtime_tree(agent.name)
+        tree = await node.runtime_tree.tree()
+        if not agent.runtime.installed(tree):
+            async with step(node, run, Step.INSTALL) as note:
+                note.detail = agent.name
+                await node.runtime_tree(agent.name)
         return tree, agent.launch(tree, run, node.folders(run.id).home, isolated=provider.isolated)
     except HedgerowError as error:
         raise EndsRunError(EndReason.START_FAILED, error.message) from error
+
+
+async def _whole(work: Coroutine[Any, Any, None]) -> None:
+    """Do a short piece of work to its end, also where this is cancelled meanwhile: whoever goes on finds it done, never in the middle."""
+    task = asyncio.ensure_future(work)
+    try:
+        await asyncio.shield(task)
+    except asyncio.CancelledError:
+        await asyncio.gather(task, return_exceptions=True)
+        raise
 
 
 async def _create(node: Node, run: TaskRun, provider: SandboxProvider, spec: SandboxSpec) -> None:

@@ -4,6 +4,7 @@ import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
+from hedgerow.db.database import DatabaseLostError
 from hedgerow.domain.errors import HedgerowError
 from hedgerow.domain.progress import Progress, Step, StepStatus, progress_entry
 from hedgerow.domain.runs import TaskRun
@@ -34,6 +35,8 @@ async def step(node: Node, run: TaskRun, name: Step) -> AsyncIterator[StepNote]:
     await note_progress(node, run, Progress(name, StepStatus.IN_PROGRESS))
     try:
         yield note
+    except DatabaseLostError:
+        raise
     except HedgerowError as error:
         await note_progress(node, run, Progress(name, StepStatus.FAILED, error.message, time.monotonic() - began))
         raise

@@ -1,16 +1,18 @@
 """The end of a sandbox: its last entries are handed over, then every process in it ends."""
 
+from hedgerow.db import runs
 from hedgerow.domain.lifecycle import StopSandbox
 from hedgerow.domain.runs import TaskRun
 from hedgerow.lifecycle.agent_server import connect
-from hedgerow.lifecycle.facts import record
+from hedgerow.lifecycle.door import without_sandbox_url
+from hedgerow.lifecycle.facts import change_in
 from hedgerow.lifecycle.node import Node
 
 _FLUSH_SECONDS = 10.0
 
 
 async def stop_sandbox(node: Node, run: TaskRun, action: StopSandbox) -> None:
-    """Close the agent server politely where it still lives, destroy the sandbox, close its gate. Safe to repeat."""
+    """Close the agent server politely where it still lives, destroy the sandbox, close its gate, tell nobody of it any more. Safe to repeat."""
     handle = run.execution.sandbox
     assert handle is not None
     provider = node.sandboxes[handle.provider]
@@ -19,4 +21,6 @@ async def stop_sandbox(node: Node, run: TaskRun, action: StopSandbox) -> None:
             await agent_server.close(_FLUSH_SECONDS)
     await provider.destroy(handle)
     await node.gate.close(run.id)
-    await record(node, run, {"sandbox": None})
+    async with node.backends.database.transaction() as tx:
+        changed = await change_in(tx, node, run, without_sandbox_url)
+        await runs.note(tx, changed.id, {"sandbox": None})

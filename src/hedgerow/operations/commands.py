@@ -111,7 +111,8 @@ async def _add_message(backends: Backends, tx: Transaction, run: TaskRun, conten
         created_at=now,
     )
     await messages.add(tx, message)
-    await runs.note(tx, run.id, {"active_at": now, "wake_at": now})
+    # Whoever speaks after a cancel wants the run to go on.
+    await runs.note(tx, run.id, {"active_at": now, "wake_at": now, "cancel_requested_at": None})
     run_changes.nudge(backends, tx, run)
 
 

@@ -105,5 +105,5 @@ def _state(rules: Rules, run: TaskRun, patch: RunPatch) -> dict[str, Any]:
     if "sandbox_url" in changes and not (isinstance(given_url, str) and is_allowed(given_url, rules.sandbox_url_allowlist)):
         changes = {key: value for key, value in changes.items() if key != "sandbox_url"}
     if "sandbox_url" in remove and not (isinstance(stored_url, str) and is_allowed(stored_url, rules.sandbox_url_allowlist)):
-        remove.remove("sandbox_url")
+        remove = [key for key in remove if key != "sandbox_url"]
     return merge_state(run.state, changes, remove)
