@@ -12,7 +12,10 @@ _FLUSH_SECONDS = 10.0
 
 
 async def stop_sandbox(node: Node, run: TaskRun, action: StopSandbox) -> None:
-    """Close the agent server politely where it still lives, destroy the sandbox, close its gate, tell nobody of it any more. Safe to repeat."""
+    """Close the agent server politely where it still lives, destroy the sandbox, close its gate, no longer name its address.
+
+    Safe to repeat.
+    """
     handle = run.execution.sandbox
     assert handle is not None
     provider = node.sandboxes[handle.provider]
