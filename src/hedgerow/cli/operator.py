@@ -19,15 +19,24 @@ app.add_typer(admin, name="admin")
 Host = Annotated[str | None, typer.Option(help="The address to listen on.", show_default="HEDGEROW_HOST, or 127.0.0.1")]
 Port = Annotated[int | None, typer.Option(help="The port to listen on; 0 takes a free one.", show_default="HEDGEROW_PORT, or 8010")]
 
+Sandbox = Annotated[
+    str | None,
+    typer.Option(
+        help="What agents run in: auto, bubblewrap, or process, which isolates nothing: an agent can read what this account can.",
+        show_default="HEDGEROW_SANDBOX, or auto",
+    ),
+]
+
 
 @app.command()
 def up(
     host: Host = None,
     port: Port = None,
+    sandbox: Sandbox = None,
     no_first_task: Annotated[bool, typer.Option("--no-first-task", help="Run no first task on an empty database.")] = False,
 ) -> None:
     """Start everything: API, worker and database, in this process and its children."""
-    settings = read_settings(host=host, port=port, first_task=False if no_first_task else None)
+    settings = read_settings(host=host, port=port, sandbox=sandbox, first_task=False if no_first_task else None)
     from hedgerow.cli import up as commands
     from hedgerow.cli.serving import listen
     from hedgerow.local_files import held_by_us, make_data_dir
@@ -49,9 +58,9 @@ def api(host: Host = None, port: Port = None) -> None:
 
 
 @app.command()
-def worker() -> None:
+def worker(sandbox: Sandbox = None) -> None:
     """Start a worker alone. One holds the runs of a data directory; a second one waits for its turn."""
-    settings = read_settings()
+    settings = read_settings(sandbox=sandbox)
     from hedgerow.cli import up as commands
 
     commands.run(commands.worker(settings, output()))

@@ -1,6 +1,8 @@
 """What `hedgerow up`, `api` and `worker` do, in one loop each."""
 
 import asyncio
+import os
+import pwd
 import socket
 import subprocess
 import threading
@@ -24,8 +26,26 @@ def run(main: Coroutine[Any, Any, None]) -> None:
         runner.run(main)
 
 
+def _warn_where_nothing_is_isolated(settings: Settings, console: Console) -> None:
+    """Say what agents can read where the operator has chosen to run them without a sandbox's walls."""
+    if settings.sandbox == "process":
+        account = _account()
+        console.print(
+            f"Sandboxes are bare processes: agents run as {account}, and can read and change whatever {account} can.", soft_wrap=True
+        )
+
+
+def _account() -> str:
+    """The name of this account, or its number where it has none."""
+    try:
+        return pwd.getpwuid(os.geteuid()).pw_name
+    except KeyError:
+        return f"account {os.geteuid()}"
+
+
 async def up(settings: Settings, listener: socket.socket, console: Console) -> None:
     """API, worker and, on an empty database, the first task."""
+    _warn_where_nothing_is_isolated(settings, console)
     stop, api_serves, worker_serves = asyncio.Event(), asyncio.Event(), asyncio.Event()
     with stopped_by_signals(stop):
         async with open_house(settings, url=_url(settings, listener), allow_local_repositories=settings.on_loopback) as house:
@@ -47,6 +67,7 @@ async def api(settings: Settings, listener: socket.socket, console: Console) -> 
 
 async def worker(settings: Settings, console: Console) -> None:
     """A worker alone."""
+    _warn_where_nothing_is_isolated(settings, console)
     stop = asyncio.Event()
 
     def say(works: bool) -> None:

@@ -9,6 +9,11 @@ from hedgerow.sandboxes.base import SandboxProvider
 
 AUTOMATIC = "auto"
 
+_HINT = (
+    "To run agents without isolation all the same, start hedgerow with --sandbox process (HEDGEROW_SANDBOX=process);"
+    " they can then read whatever its account can."
+)
+
 
 async def choose_sandbox(node: Node, agent: AgentChoice) -> SandboxProvider:
     """The operator's choice; with "auto" bubblewrap, or a bare process for the scripted agent where bubblewrap does not work.
@@ -22,7 +27,6 @@ async def choose_sandbox(node: Node, agent: AgentChoice) -> SandboxProvider:
         if node.sandbox_choice != AUTOMATIC:
             raise EndsRunError(EndReason.SANDBOX_FAILED, error.message) from error
         if agent.name != "scripted":
-            hint = "To run agents without isolation all the same, start hedgerow with HEDGEROW_SANDBOX=process."
-            raise EndsRunError(EndReason.SANDBOX_FAILED, f"{error.message} {hint}") from error
+            raise EndsRunError(EndReason.SANDBOX_FAILED, f"{error.message} {_HINT}") from error
         return node.sandboxes["process"]
     return wanted
