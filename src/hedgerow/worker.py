@@ -104,19 +104,9 @@ async def _take_up(node: Node) -> None:
     """Open the gate for sandboxes that outlived the last worker, and have every run of the node looked at."""
     for run in await _held(node):
         if run.execution.sandbox is not None:
-            await _reopen(node, run)
+            await reopen_door(node, run)
         async with node.backends.database.transaction() as tx:
             await executions.record(tx, run, {"wake_at": node.backends.clock.now()})
-
-
-async def _reopen(node: Node, run: TaskRun) -> None:
-    """Open one run's door again. A run whose door cannot be opened ends, so that it keeps no other run from going on."""
-    try:
-        await reopen_door(node, run)
-    except HedgerowError as error:
-        log.warning("a sandbox cannot be taken up again", run_id=str(run.id), reason=error.message)
-        message = f"The sandbox could not be reached again after a restart: {error.message}"
-        await conclude_unless_ending(node, run, Ending(status=RunStatus.FAILED, reason=EndReason.SANDBOX_LOST, message=message))
 
 
 async def _sweep(node: Node, rhythm: Rhythm) -> None:

@@ -6,8 +6,9 @@ import structlog
 
 from hedgerow.agents.base import AgentLaunch
 from hedgerow.domain.errors import HedgerowError
-from hedgerow.domain.runs import TaskRun
+from hedgerow.domain.runs import Ending, EndReason, RunStatus, TaskRun
 from hedgerow.lifecycle.agent_choice import choose_agent
+from hedgerow.lifecycle.ends import conclude_unless_ending
 from hedgerow.lifecycle.facts import change
 from hedgerow.lifecycle.node import Node
 from hedgerow.sandboxes.base import SandboxProvider
@@ -23,7 +24,19 @@ async def open_door(node: Node, run: TaskRun, provider: SandboxProvider, launch:
 
 
 async def reopen_door(node: Node, run: TaskRun) -> None:
-    """Take up the sandbox of an earlier worker: its door opens again, and clients are told where it is reached now."""
+    """Take up the sandbox of an earlier worker: its door opens again, and clients are told where it is reached now.
+
+    Where that cannot be, the run ends as one whose sandbox is lost, so that it keeps no other run from going on.
+    """
+    try:
+        await _reopen(node, run)
+    except HedgerowError as error:
+        log.warning("a sandbox cannot be taken up again", run_id=str(run.id), reason=error.message)
+        message = f"The sandbox could not be reached again after a restart: {error.message}"
+        await conclude_unless_ending(node, run, Ending(status=RunStatus.FAILED, reason=EndReason.SANDBOX_LOST, message=message))
+
+
+async def _reopen(node: Node, run: TaskRun) -> None:
     handle = run.execution.sandbox
     assert handle is not None
     provider = node.sandboxes[handle.provider]

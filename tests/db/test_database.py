@@ -1,0 +1,43 @@
+"""Transactions, and what becomes of them where the database goes away."""
+
+import pytest
+
+from hedgerow.db.database import Database, DatabaseLostError
+
+
+async def test_a_connection_that_is_lost_is_told_as_such_and_the_next_one_works(database_url: str) -> None:
+    database = Database(database_url, pool_size=2)
+    await database.open()
+    try:
+        with pytest.raises(DatabaseLostError):
+            async with database.transaction() as tx:
+                await tx.connection.execute("SELECT pg_terminate_backend(pg_backend_pid())")
+        async with database.statement() as tx:
+            row = await (await tx.connection.execute("SELECT 1 AS one")).fetchone()
+        assert row == {"one": 1}
+    finally:
+        await database.close()
+
+
+async def test_callbacks_run_after_a_commit_and_never_after_a_roll_back(database_url: str) -> None:
+    database = Database(database_url, pool_size=2)
+    await database.open()
+    told: list[str] = []
+
+    async def tell() -> None:
+        told.append("told")
+
+    async def break_off() -> None:
+        async with database.transaction() as tx:
+            tx.after_commit(tell)
+            raise ValueError("no")
+
+    try:
+        with pytest.raises(ValueError, match="no"):
+            await break_off()
+        assert told == []
+        async with database.transaction() as tx:
+            tx.after_commit(tell)
+        assert told == ["told"]
+    finally:
+        await database.close()
