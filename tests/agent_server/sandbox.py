@@ -48,8 +48,8 @@ class Sandbox:
         await self.control_plane.go()
         await self.http.aclose()
 
-    async def start(self) -> None:
-        """Start the agent server and wait until it answers."""
+    async def start(self, log: int = asyncio.subprocess.PIPE) -> None:
+        """Start the agent server, with its standard error going to `log`, and wait until it answers."""
         public = self._private_key.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo).decode()
         environment = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"} | {
             "PYTHONPYCACHEPREFIX": str(_CACHE),
@@ -61,9 +61,7 @@ class Sandbox:
             "HEDGEROW_WORKSPACE": str(self.workspace),
             "JWT_PUBLIC_KEY": public,
         }
-        self.process = await asyncio.create_subprocess_exec(
-            sys.executable, "-m", "hedgerow.agent_server", env=environment, stderr=asyncio.subprocess.PIPE
-        )
+        self.process = await asyncio.create_subprocess_exec(sys.executable, "-m", "hedgerow.agent_server", env=environment, stderr=log)
         async with asyncio.timeout(20):
             while True:
                 try:
@@ -80,7 +78,7 @@ class Sandbox:
                 self.process.kill()
             _, words = await self.process.communicate()
             self.process = None
-            assert b"Traceback" not in words, words.decode()
+            assert b"Traceback" not in (words or b""), words.decode()
 
     async def terminate(self) -> tuple[int | None, str]:
         """SIGTERM; the exit code and what it said."""

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import os
 
 from tests.agent_server.sandbox import Sandbox
 
@@ -33,6 +34,18 @@ async def test_an_overloaded_control_plane_is_asked_again(sandbox: Sandbox) -> N
     sandbox.control_plane.status = 429
     seen = sandbox.control_plane.requests
     await sandbox.control_plane.until(lambda: sandbox.control_plane.requests > seen)
+    sandbox.control_plane.status = 200
+    await sandbox.control_plane.until_method("_posthog/run_started")
+
+
+async def test_a_log_on_a_full_disk_does_not_stop_the_pushing(sandbox: Sandbox) -> None:
+    await sandbox.kill()
+    full = os.open("/dev/full", os.O_WRONLY)
+    await sandbox.start(log=full)
+    os.close(full)
+    sandbox.control_plane.status = 503
+    await sandbox.session()
+    await sandbox.control_plane.until(lambda: sandbox.control_plane.requests >= 3)
     sandbox.control_plane.status = 200
     await sandbox.control_plane.until_method("_posthog/run_started")
 

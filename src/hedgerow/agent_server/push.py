@@ -187,5 +187,7 @@ class Pusher:
 
 
 def _say(sentence: str) -> None:
-    sys.stderr.write(f"{sentence}\n")
-    sys.stderr.flush()
+    """Tell whoever reads the log. A disk that is too full for it must not stop the pushing."""
+    with contextlib.suppress(OSError):
+        sys.stderr.write(f"{sentence}\n")
+        sys.stderr.flush()
