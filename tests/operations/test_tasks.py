@@ -4,8 +4,9 @@ from uuid import uuid4
 
 import pytest
 
+from hedgerow.db import runs as rows
 from hedgerow.domain.errors import ForbiddenError, InvalidError, NotFoundError
-from hedgerow.domain.runs import RunStatus
+from hedgerow.domain.runs import EndReason, RunStatus
 from hedgerow.domain.tasks import OriginProduct
 from hedgerow.operations import runs, tasks
 from hedgerow.operations.pages import Paging
@@ -175,3 +176,14 @@ async def test_a_run_token_reads_its_own_task_and_nothing_else(desk: Desk) -> No
             await call
     with pytest.raises(ForbiddenError):
         await tasks.retrieve_task(desk.backends, desk.agent(run, epoch=7), desk.project, run.task_id)
+
+
+async def test_a_deleted_task_leaves_no_run_under_way(desk: Desk) -> None:
+    task = await desk.task()
+    ended, live, own = await desk.started_run(task), await desk.started_run(task), await desk.run(task)
+    await update_run(desk.backends, desk.caller, desk.project, task.id, ended.id, RunPatch(status=RunStatus.COMPLETED))
+    await tasks.delete_task(desk.backends, desk.caller, desk.project, task.id)
+    async with desk.backends.database.statement() as tx:
+        loaded = [await rows.load(tx, run.id) for run in (ended, live, own)]
+    endings = [None if row is None or row.execution.ending is None else row.execution.ending.reason for row in loaded]
+    assert endings == [None, EndReason.CANCELLED, None]

@@ -15,7 +15,7 @@ from psycopg.types.json import Json
 from hedgerow.db import runs
 from hedgerow.db.database import Transaction
 from hedgerow.domain.lifecycle import Inbox
-from hedgerow.domain.runs import TaskRun
+from hedgerow.domain.runs import Ending, Environment, RunStatus, TaskRun
 from hedgerow.domain.tasks import slug_prefix
 
 _LOOK: LiteralString = """
@@ -85,6 +85,22 @@ async def rest(tx: Transaction, run: TaskRun, until: datetime | None) -> bool:
         "UPDATE runs SET wake_at = %s WHERE id = %s AND wake_at IS NOT DISTINCT FROM %s", [until, run.id, run.execution.wake_at]
     )
     return cursor.rowcount == 1
+
+
+async def conclude_all(tx: Transaction, task_id: UUID, ending: Ending, now: datetime) -> list[TaskRun]:
+    """Have every run of a task that the server still drives end this way; those runs. One that ends already ends as it would."""
+    statement = sql.SQL(
+        "UPDATE runs SET ending = %s, wake_at = %s WHERE task_id = %s AND started_at IS NOT NULL AND environment = %s"
+        " AND status <> ALL (%s) AND ending IS NULL RETURNING {}"
+    ).format(runs.COLUMNS)
+    over = [status.value for status in RunStatus if status.terminal]
+    values = [Json(stored_ending(ending)), now, task_id, Environment.CLOUD.value, over]
+    return [runs.from_row(row) for row in await (await tx.connection.execute(statement, values)).fetchall()]
+
+
+def stored_ending(ending: Ending) -> dict[str, Any]:
+    """An ending as its column holds it."""
+    return {"status": ending.status.value, "reason": ending.reason.value, "message": ending.message}
 
 
 async def due(tx: Transaction, now: datetime, limit: int) -> list[tuple[UUID, UUID | None]]:

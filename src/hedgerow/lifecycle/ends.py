@@ -46,7 +46,7 @@ async def conclude(node: Node, run: TaskRun, action: Conclude) -> None:
         found = await executions.look(tx, run.id)
         assert found is not None
         decided = decide(*found, node.backends.clock.now(), node.deadlines, node.id)
-        if isinstance(decided, Conclude) and not await executions.record(tx, run, {"ending": _stored(decided.ending)}):
+        if isinstance(decided, Conclude) and not await executions.record(tx, run, {"ending": executions.stored_ending(decided.ending)}):
             raise TakenOverError
 
 
@@ -56,12 +56,8 @@ async def conclude_unless_ending(node: Node, run: TaskRun, ending: Ending) -> No
         fresh = await runs.load_for_update(tx, run.id)
         if fresh is None or fresh.execution.epoch != run.execution.epoch or fresh.execution.ending is not None or fresh.status.terminal:
             return
-        await executions.record(tx, run, {"ending": _stored(ending), "wake_at": node.backends.clock.now()})
+        await executions.record(tx, run, {"ending": executions.stored_ending(ending), "wake_at": node.backends.clock.now()})
     await node.backends.jobs.nudge(run.id, node.id)
-
-
-def _stored(ending: Ending) -> dict[str, Any]:
-    return {"status": ending.status.value, "reason": ending.reason.value, "message": ending.message}
 
 
 async def end(node: Node, run: TaskRun, action: End) -> None:
@@ -99,7 +95,7 @@ async def fail(node: Node, run: TaskRun, action: Action, error: BaseException) -
     match action:
         case Prepare() | StartSession() | Deliver():
             reason = cause.reason if isinstance(cause, EndsRunError) else _REASONS[type(action)]
-            await record(node, run, {"ending": _stored(Ending(status=RunStatus.FAILED, reason=reason, message=message))})
+            await record(node, run, {"ending": executions.stored_ending(Ending(status=RunStatus.FAILED, reason=reason, message=message))})
         case Land():
             await _keep_workspace(node, run, message)
         case _:
@@ -114,7 +110,7 @@ async def _keep_workspace(node: Node, run: TaskRun, message: str) -> None:
     text = f"The result could not be collected: {message} The files are kept in {node.folders(run.id).workspace}."
     ending = Ending(status=RunStatus.FAILED, reason=EndReason.SANDBOX_FAILED, message=text)
     async with node.backends.database.transaction() as tx:
-        if not await executions.record(tx, run, {"landed_at": now, "cleaned_at": now, "ending": _stored(ending)}):
+        if not await executions.record(tx, run, {"landed_at": now, "cleaned_at": now, "ending": executions.stored_ending(ending)}):
             raise TakenOverError
         await messages.fail_unfinished(tx, run.id, UNANSWERED)
 

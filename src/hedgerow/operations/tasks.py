@@ -5,16 +5,16 @@ from datetime import timedelta
 from typing import Any, LiteralString
 from uuid import UUID
 
-from hedgerow.db import projects, runs, tasks
+from hedgerow.db import executions, projects, runs, tasks
 from hedgerow.db.database import Transaction
 from hedgerow.db.rows import storable
 from hedgerow.db.tasks import Conditions
 from hedgerow.domain.access import Caller, Project, RunCaller
 from hedgerow.domain.errors import InvalidError, NotFoundError
 from hedgerow.domain.ids import uuid7
-from hedgerow.domain.runs import RunStatus
+from hedgerow.domain.runs import Ending, EndReason, RunStatus
 from hedgerow.domain.tasks import OriginProduct, Task, normal_repository, title_from
-from hedgerow.operations import access
+from hedgerow.operations import access, run_changes
 from hedgerow.operations.backends import Backends
 from hedgerow.operations.pages import Page, Paging
 from hedgerow.operations.patches import UNSET, Unset
@@ -142,11 +142,15 @@ async def update_task(backends: Backends, caller: Caller, project: Project, task
 
 
 async def delete_task(backends: Backends, caller: Caller, project: Project, task_id: UUID) -> None:
-    """Hide a task and its runs from everybody. Raises NotFoundError."""
+    """Hide a task and its runs from everybody; those that are under way end. Raises NotFoundError."""
     access.person(caller)
+    now = backends.clock.now()
+    ending = Ending(status=RunStatus.CANCELLED, reason=EndReason.CANCELLED, message="The task was deleted.")
     async with backends.database.transaction() as tx:
-        if not await tasks.delete(tx, project.id, task_id, backends.clock.now()):
+        if not await tasks.delete(tx, project.id, task_id, now):
             raise NotFoundError("Task not found.")
+        for run in await executions.conclude_all(tx, task_id, ending, now):
+            run_changes.nudge(backends, tx, run)
 
 
 async def find_task(tx: Transaction, project: Project, task_id: UUID) -> Task:
