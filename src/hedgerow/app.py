@@ -163,6 +163,9 @@ def _node(house: House, gate: "Gate", worker_url: str, operator: "AgentOptions",
         sandboxes=providers(SandboxOptions(account=(settings.sandbox_uid, settings.sandbox_uid))),
         sandbox_choice=settings.sandbox,
         agents=runtimes(operator),
+        default_models={
+            name: model for name, model in (("claude", settings.claude_model), ("codex", settings.codex_model)) if model is not None
+        },
         runtime_tree=trees,
         repositories=Repositories(settings.data_dir / "mirrors", allow_local=house.backends.rules.allow_local_repositories),
         egress=frozenset(settings.egress_allow),

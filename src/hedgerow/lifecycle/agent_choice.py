@@ -42,7 +42,10 @@ class AgentChoice:
 
 
 def choose_agent(node: Node, run: TaskRun) -> AgentChoice:
-    """The agent that the run names; else the first that has a key; else the scripted one. Raises EndsRunError for an unknown name."""
+    """The agent that the run names; else the first that has a key; else the scripted one. Raises EndsRunError for an unknown name.
+
+    Where the run names no model, the operator's choice counts, and where there is none, the agent's own.
+    """
     name = run.state.get("runtime_adapter") or default_agent(node.agents)
     runtime = node.agents.get(name) if isinstance(name, str) else None
     if runtime is None:
@@ -50,7 +53,7 @@ def choose_agent(node: Node, run: TaskRun) -> AgentChoice:
     model, effort = run.state.get("model"), run.state.get("reasoning_effort")
     return AgentChoice(
         runtime,
-        model if isinstance(model, str) and model != _AGENTS_OWN_MODEL else None,
+        model if isinstance(model, str) and model != _AGENTS_OWN_MODEL else node.default_models.get(runtime.name),
         effort if isinstance(effort, str) else None,
     )
 

@@ -4,7 +4,7 @@ import hashlib
 import shutil
 import tempfile
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
 from uuid import UUID
@@ -89,6 +89,7 @@ class Node:
     sandboxes: Mapping[str, SandboxProvider]
     sandbox_choice: str  # "auto" or the name of a provider
     agents: Mapping[str, AgentRuntime]
+    default_models: Mapping[str, str] = field(default_factory=dict)  # the operator's, for runs that name none
     runtime_tree: RuntimeTree
     repositories: Repositories
     egress: frozenset[HostPort]
