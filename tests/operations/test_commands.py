@@ -234,3 +234,11 @@ async def test_an_agent_server_that_is_silent_or_gone_is_told_apart(desk: Desk) 
             await sent(desk.with_rules(sandbox_url_allowlist=ALLOWED, command_timeout_seconds=0.1), run, "close")
     with pytest.raises(UnavailableError, match="reached"):
         await sent(desk.with_rules(sandbox_url_allowlist=ALLOWED), run, "close")
+
+
+async def test_whoever_speaks_after_a_cancel_wants_the_run_to_go_on(desk: Desk) -> None:
+    run = await desk.started_run()
+    async with desk.backends.database.transaction() as tx:
+        await rows.note(tx, run.id, {"cancel_requested_at": desk.backends.clock.now()})
+    await sent(desk, run, "user_message", content="Rather this")
+    assert (await desk.fresh(run)).execution.cancel_requested_at is None

@@ -177,3 +177,11 @@ async def test_patches_at_once_lose_nothing(desk: Desk) -> None:
     stamps = [state["updated_at"] for state in await states(desk, run)]
     assert len(stamps) == 21
     assert stamps == sorted(set(stamps))
+
+
+async def test_the_address_of_the_servers_own_sandbox_cannot_be_removed_by_naming_it_twice(desk: Desk) -> None:
+    run = await desk.started_run()
+    async with desk.backends.database.transaction() as tx:
+        await rows.note(tx, run.id, {"state": run.state | {"sandbox_url": "http://gate.test/sandboxes/1"}})
+    changed = await patched(desk, run, state_remove_keys=("sandbox_url", "sandbox_url"))
+    assert changed.state["sandbox_url"] == "http://gate.test/sandboxes/1"
