@@ -10,7 +10,7 @@ from hedgerow.gate.streams import open_unix
 
 AGENT_SOCKET = "agent.sock"
 
-_TARGET = re.compile(rb"/sandboxes/(?P<run>[0-9A-Za-z-]{1,64})(?P<path>/(?:health|events|command|session))(?P<query>\?[^#]*)?\Z")
+_TARGET = re.compile(rb"/sandboxes/(?P<run>[0-9A-Za-z-]{1,64})(?P<path>/(?:health|events|command))(?P<query>\?[^#]*)?\Z")
 
 
 class Inbound:
