@@ -21,4 +21,5 @@ async def retrieve_current_user(call: CurrentCall) -> Response:
 
 async def retrieve_project(call: CurrentCall) -> Response:
     """A project that the caller is a member of."""
+    access.person(call.caller)
     return JsonResponse(project_detail(call.project))
