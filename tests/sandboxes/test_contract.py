@@ -15,7 +15,7 @@ import pytest
 from hedgerow.domain.errors import UnavailableError
 from hedgerow.domain.runs import SandboxHandle
 from hedgerow.domain.sandboxes import Mount
-from hedgerow.sandboxes import automatic, processes, providers
+from hedgerow.sandboxes import processes
 from hedgerow.sandboxes.processes import ProcessIdentity
 from tests.sandboxes.conftest import PYTHON, Workshop
 
@@ -240,17 +240,6 @@ async def test_a_start_cancelled_at_any_moment_leaves_nothing(workshop: Workshop
     else:
         await workshop.provider.destroy(starting.result())
     assert _processes_with(seconds) == []
-
-
-async def test_the_automatic_kind_is_the_isolated_one_where_it_works() -> None:
-    table = providers()
-    chosen = await automatic(table)
-    try:
-        await table["bubblewrap"].check()
-    except UnavailableError:
-        assert chosen is table["process"]
-    else:
-        assert chosen is table["bubblewrap"]
 
 
 def _maker(*arguments: str) -> "subprocess.Popen[str]":

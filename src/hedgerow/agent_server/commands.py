@@ -9,12 +9,12 @@ from hedgerow.acp_lines import request_error_class
 from hedgerow.agent_server.acp_session import sentence_of
 from hedgerow.agent_server.host import Host, NoSessionError
 from hedgerow.agent_server.inbox import Prompt
-from hedgerow.agent_server.launch import DEFAULT_FLUSH_SECONDS
 from hedgerow.agent_server.permissions import UnknownOptionError, UnknownRequestError
 
 INVALID_PARAMS = -32602
 FAILED = -32000
 BLOCKS_PREFIX = "__twig_cloud_prompt_v1__:"  # a block list inside a string; the name is the clients' own
+_FLUSH_SECONDS = 10.0
 _LONGEST_CLOSE_SECONDS = 600.0
 
 
@@ -148,7 +148,7 @@ async def _cancel(host: Host, params: Mapping[str, Any]) -> dict[str, Any]:
 async def _close(host: Host, params: Mapping[str, Any]) -> dict[str, Any]:
     if not host.begun:
         raise NoSessionError("No active session for this run")
-    seconds = params.get("timeout_seconds", DEFAULT_FLUSH_SECONDS)
+    seconds = params.get("timeout_seconds", _FLUSH_SECONDS)
     if isinstance(seconds, bool) or not isinstance(seconds, int | float) or not 0 <= seconds <= _LONGEST_CLOSE_SECONDS:
         raise ParamsError(f"timeout_seconds must be a number from 0 to {_LONGEST_CLOSE_SECONDS:g}.")
     return {"closed": True, "flushed": await host.close(float(seconds))}

@@ -9,8 +9,6 @@ from hedgerow.agent_server.giving_up import GiveUp
 from hedgerow.domain.runs import RunMode
 from hedgerow.domain.sandboxes import HostPort
 
-DEFAULT_FLUSH_SECONDS = 10.0
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SessionRequest:
@@ -28,7 +26,6 @@ class SessionRequest:
     files: Mapping[str, str] = field(repr=False, default_factory=dict)  # path below the agent's home -> text
     gives_up: tuple[GiveUp, ...] = ()
     relays: tuple[HostPort, ...] = ()
-    flush_seconds: float = DEFAULT_FLUSH_SECONDS
 
 
 def session_request(body: Any) -> SessionRequest:
@@ -43,9 +40,8 @@ def session_request(body: Any) -> SessionRequest:
     meta = agent.get("session_meta") or {}
     _check(isinstance(meta, dict), "agent.session_meta must be an object.")
     _check(_plain(body.get("run_token")), "run_token must be a string.")
-    epoch, flush = body.get("epoch", 0), body.get("flush_seconds", DEFAULT_FLUSH_SECONDS)
+    epoch = body.get("epoch", 0)
     _check(isinstance(epoch, int) and not isinstance(epoch, bool), "epoch must be a whole number.")
-    _check(isinstance(flush, int | float) and 0 <= flush <= 3600, "flush_seconds must be a number from 0 to 3600.")
     return SessionRequest(
         run_token=body["run_token"],
         epoch=epoch,
@@ -59,7 +55,6 @@ def session_request(body: Any) -> SessionRequest:
         files=_files(agent.get("files") or {}),
         gives_up=_gives_up(agent.get("gives_up") or []),
         relays=_relays(body.get("relays") or []),
-        flush_seconds=float(flush),
     )
 
 

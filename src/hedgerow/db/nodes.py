@@ -20,9 +20,3 @@ async def worker_url(tx: Transaction, node_id: UUID) -> str | None:
     """Where the gate of a node listens; None for a node that never reported."""
     row = await (await tx.connection.execute("SELECT worker_url FROM nodes WHERE id = %s", [node_id])).fetchone()
     return None if row is None else str(row["worker_url"])
-
-
-async def seen_at(tx: Transaction, node_id: UUID) -> datetime | None:
-    """When a node reported last."""
-    row = await (await tx.connection.execute("SELECT seen_at FROM nodes WHERE id = %s", [node_id])).fetchone()
-    return None if row is None else row["seen_at"]

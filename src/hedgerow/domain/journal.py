@@ -5,7 +5,6 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from enum import IntEnum
 from typing import Any
-from uuid import UUID
 
 from hedgerow.domain.runs import TaskRun
 
@@ -104,11 +103,3 @@ def state_event(run: TaskRun) -> dict[str, Any]:
         "updated_at": wire_time(run.updated_at),
         "completed_at": wire_time(run.completed_at),
     }
-
-
-@dataclass(frozen=True, slots=True)
-class Cursor:
-    """A place in a run's journal: everything up to `number` has been read."""
-
-    run_id: UUID
-    number: int

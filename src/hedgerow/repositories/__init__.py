@@ -10,7 +10,6 @@ from pathlib import Path
 from uuid import UUID
 
 from hedgerow.repositories import git
-from hedgerow.repositories.local import repository_name
 from hedgerow.repositories.mirrors import Mirrors
 from hedgerow.repositories.names import branch_name, full_ref
 from hedgerow.repositories.origins import Origins
@@ -20,7 +19,7 @@ from hedgerow.repositories.results import Collection, collect_command
 from hedgerow.repositories.urls import CloneUrl, mask, parse_clone_url
 from hedgerow.repositories.workspaces import Checkout, Clone, fill
 
-__all__ = ["Checkout", "CloneUrl", "Published", "Repositories", "mask", "parse_clone_url", "repository_name"]
+__all__ = ["Checkout", "CloneUrl", "Published", "Repositories", "mask", "parse_clone_url"]
 
 _NETWORK_PROTOCOLS = ("https", "http", "ssh", "git")
 

@@ -1,9 +1,7 @@
-"""Repositories on this machine: whether one can be used, what it is called, and who owns it."""
+"""Repositories on this machine: whether one can be used, and who owns it."""
 
-import hashlib
 import os
 import pwd
-import re
 import shlex
 import shutil
 import stat
@@ -11,15 +9,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from hedgerow.domain.errors import InvalidError, UnavailableError
-
-_NAME_LIMIT = 60
-
-
-def repository_name(path: Path) -> str:
-    """`local/<folder>-<hash>`: how the repository at `path` is called in a project (contract 13.4). Stable, in lower case."""
-    place = path.resolve()
-    folder = re.sub(r"[^a-z0-9._-]+", "-", place.name.removesuffix(".git").lower()).strip("-.") or "repository"
-    return f"local/{folder[:_NAME_LIMIT]}-{hashlib.sha256(os.fsencode(place)).hexdigest()[:8]}"
 
 
 def check_local(path: Path) -> None:

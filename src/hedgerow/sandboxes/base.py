@@ -1,6 +1,5 @@
 """What every way of running a sandbox promises."""
 
-from collections.abc import Mapping
 from typing import Protocol
 
 from hedgerow.domain.runs import SandboxHandle
@@ -20,7 +19,7 @@ class SandboxProvider(Protocol):
     async def create(self, spec: SandboxSpec) -> SandboxHandle:
         """Start a machine and return once its command runs. Raises UnavailableError; then nothing is left behind.
 
-        Where `spec.writable` folders must belong to another account, the caller has given them away before.
+        Writable folders that must belong to another account (`owner`) have been given away by the caller.
         """
         ...
 
@@ -40,8 +39,3 @@ class SandboxProvider(Protocol):
     def owner(self) -> tuple[int, int] | None:
         """The uid and gid that writable folders of a sandbox must belong to; None where that is the present account."""
         ...
-
-
-def choose(providers: Mapping[str, SandboxProvider], name: str) -> SandboxProvider | None:
-    """The provider of that name."""
-    return providers.get(name)
