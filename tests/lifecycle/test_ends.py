@@ -134,3 +134,14 @@ async def test_messages_of_a_run_whose_result_cannot_be_collected_are_given_up(w
     await reconcile(world.node, run.id)
     async with world.node.backends.database.transaction() as tx:
         assert [message.status for message in await messages.of_run(tx, run.id)] == [MessageStatus.ACKNOWLEDGED, MessageStatus.FAILED]
+
+
+async def test_a_run_that_its_agent_has_ended_says_as_well_where_its_uncollected_files_are(world: World) -> None:
+    over = await turn_over(world, await world.run())
+    await world.patch(over, status=RunStatus.FAILED, error_message="The agent gave up.")
+    world.repositories.publishing_problem = UnavailableError("The disk is full.")
+    await reconcile(world.node, over.id)
+    told = await world.fresh(over)
+    kept = f"The files are kept in {world.node.folders(over.id).workspace}."
+    assert told.error_message == f"The agent gave up. The result could not be collected: The disk is full. {kept}"
+    assert (told.status, told.state["end_reason"]) == (RunStatus.FAILED, "client")

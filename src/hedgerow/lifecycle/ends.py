@@ -10,7 +10,7 @@ from hedgerow.db.database import DatabaseLostError
 from hedgerow.domain.errors import HedgerowError
 from hedgerow.domain.lifecycle import Action, Conclude, Deliver, End, Land, Prepare, StartSession, decide
 from hedgerow.domain.runs import Ending, EndReason, RunStatus, TaskRun
-from hedgerow.lifecycle.facts import TakenOverError, change, record
+from hedgerow.lifecycle.facts import TakenOverError, change, change_in, record
 from hedgerow.lifecycle.node import Node
 
 log = structlog.get_logger()
@@ -105,14 +105,22 @@ async def fail(node: Node, run: TaskRun, action: Action, error: BaseException) -
 
 
 async def _keep_workspace(node: Node, run: TaskRun, message: str) -> None:
-    """The work could not be collected: it stays where it is, and the run's end says so instead of claiming success."""
+    """The work could not be collected: it stays where it is, and the run's end says so instead of claiming success.
+
+    A run that a person or the agent has ended before keeps its status, and says where its files are as well.
+    """
     now = node.backends.clock.now()
     text = f"The result could not be collected: {message} The files are kept in {node.folders(run.id).workspace}."
     ending = Ending(status=RunStatus.FAILED, reason=EndReason.SANDBOX_FAILED, message=text)
     async with node.backends.database.transaction() as tx:
         if not await executions.record(tx, run, {"landed_at": now, "cleaned_at": now, "ending": executions.stored_ending(ending)}):
             raise TakenOverError
+        await change_in(tx, node, run, lambda fresh: _with_sentence(fresh, text) if fresh.status.terminal else {})
         await messages.fail_unfinished(tx, run.id, UNANSWERED)
+
+
+def _with_sentence(run: TaskRun, text: str) -> dict[str, Any]:
+    return {"error_message": " ".join(filter(None, (run.error_message, text)))}
 
 
 async def _try_later(node: Node, run: TaskRun, message: str) -> None:
