@@ -8,7 +8,6 @@ import errno
 import fcntl
 import hashlib
 import os
-import secrets
 import shutil
 import tempfile
 import time
@@ -21,22 +20,13 @@ from urllib.parse import quote
 import structlog
 from filelock import FileLock, Timeout
 
-from hedgerow.db.postgres_programs import (
-    MAJOR_VERSION,
-    Account,
-    account_for_postgres,
-    copied_programs,
-    installed_programs,
-    may_enter,
-    named,
-    run,
-)
+from hedgerow.db.cluster import DATA, PASSWORD, USER, check_version, give, make_cluster, own_folder
+from hedgerow.db.postgres_programs import Account, account_for_postgres, copied_programs, installed_programs, may_enter
 from hedgerow.db.postmaster import Postmaster, explain, free_port, last_socket_folder, lives, running, start, stop
 from hedgerow.domain.errors import UnavailableError
 
 logger = structlog.get_logger()
 
-_USER = "hedgerow"
 _DATABASE = "hedgerow"
 _LOCK_SECONDS = 120.0
 _ORPHANS_SECONDS = 10.0  # how long the children of a killed server may take to notice, and hold its memory and its port
@@ -141,7 +131,7 @@ class EmbeddedPostgres:
 
     @property
     def _data(self) -> Path:
-        return self._home / "data"
+        return self._home / DATA
 
     def _choose_home(self) -> Path:
         mode = 0o700 if self._account is None else 0o711
@@ -171,8 +161,8 @@ class EmbeddedPostgres:
         try:
             fcntl.flock(self._membership, fcntl.LOCK_SH)
             if not self._data.exists():
-                self._create()
-            self._check_version()
+                make_cluster(self._home, self._programs(), self._account)
+            check_version(self._home)
             server = running(self._data) or self._start()
             self._make_database(server)
             return self._url(server, _DATABASE)
@@ -187,38 +177,6 @@ class EmbeddedPostgres:
 
     def _programs(self) -> Path:
         return installed_programs() if self._account is None else copied_programs(self._home / "programs")
-
-    def _create(self) -> None:
-        """Make the database in a folder of its own first, so that one that was interrupted is never mistaken for a whole one."""
-        unfinished = self._own_folder(self._home / "unfinished")
-        run(("/bin/sh", "-c", 'rm -rf -- "$1"/*', "sh", unfinished), self._account, unfinished)
-        password = self._home / "password"
-        _write_private(password, secrets.token_urlsafe(24))
-        initdb = (
-            *(self._programs() / "initdb", "-D", unfinished / "data", "-U", _USER, "--encoding=UTF8", "--locale=C", "--wal-segsize=4"),
-            *("--locale-provider=builtin", "--builtin-locale=C.UTF-8", "--auth=scram-sha-256", f"--pwfile={self._handed_over(password)}"),
-        )
-        made = run(named(initdb, unfinished), self._account, unfinished)
-        if made.returncode != 0:
-            run(("/bin/sh", "-c", 'rm -rf -- "$1"/*', "sh", unfinished), self._account, unfinished)
-            raise UnavailableError(explain(made.stdout, f"The database could not be made in {self._home}"))
-        (unfinished / "data").rename(self._data)
-        shutil.rmtree(unfinished)
-
-    def _handed_over(self, password: Path) -> Path:
-        """A copy of the password that initdb's account can read, for as long as initdb runs."""
-        copy = self._home / "unfinished" / "password"
-        _write_private(copy, password.read_text())
-        self._give(copy)
-        return copy
-
-    def _check_version(self) -> None:
-        version = (self._data / "PG_VERSION").read_text().strip()
-        if version != str(MAJOR_VERSION):
-            raise UnavailableError(
-                f"The database in {self._home} was made by PostgreSQL {version}, but this hedgerow brings PostgreSQL {MAJOR_VERSION}: "
-                "use the hedgerow that made it, or another HEDGEROW_DATA_DIR."
-            )
 
     def _start(self, *, port_patience_seconds: float = 0.0) -> Postmaster:
         self._shorten_log()
@@ -253,10 +211,10 @@ class EmbeddedPostgres:
     def _socket_folder(self) -> Path:
         folder = self._home / "socket"
         if len(os.fsencode(folder / ".s.PGSQL.65535")) <= _SOCKET_PATH_BYTES and "," not in str(folder):  # which would separate two hosts
-            return self._own_folder(folder)
+            return own_folder(folder, self._account)
         self._remove_socket_folder(last_socket_folder(self._data))
         folder = Path(tempfile.mkdtemp(prefix=_SOCKET_PREFIX))
-        self._give(folder)
+        give(folder, self._account)
         return folder
 
     def _remove_socket_folder(self, folder: Path | None) -> None:
@@ -275,17 +233,8 @@ class EmbeddedPostgres:
             raise UnavailableError(explain(f"FATAL: {problem}", f"The database in {self._home} does not answer")) from problem
 
     def _url(self, server: Postmaster, database: str) -> str:
-        password = quote((self._home / "password").read_text().strip(), safe="")
-        return f"postgresql://{_USER}:{password}@/{database}?host={quote(str(server.socket_folder), safe='')}&port={server.port}"
-
-    def _own_folder(self, folder: Path) -> Path:
-        folder.mkdir(mode=0o700, exist_ok=True)
-        self._give(folder)
-        return folder
-
-    def _give(self, path: Path) -> None:
-        if self._account is not None:
-            os.chown(path, self._account.uid, self._account.gid)
+        password = quote((self._home / PASSWORD).read_text().strip(), safe="")
+        return f"postgresql://{USER}:{password}@/{database}?host={quote(str(server.socket_folder), safe='')}&port={server.port}"
 
     def _shorten_log(self) -> None:
         if self.log.exists() and self.log.stat().st_size > _LOG_BYTES:
@@ -297,12 +246,6 @@ def _make_folder(path: Path, mode: int) -> None:
     if not path.exists():
         path.mkdir(parents=True)
         path.chmod(mode)
-
-
-def _write_private(path: Path, text: str) -> None:
-    path.unlink(missing_ok=True)
-    with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
-        file.write(text)
 
 
 def _unavailable(problem: OSError, home: Path) -> UnavailableError:
