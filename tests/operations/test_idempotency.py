@@ -7,10 +7,11 @@ import pytest
 
 from hedgerow.domain.clock import FixedClock
 from hedgerow.domain.errors import ConflictError, InvalidError
+from hedgerow.domain.tasks import TaskFilters
 from hedgerow.operations import idempotency, tasks
 from hedgerow.operations.backends import Backends
 from hedgerow.operations.pages import Paging
-from hedgerow.operations.tasks import TaskDraft, TaskFilters
+from hedgerow.operations.tasks import TaskDraft
 from tests.operations.conftest import Desk, new_desk
 
 

@@ -7,11 +7,11 @@ import pytest
 from hedgerow.db import runs as rows
 from hedgerow.domain.errors import ForbiddenError, InvalidError, NotFoundError
 from hedgerow.domain.runs import EndReason, RunStatus
-from hedgerow.domain.tasks import OriginProduct
+from hedgerow.domain.tasks import OriginProduct, TaskFilters
 from hedgerow.operations import runs, tasks
 from hedgerow.operations.pages import Paging
 from hedgerow.operations.run_updates import RunPatch, update_run
-from hedgerow.operations.tasks import TaskDraft, TaskFilters
+from hedgerow.operations.tasks import TaskDraft
 from tests.operations.conftest import Desk, new_desk
 
 

@@ -11,7 +11,7 @@ from psycopg import sql
 from hedgerow.db import runs, users
 from hedgerow.db.database import Transaction
 from hedgerow.db.rows import as_json, prefixed, storable
-from hedgerow.domain.tasks import OriginProduct, Task
+from hedgerow.domain.tasks import OriginProduct, Task, TaskFilters
 
 _OWN: tuple[LiteralString, ...] = (
     "id",
@@ -98,7 +98,7 @@ async def delete(tx: Transaction, project_id: int, task_id: UUID, now: datetime)
 
 
 @dataclass(slots=True)
-class Conditions:
+class _Conditions:
     """What a list is narrowed to: conditions that all hold, on `t` (the task) and `r` (its latest run, if asked for), with their values."""
 
     conditions: list[sql.Composable] = field(default_factory=list)
@@ -111,8 +111,9 @@ class Conditions:
         self.values.extend(values)
 
 
-async def select(tx: Transaction, conditions: Conditions, limit: int, offset: int) -> tuple[int, list[Task]]:
-    """How many tasks there are, and a page of them, newest first: one statement."""
+async def select(tx: Transaction, project_id: int, filters: TaskFilters, limit: int, offset: int) -> tuple[int, list[Task]]:
+    """How many tasks of a project the filters let through, and a page of them, newest first: one statement."""
+    conditions = _conditions(project_id, filters)
     statement = sql.SQL("""
         WITH found AS MATERIALIZED (SELECT t.id, t.created_at FROM tasks t {latest} WHERE {conditions}),
         page AS (SELECT id FROM found ORDER BY created_at DESC, id DESC LIMIT %s OFFSET %s)
@@ -127,3 +128,41 @@ async def select(tx: Transaction, conditions: Conditions, limit: int, offset: in
     )
     rows = await (await tx.connection.execute(statement, [*conditions.values, limit, offset])).fetchall()
     return rows[0]["count"], [from_row(row) for row in rows if row["t__id"] is not None]
+
+
+def _conditions(project_id: int, filters: TaskFilters) -> _Conditions:
+    conditions = _Conditions()
+    conditions.add("t.project_id = %s AND t.deleted_at IS NULL AND t.internal = %s", project_id, filters.internal)
+    if filters.origin_product is not None:
+        conditions.add("t.origin_product = %s", storable(filters.origin_product))
+    if filters.stage is not None:
+        conditions.add("EXISTS (SELECT 1 FROM runs WHERE runs.task_id = t.id AND runs.stage = %s)", storable(filters.stage))
+    if filters.organization is not None:
+        conditions.add("starts_with(t.repository, %s)", storable(filters.organization).strip().lower() + "/")
+    if filters.repository is not None:
+        _add_repository(conditions, storable(filters.repository).strip().lower())
+    if filters.created_by is not None:
+        conditions.add("t.created_by = %s", filters.created_by)
+    if filters.search is not None and filters.search.strip():
+        _add_search(conditions, storable(filters.search).strip())
+    if filters.status is not None:
+        conditions.add("r.status = %s", filters.status.value)
+        conditions.on_latest_run = True
+    return conditions
+
+
+def _add_repository(conditions: _Conditions, name: str) -> None:
+    if "/" in name:
+        conditions.add("t.repository = %s", name)
+    else:
+        conditions.add("split_part(t.repository, '/', 2) = %s", name)
+
+
+def _add_search(conditions: _Conditions, text: str) -> None:
+    """Title or description contain the text, or the task has the number that the text ends in, as in ABC-12."""
+    number = text.rpartition("-")[2]
+    contained: LiteralString = "strpos(lower(t.title), lower(%s)) > 0 OR strpos(lower(t.description), lower(%s)) > 0"
+    if number.isascii() and number.isdigit() and len(number) <= 9:
+        conditions.add("(" + contained + " OR t.task_number = %s)", text, text, int(number))
+    else:
+        conditions.add("(" + contained + ")", text, text)

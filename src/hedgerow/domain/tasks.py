@@ -8,7 +8,7 @@ from typing import Any
 from uuid import UUID
 
 from hedgerow.domain.access import User
-from hedgerow.domain.runs import TaskRun
+from hedgerow.domain.runs import RunStatus, TaskRun
 
 
 class OriginProduct(StrEnum):
@@ -53,6 +53,20 @@ class Task:
     def slug(self) -> str:
         """`<PREFIX>-<task_number>` (contract 2.2)."""
         return f"{slug_prefix(self.project_name)}-{self.task_number}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TaskFilters:
+    """What a list of tasks is narrowed to. None: not narrowed by that."""
+
+    origin_product: str | None = None
+    stage: str | None = None
+    organization: str | None = None
+    repository: str | None = None
+    created_by: int | None = None
+    internal: bool = False
+    search: str | None = None
+    status: RunStatus | None = None
 
 
 def slug_prefix(project_name: str) -> str:

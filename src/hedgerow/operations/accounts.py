@@ -18,7 +18,6 @@ FIRST_EMAIL = "admin@localhost"
 FIRST_PROJECT = "Default project"
 KEY_PREFIX = "phx_"
 
-_BOOTSTRAP_LOCK = 0x6865_6467  # "hedg": the advisory lock under which one process makes the first account
 _EMAIL = re.compile(r"[^@\s]+@[^@\s]+")
 
 
@@ -123,7 +122,7 @@ async def _existing_user(tx: Transaction, email: str) -> User:
 async def bootstrap(backends: Backends) -> FirstKey | None:
     """On an empty database: the person admin@localhost, project 1 and a key with scope `*`. None where there is anybody already."""
     async with backends.database.transaction() as tx:
-        await tx.connection.execute("SELECT pg_advisory_xact_lock(%s)", [_BOOTSTRAP_LOCK])
+        await users.lock_out_others(tx)
         if await users.anybody(tx):
             return None
         now = backends.clock.now()

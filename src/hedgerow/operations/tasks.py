@@ -2,36 +2,20 @@
 
 from dataclasses import dataclass, fields
 from datetime import timedelta
-from typing import Any, LiteralString
+from typing import Any
 from uuid import UUID
 
 from hedgerow.db import executions, projects, runs, tasks
 from hedgerow.db.database import Transaction
-from hedgerow.db.rows import storable
-from hedgerow.db.tasks import Conditions
 from hedgerow.domain.access import Caller, Project, RunCaller
 from hedgerow.domain.errors import InvalidError, NotFoundError
 from hedgerow.domain.ids import uuid7
 from hedgerow.domain.runs import Ending, EndReason, RunStatus
-from hedgerow.domain.tasks import OriginProduct, Task, normal_repository, title_from
+from hedgerow.domain.tasks import OriginProduct, Task, TaskFilters, normal_repository, title_from
 from hedgerow.operations import access, run_changes
 from hedgerow.operations.backends import Backends
 from hedgerow.operations.pages import Page, Paging
 from hedgerow.operations.patches import UNSET, Unset
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class TaskFilters:
-    """What a list of tasks is narrowed to. None: not narrowed by that."""
-
-    origin_product: str | None = None
-    stage: str | None = None
-    organization: str | None = None
-    repository: str | None = None
-    created_by: int | None = None
-    internal: bool = False
-    search: str | None = None
-    status: RunStatus | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,46 +40,8 @@ async def list_tasks(backends: Backends, caller: Caller, project: Project, filte
     """The project's tasks, newest first, each with its latest run."""
     access.person(caller)
     async with backends.database.statement() as tx:
-        count, found = await tasks.select(tx, _conditions(project, filters), paging.bounded_limit, paging.bounded_offset)
+        count, found = await tasks.select(tx, project.id, filters, paging.bounded_limit, paging.bounded_offset)
     return Page(count=count, items=found)
-
-
-def _conditions(project: Project, filters: TaskFilters) -> Conditions:
-    conditions = Conditions()
-    conditions.add("t.project_id = %s AND t.deleted_at IS NULL AND t.internal = %s", project.id, filters.internal)
-    if filters.origin_product is not None:
-        conditions.add("t.origin_product = %s", storable(filters.origin_product))
-    if filters.stage is not None:
-        conditions.add("EXISTS (SELECT 1 FROM runs WHERE runs.task_id = t.id AND runs.stage = %s)", storable(filters.stage))
-    if filters.organization is not None:
-        conditions.add("starts_with(t.repository, %s)", storable(filters.organization).strip().lower() + "/")
-    if filters.repository is not None:
-        _add_repository(conditions, storable(filters.repository).strip().lower())
-    if filters.created_by is not None:
-        conditions.add("t.created_by = %s", filters.created_by)
-    if filters.search is not None and filters.search.strip():
-        _add_search(conditions, storable(filters.search).strip())
-    if filters.status is not None:
-        conditions.add("r.status = %s", filters.status.value)
-        conditions.on_latest_run = True
-    return conditions
-
-
-def _add_repository(conditions: Conditions, name: str) -> None:
-    if "/" in name:
-        conditions.add("t.repository = %s", name)
-    else:
-        conditions.add("split_part(t.repository, '/', 2) = %s", name)
-
-
-def _add_search(conditions: Conditions, text: str) -> None:
-    """Title or description contain the text, or the task has the number that the text ends in, as in ABC-12."""
-    number = text.rpartition("-")[2]
-    contained: LiteralString = "strpos(lower(t.title), lower(%s)) > 0 OR strpos(lower(t.description), lower(%s)) > 0"
-    if number.isascii() and number.isdigit() and len(number) <= 9:
-        conditions.add("(" + contained + " OR t.task_number = %s)", text, text, int(number))
-    else:
-        conditions.add("(" + contained + ")", text, text)
 
 
 async def create_task(backends: Backends, caller: Caller, project: Project, draft: TaskDraft) -> Task:

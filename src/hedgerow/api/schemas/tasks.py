@@ -11,9 +11,9 @@ from hedgerow.api.schemas.runs import TaskRunDetail
 from hedgerow.api.schemas.users import UserBasic, user_basic
 from hedgerow.domain.journal import wire_time
 from hedgerow.domain.runs import RunStatus
-from hedgerow.domain.tasks import OriginProduct
+from hedgerow.domain.tasks import OriginProduct, TaskFilters
 from hedgerow.domain.tasks import Task as DomainTask
-from hedgerow.operations.tasks import TaskDraft, TaskFilters
+from hedgerow.operations.tasks import TaskDraft
 
 
 class Task(BaseModel):
