@@ -144,9 +144,10 @@ class TaskRunUpdate(RequestModel):
     state: Optionally[dict[str, Any]] = Field(None, description="Merged into the stored state, after state_remove_keys.")
     state_remove_keys: Optionally[Annotated[list[Words], Field(min_length=1)]] = None
     error_message: Text | None = None
-    environment: Optionally[Literal[Environment.LOCAL]] = None
+    environment: Optionally[Literal["local"]] = None
     end_reason: Optionally[Words] = Field(None, description="Heard from the run's own agent server alone, beside status failed.")
 
     def patch(self) -> RunPatch:
         """What the operation is asked for."""
-        return RunPatch(**self.given() | {"state_remove_keys": tuple(self.state_remove_keys or ())})
+        environment = {} if self.environment is None else {"environment": Environment(self.environment)}
+        return RunPatch(**self.given() | environment | {"state_remove_keys": tuple(self.state_remove_keys or ())})
