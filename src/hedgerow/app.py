@@ -149,6 +149,7 @@ async def hold_runs(house: House, stop: asyncio.Event, serving: Callable[[bool],
 
 def _node(house: House, gate: "Gate", worker_url: str, operator: "AgentOptions", trees: "RuntimeTrees") -> "Node":
     from hedgerow.agents import runtimes
+    from hedgerow.agents.options import without_secrets
     from hedgerow.lifecycle import Node
     from hedgerow.repositories import Repositories
     from hedgerow.sandboxes import SandboxOptions, providers
@@ -167,7 +168,11 @@ def _node(house: House, gate: "Gate", worker_url: str, operator: "AgentOptions",
             name: model for name, model in (("claude", settings.claude_model), ("codex", settings.codex_model)) if model is not None
         },
         runtime_tree=trees,
-        repositories=Repositories(settings.data_dir / "mirrors", allow_local=house.backends.rules.allow_local_repositories),
+        repositories=Repositories(
+            settings.data_dir / "mirrors",
+            allow_local=house.backends.rules.allow_local_repositories,
+            environment=without_secrets(operator.environment),
+        ),
         egress=frozenset(settings.egress_allow),
         deadlines=_deadlines(settings),
     )

@@ -12,7 +12,7 @@ import filelock
 from hedgerow.agents.claude import shell_without_keys
 from hedgerow.agents.folder_copy import let_everyone_read, make_folder
 from hedgerow.agents.node import Node, find_node
-from hedgerow.agents.options import AgentOptions
+from hedgerow.agents.options import AgentOptions, without_secrets
 from hedgerow.agents.pins import LOCKS, PACKAGES, AgentPackage
 from hedgerow.agents.programs import run
 from hedgerow.domain.errors import InvalidError, UnavailableError
@@ -21,7 +21,6 @@ _INSTALL_SECONDS = 900
 _LOOK_SECONDS = 0.3
 _QUIET = ("--no-audit", "--no-fund", "--no-update-notifier", "--no-progress", "--loglevel=error")
 _NPM = ("ci", "--ignore-scripts", "--omit=dev", "--no-global", *_QUIET)
-_SECRETS = ("ANTHROPIC_", "CLAUDE_", "OPENAI_", "CODEX_", "HEDGEROW_")
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +73,7 @@ async def _install_locked(package: AgentPackage, tree: Path, options: AgentOptio
 async def _download(package: AgentPackage, node: Node, partial: Path, options: AgentOptions, report: Report) -> None:
     """Let npm lay out exactly what the lock file says. Nothing that a package brings is run."""
     await asyncio.to_thread(_begin, package, partial)
-    environment = {name: value for name, value in options.environment.items() if not name.startswith(_SECRETS)}
+    environment = without_secrets(options.environment)
     # npm starts its own Node by name.
     environment["PATH"] = f"{Path(node.npm[0]).parent}{os.pathsep}{environment.get('PATH', os.defpath)}"
     command = (*node.npm, *_NPM, "--cache", str(partial / ".npm"), "--prefix", str(partial))

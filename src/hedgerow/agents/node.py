@@ -10,7 +10,7 @@ from pathlib import Path
 
 from hedgerow.agents.folder_copy import copy_file, let_everyone_read, make_folder
 from hedgerow.agents.interpreter_copy import SYSTEM_FOLDERS, base_interpreter
-from hedgerow.agents.options import AgentOptions
+from hedgerow.agents.options import AgentOptions, without_secrets
 from hedgerow.agents.pins import NODE_WHEEL, NODE_WHEEL_VERSION, OLDEST_NODE
 from hedgerow.agents.programs import run
 from hedgerow.domain.errors import UnavailableError
@@ -97,7 +97,7 @@ async def _fetch(home: Path, options: AgentOptions) -> None:
             f"{NODE_WHEEL}=={NODE_WHEEL_VERSION}",
         )
         try:
-            await run(command, environment=options.environment, cwd=home.parent, timeout_seconds=_FETCH_SECONDS)
+            await run(command, environment=without_secrets(options.environment), cwd=home.parent, timeout_seconds=_FETCH_SECONDS)
             await asyncio.to_thread(_keep, partial, home)
         except UnavailableError as error:
             failure = error

@@ -10,6 +10,7 @@ from hedgerow.domain.sandboxes import HostPort
 
 _SEEN_INSIDE = ("/usr/", "/etc/ssl/", "/etc/pki/tls/", "/etc/pki/ca-trust/extracted/")
 _PORTS = {"http": 80, "https": 443}
+_SECRETS = ("ANTHROPIC_", "CLAUDE_", "CODEX_", "HEDGEROW_", "OPENAI_")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,6 +35,11 @@ class AgentOptions:
             return None
         except (OSError, UnicodeDecodeError) as error:
             raise UnavailableError(f"The file {path} cannot be read: {getattr(error, 'strerror', None) or error}.") from error
+
+
+def without_secrets(environment: Mapping[str, str]) -> dict[str, str]:
+    """What programs get that are no agents, such as git, npm and pip: keys of models and hedgerow's own settings are not theirs."""
+    return {name: value for name, value in environment.items() if not name.startswith(_SECRETS)}
 
 
 @dataclass(frozen=True, slots=True)
