@@ -53,10 +53,11 @@ class BubblewrapSandboxes:
         return self._account
 
     async def check(self) -> None:
-        """Start a tiny sandbox, the first time. Raises UnavailableError saying what keeps this machine from it."""
-        if self._checked is None or self._checked.cancelled():
-            self._checked = asyncio.ensure_future(verify(self))
-        await asyncio.shield(self._checked)
+        """Start a tiny sandbox, until one has worked. Raises UnavailableError saying what keeps this machine from it."""
+        checked = self._checked
+        if checked is None or (checked.done() and (checked.cancelled() or checked.exception() is not None)):
+            checked = self._checked = asyncio.ensure_future(verify(self))
+        await asyncio.shield(checked)
 
     async def create(self, spec: SandboxSpec) -> SandboxHandle:
         """Start the command in a sandbox of its own; see SandboxProvider."""
