@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import stat
 from collections.abc import Coroutine
 from pathlib import Path
 from typing import Any
@@ -9,7 +10,7 @@ from typing import Any
 from hedgerow.agents import runtime_tree
 from hedgerow.agents.base import AgentLaunch
 from hedgerow.domain.branches import result_branch
-from hedgerow.domain.errors import HedgerowError
+from hedgerow.domain.errors import HedgerowError, UnavailableError
 from hedgerow.domain.lifecycle import Prepare
 from hedgerow.domain.progress import Step
 from hedgerow.domain.runs import EndReason, TaskRun
@@ -43,12 +44,25 @@ async def prepare(node: Node, run: TaskRun, action: Prepare) -> None:
 
 
 def make_folders(folders: RunFolders, owner: tuple[int, int] | None) -> None:
-    """The folders of a run, open to nobody but hedgerow and the sandbox's account. Safe to repeat."""
+    """The folders of a run, open to nobody but hedgerow and the sandbox's account. Safe to repeat.
+
+    Raises UnavailableError where another account has taken the place of the sockets.
+    """
     folders.root.mkdir(mode=0o711, parents=True, exist_ok=True)
+    _make_own(folders.sockets.parent)
     for folder in (folders.workspace, folders.home, folders.spool, folders.result, folders.sockets):
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         if owner is not None:
             os.chown(folder, *owner)
+
+
+def _make_own(folder: Path) -> None:
+    """Make a folder that others may only pass through. It may lie where everybody may write, so nobody's but our own is taken."""
+    folder.mkdir(mode=0o711, parents=True, exist_ok=True)
+    found = folder.lstat()
+    if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.geteuid():
+        raise UnavailableError(f"The folder {folder} belongs to another account: remove it, or use a data directory with a shorter path.")
+    folder.chmod(0o711)
 
 
 async def _sandbox(node: Node, run: TaskRun, agent: AgentChoice, provider: SandboxProvider, origin: Origin) -> None:
