@@ -104,11 +104,11 @@ class Mirrors:
         except OSError as error:
             raise UnavailableError(f"The mirror of {url.clean} could not be written: {error.strerror}.") from error
         finally:
-            shutil.rmtree(making, ignore_errors=True)
+            await asyncio.to_thread(shutil.rmtree, making, ignore_errors=True)
 
     async def _first_fetch(self, making: Path, url: CloneUrl, refspecs: Sequence[str]) -> git.Finished:
         """Fetch everything. The origin's hash function shows only once it is spoken to: SHA-1, but for a few."""
-        shutil.rmtree(making, ignore_errors=True)
+        await asyncio.to_thread(shutil.rmtree, making, ignore_errors=True)
         skeletons.write_bare(making, object_format="sha1")
         finished = await self._fetch(making, url, refspecs)
         if finished.code and "mismatched algorithms" in finished.errors:

@@ -72,7 +72,7 @@ async def take_over(plumbing: Plumbing, mirror: Path, incoming: Incoming) -> str
     """
     quarantine = incoming.quarantine
     try:
-        shutil.rmtree(quarantine, ignore_errors=True)  # a crash may have left it
+        await asyncio.to_thread(shutil.rmtree, quarantine, ignore_errors=True)  # a crash may have left it
         head = await asyncio.to_thread(_copy_result, incoming.folder, quarantine, incoming.max_bytes)
         if head is None:
             return None
@@ -85,7 +85,7 @@ async def take_over(plumbing: Plumbing, mirror: Path, incoming: Incoming) -> str
     except OSError as error:
         raise UnavailableError(f"The result of the run could not be copied: {error.strerror}.") from error
     finally:
-        shutil.rmtree(quarantine, ignore_errors=True)
+        await asyncio.to_thread(shutil.rmtree, quarantine, ignore_errors=True)
 
 
 async def _open_bundle(plumbing: Plumbing, mirror: Path, quarantine: Path, head: str, base_commit: str) -> None:
