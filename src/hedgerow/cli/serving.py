@@ -53,6 +53,7 @@ async def serve(app: ASGIApp, listener: socket.socket, stop: asyncio.Event, star
         log_config=None,
         access_log=False,
         server_header=False,
+        proxy_headers=False,
         timeout_graceful_shutdown=_GRACE_SECONDS,
         timeout_keep_alive=75,
     )
