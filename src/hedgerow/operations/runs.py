@@ -16,7 +16,7 @@ from hedgerow.operations import access, run_changes, run_requests
 from hedgerow.operations.backends import Backends
 from hedgerow.operations.pages import Page, Paging
 from hedgerow.operations.run_requests import RunRequest
-from hedgerow.operations.tasks import find_task
+from hedgerow.operations.tasks import find_task, locked_task
 
 
 async def run_task(backends: Backends, caller: Caller, project: Project, task_id: UUID, request: RunRequest) -> Task:
@@ -28,7 +28,7 @@ async def run_task(backends: Backends, caller: Caller, project: Project, task_id
     creator = access.person(caller)
     run_requests.check(request, backends.rules)
     async with backends.database.transaction() as tx:
-        task = await find_task(tx, project, task_id)
+        task = await locked_task(tx, project, task_id)
         run = await _prepare(backends, tx, creator, task, request, Environment.CLOUD)
         stored = await _store(backends, tx, run, started_at=run.created_at)
         await _first_message(tx, task, stored)
@@ -43,7 +43,7 @@ async def create_run(
     creator = access.person(caller)
     run_requests.check(request, backends.rules)
     async with backends.database.transaction() as tx:
-        task = await find_task(tx, project, task_id)
+        task = await locked_task(tx, project, task_id)
         run = await _prepare(backends, tx, creator, task, request, environment)
         return await _store(backends, tx, run, started_at=None)
 

@@ -79,9 +79,7 @@ async def update_task(backends: Backends, caller: Caller, project: Project, task
     if "title" in columns:
         columns.setdefault("title_manually_set", True)
     async with backends.database.transaction() as tx:
-        if not await tasks.lock(tx, project.id, task_id):
-            raise NotFoundError("Task not found.")
-        stored = await find_task(tx, project, task_id)
+        stored = await locked_task(tx, project, task_id)
         columns["updated_at"] = max(backends.clock.now(), stored.updated_at + timedelta(milliseconds=1))
         await tasks.change(tx, task_id, columns)
         return await find_task(tx, project, task_id)
@@ -97,6 +95,13 @@ async def delete_task(backends: Backends, caller: Caller, project: Project, task
             raise NotFoundError("Task not found.")
         for run in await executions.conclude_all(tx, task_id, ending, now):
             run_changes.nudge(backends, tx, run)
+
+
+async def locked_task(tx: Transaction, project: Project, task_id: UUID) -> Task:
+    """As `find_task`, with the task's row locked: nobody changes or deletes it before the transaction ends."""
+    if not await tasks.lock(tx, project.id, task_id):
+        raise NotFoundError("Task not found.")
+    return await find_task(tx, project, task_id)
 
 
 async def find_task(tx: Transaction, project: Project, task_id: UUID) -> Task:
