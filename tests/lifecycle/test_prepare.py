@@ -1,5 +1,6 @@
 """What a run needs before its agent can start."""
 
+import os
 from pathlib import Path
 
 import pytest
@@ -23,3 +24,16 @@ def test_sockets_are_put_into_nobody_elses_folder(tmp_path: Path) -> None:
     with pytest.raises(UnavailableError, match="belongs to another account"):
         make_folders(RunFolders(root=tmp_path / "runs" / "1", sockets=tmp_path / "s" / "1"), None)
     assert list((tmp_path / "elsewhere").iterdir()) == []
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may remove everything")
+def test_folders_that_an_agent_has_closed_are_removed_too(tmp_path: Path) -> None:
+    folders = RunFolders(root=tmp_path / "runs" / "1", sockets=tmp_path / "s" / "1")
+    make_folders(folders, None)
+    closed = folders.workspace / "module" / "inner"
+    closed.mkdir(parents=True)
+    (closed / "file").touch()
+    closed.chmod(0o500)
+    closed.parent.chmod(0)
+    folders.remove()
+    assert not folders.root.exists()

@@ -1,6 +1,8 @@
 """The result of a run: what the agent changed becomes a commit on a branch."""
 
 import asyncio
+import secrets
+from pathlib import Path
 from typing import Any
 
 from hedgerow.db import runs
@@ -14,6 +16,7 @@ from hedgerow.lifecycle.agent_choice import choose_agent
 from hedgerow.lifecycle.facts import change_in
 from hedgerow.lifecycle.node import Node
 from hedgerow.lifecycle.origin import Origin, origin_of
+from hedgerow.lifecycle.prepare import make_private
 from hedgerow.lifecycle.sandbox_choice import choose_sandbox
 from hedgerow.lifecycle.steps import step
 from hedgerow.repositories import Published
@@ -27,31 +30,37 @@ async def land(node: Node, run: TaskRun, action: Land) -> None:
     published = None
     if origin.clone_url is not None and run.execution.base_commit is not None:
         async with step(node, run, Step.RESULT) as note:
-            await _collect(node, run, origin)
-            published = await _publish(node, run, origin.clone_url, origin)
+            result = await _collect(node, run, origin)
+            published = await _publish(node, run, origin.clone_url, origin, result)
             note.detail = _describe(published)
     await _write_down(node, run, published)
 
 
-async def _collect(node: Node, run: TaskRun, origin: Origin) -> None:
-    """Let a sandbox of its own commit and bundle the work: the workspace's git settings are the agent's, so the host runs no git there."""
+async def _collect(node: Node, run: TaskRun, origin: Origin) -> Path:
+    """Let a sandbox of its own commit and bundle the work: the workspace's git settings are the agent's, so the host runs no git there.
+
+    Returns the folder with the result.
+    """
     folders = node.folders(run.id)
     provider = await choose_sandbox(node, choose_agent(node, run))
+    attempt = secrets.token_hex(4)
+    result = folders.result(attempt)
+    await asyncio.to_thread(make_private, result, provider.owner)
     assert run.execution.base_commit is not None
     assert origin.mirror is not None
     command = node.repositories.collect_command(
         workspace=folders.workspace,
-        result=folders.result,
+        result=result,
         mirror=origin.mirror,
         base_commit=run.execution.base_commit,
         message=origin.task_title,
     )
     spec = SandboxSpec(
-        name=f"{run.id}-result",
+        name=f"{run.id}-result-{attempt}",
         command=command,
         working_directory=folders.workspace,
         home=folders.home,
-        mounts=(*(Mount(path, writable=True) for path in (folders.workspace, folders.home, folders.result)), Mount(origin.mirror.parent)),
+        mounts=(*(Mount(path, writable=True) for path in (folders.workspace, folders.home, result)), Mount(origin.mirror.parent)),
         log_file=folders.root / "result.log",
     )
     handle = await provider.create(spec)
@@ -62,14 +71,15 @@ async def _collect(node: Node, run: TaskRun, origin: Origin) -> None:
         raise UnavailableError(f"Collecting the result took longer than {_COLLECT_SECONDS:g} seconds.") from error
     finally:
         await provider.destroy(handle)
+    return result
 
 
-async def _publish(node: Node, run: TaskRun, clone_url: str, origin: Origin) -> Published | None:
+async def _publish(node: Node, run: TaskRun, clone_url: str, origin: Origin, result: Path) -> Published | None:
     assert run.execution.base_commit is not None
     return await node.repositories.publish(
         project_id=run.project_id,
         clone_url=clone_url,
-        result=node.folders(run.id).result,
+        result=result,
         branch=result_branch(origin.task_slug, run.number),
         run_id=run.id,
         base_commit=run.execution.base_commit,

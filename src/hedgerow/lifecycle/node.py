@@ -1,9 +1,11 @@
 """A machine that holds runs: what its workers act with, and where a run's folders lie on it."""
 
 import hashlib
+import os
 import shutil
 import tempfile
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
@@ -66,15 +68,26 @@ class RunFolders:
         """What the agent server has not yet handed to the control plane."""
         return self.root / "spool"
 
-    @property
-    def result(self) -> Path:
-        """What the collecting sandbox leaves for the host to publish."""
-        return self.root / "result"
+    def result(self, attempt: str) -> Path:
+        """What a collecting sandbox leaves for the host to publish: each attempt its own, since a killed worker's may still be at it."""
+        return self.root / f"result-{attempt}"
 
     def remove(self) -> None:
         """Remove everything. Safe to repeat."""
-        shutil.rmtree(self.root, ignore_errors=True)
-        shutil.rmtree(self.sockets, ignore_errors=True)
+        for folder in (self.root, self.sockets):
+            _open_up(folder)
+            shutil.rmtree(folder, ignore_errors=True)
+
+
+def _open_up(folder: Path) -> None:
+    """Let the folders within be emptied, which agents and their tools like to write-protect. Root needs no leave."""
+    if os.geteuid() == 0:
+        return
+    for inner, folders, _ in os.walk(folder):
+        for path in (Path(inner) / name for name in folders):
+            if not path.is_symlink():
+                with suppress(OSError):
+                    path.chmod(0o700)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

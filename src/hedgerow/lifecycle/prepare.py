@@ -50,10 +50,15 @@ def make_folders(folders: RunFolders, owner: tuple[int, int] | None) -> None:
     """
     folders.root.mkdir(mode=0o711, parents=True, exist_ok=True)
     _make_own(folders.sockets.parent)
-    for folder in (folders.workspace, folders.home, folders.spool, folders.result, folders.sockets):
-        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        if owner is not None:
-            os.chown(folder, *owner)
+    for folder in (folders.workspace, folders.home, folders.spool, folders.sockets):
+        make_private(folder, owner)
+
+
+def make_private(folder: Path, owner: tuple[int, int] | None) -> None:
+    """Make a folder for `owner` (None: the present account) alone. Safe to repeat."""
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    if owner is not None:
+        os.chown(folder, *owner)
 
 
 def _make_own(folder: Path) -> None:
