@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import tempfile
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -57,11 +58,18 @@ def running_house(**settings: str) -> Iterator[House]:
         process = subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, text=True)
         try:
             _await_ready(process)
+            _await_runtime_tree(data_dir)
             credentials = json.loads((data_dir / "credentials.json").read_text())
             yield House(process.pid, data_dir, credentials["url"], credentials["api_key"], credentials["project_id"])
         finally:
             process.send_signal(signal.SIGTERM)
             process.communicate(timeout=60)
+
+
+def _await_runtime_tree(data_dir: Path) -> None:
+    """Let the runtime tree be finished, which is laid out beside the first seconds of work and would be measured with it."""
+    while not [tree for tree in (data_dir / "runtime").glob("*/python") if not tree.parent.name.startswith(".")]:
+        time.sleep(0.1)
 
 
 def _await_ready(process: subprocess.Popen[str]) -> None:
