@@ -20,10 +20,10 @@ def test_every_setting_has_a_sentence() -> None:
 
 
 def test_lists_are_written_with_commas(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("HEDGEROW_EGRESS_ALLOW", "pypi.org:443, [::1]:4000")
+    monkeypatch.setenv("HEDGEROW_EGRESS_ALLOW", "models.test:443, [::1]:4000")
     monkeypatch.setenv("HEDGEROW_SANDBOX_URL_ALLOWLIST", "http://127.0.0.1:*")
     settings = load_settings()
-    assert settings.egress_allow == (HostPort("pypi.org", 443), HostPort("::1", 4000))
+    assert settings.egress_allow == (HostPort("models.test", 443), HostPort("::1", 4000))
     assert settings.sandbox_url_allowlist == ("http://127.0.0.1:*",)
 
 
@@ -37,7 +37,7 @@ def test_what_is_given_stands_above_the_environment(monkeypatch: pytest.MonkeyPa
     [
         ("PORT", "abc", "HEDGEROW_PORT is not right: input should be a valid integer"),
         ("PORT", "70000", "HEDGEROW_PORT is not right: input should be less than or equal to 65535"),
-        ("EGRESS_ALLOW", "pypi.org", "HEDGEROW_EGRESS_ALLOW is not right: pypi.org is no host:port."),
+        ("EGRESS_ALLOW", "models.test", "HEDGEROW_EGRESS_ALLOW is not right: models.test is no host:port."),
         ("SANDBOX", "docker", "HEDGEROW_SANDBOX is not right: input should be 'auto', 'process' or 'bubblewrap'."),
         ("PUBLIC_URL", "example.org", "HEDGEROW_PUBLIC_URL is not right: must begin with http:// or https://."),
         ("DATABASE_URL", "mysql://x", "HEDGEROW_DATABASE_URL is not right: must begin with postgresql://."),
