@@ -24,6 +24,7 @@ from hedgerow.db.notify import Hub
 from hedgerow.domain.clock import SystemClock
 from hedgerow.domain.errors import HedgerowError
 from hedgerow.domain.lifecycle import Deadlines
+from hedgerow.domain.masking import Mask
 from hedgerow.domain.sandboxes import HostPort
 from hedgerow.local_files import make_data_dir, node_id, secret_key, update_credentials, write_credentials
 from hedgerow.operations import accounts
@@ -41,7 +42,6 @@ log = structlog.get_logger()
 
 _LOOK_SECONDS = 1.0
 _TRY_AGAIN_SECONDS = 10.0
-_SHORTEST_SECRET = 8  # what is shorter is no key, and masking it would mutilate ordinary text
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -194,12 +194,11 @@ def _model_hosts(operator: "AgentOptions") -> frozenset[HostPort]:
     return frozenset(model_address(address, name) for name, address in addresses.items() if address)
 
 
-def _agents_keys() -> tuple[bytes, ...]:
+def _agents_keys() -> list[str]:
     """The values that must never reach a journal, though an agent knows them."""
     from hedgerow.agents import claude, codex
 
-    values = (os.environ.get(name, "").strip() for name in (*claude.KEYS, *codex.KEYS))
-    return tuple(value.encode() for value in values if len(value) >= _SHORTEST_SECRET)
+    return [os.environ.get(name, "").strip() for name in (*claude.KEYS, *codex.KEYS)]
 
 
 def _deadlines(settings: Settings) -> Deadlines:
@@ -221,7 +220,7 @@ def _rules(settings: Settings, address: str, allow_local_repositories: bool) -> 
         allow_local_repositories=allow_local_repositories if local is None else local,
         sandbox_url_allowlist=settings.sandbox_url_allowlist,
         reasoning=settings.reasoning,
-        masked=_agents_keys(),
+        mask=Mask(_agents_keys()),
         command_timeout_seconds=settings.command_timeout_seconds,
         stream_wait_seconds=settings.stream_wait_seconds,
         stream_limit_seconds=settings.stream_limit_seconds,

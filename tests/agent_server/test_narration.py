@@ -9,10 +9,10 @@ import pytest
 
 from hedgerow.agent_server.entries import EntryWriter
 from hedgerow.agent_server.journal import Journal
-from hedgerow.agent_server.masking import Mask
 from hedgerow.agent_server.narration import Narration
 from hedgerow.agent_server.spool import Spool
 from hedgerow.domain.clock import FixedClock
+from hedgerow.domain.masking import Mask
 
 
 class Desk:

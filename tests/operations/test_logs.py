@@ -13,6 +13,7 @@ from hedgerow.domain.clock import FixedClock
 from hedgerow.domain.errors import ConflictError, ForbiddenError, InvalidError, NotFoundError
 from hedgerow.domain.ids import uuid7
 from hedgerow.domain.journal import EventKind, JournalEvent
+from hedgerow.domain.masking import Mask
 from hedgerow.domain.messages import MessageStatus
 from hedgerow.domain.runs import RunStatus, TaskRun
 from hedgerow.operations import log_urls, logs
@@ -177,9 +178,9 @@ async def test_message_chunks_are_never_stored(desk: Desk) -> None:
 async def test_known_secrets_do_not_reach_the_journal(desk: Desk) -> None:
     run = await desk.run()
 
-    await appended(desk.with_rules(masked=(b"sk-secret",)), run, {"env": "KEY=sk-secret"})
+    await appended(desk.with_rules(mask=Mask(["sk-secret"])), run, {"env": "KEY=sk-secret"})
 
-    assert await lines(desk, run) == ['{"env": "KEY=[masked]"}']
+    assert await lines(desk, run) == ['{"env": "KEY=***"}']
 
 
 async def test_the_end_of_a_turn_acknowledges_its_message_and_wakes_the_lifecycle(desk: Desk) -> None:
@@ -220,12 +221,12 @@ async def test_a_failed_turn_fails_its_message(desk: Desk) -> None:
     assert message is not None
 
     entry = said("_posthog/error", message="no key sk-secret", messageId=str(message.id))
-    answer = await appended(desk.with_rules(masked=(b"sk-secret",)), run, entry, caller=desk.agent(run))
+    answer = await appended(desk.with_rules(mask=Mask(["sk-secret"])), run, entry, caller=desk.agent(run))
 
     assert answer.run.execution.turn_ended_at is not None
     async with desk.backends.database.statement() as tx:
         kept = (await messages.of_run(tx, run.id))[0]
-    assert (kept.status, kept.error) == (MessageStatus.FAILED, "no key [masked]")
+    assert (kept.status, kept.error) == (MessageStatus.FAILED, "no key ***")
 
 
 async def test_a_person_ends_no_turn_by_writing_so(desk: Desk) -> None:

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import IO
 
 from hedgerow.acp_lines import LINE_LIMIT_BYTES
-from hedgerow.agent_server.masking import Mask
+from hedgerow.domain.masking import Mask
 
 _LINE_BYTES = 2000
 _LINES_KEPT = 50

@@ -5,9 +5,9 @@ from datetime import UTC
 from typing import Any
 
 from hedgerow.acp_lines import encode
-from hedgerow.agent_server.masking import Mask
 from hedgerow.domain.clock import Clock
 from hedgerow.domain.journal import notification
+from hedgerow.domain.masking import Mask
 
 
 class EntryWriter:

@@ -16,7 +16,7 @@ from hedgerow.agent_server.home_files import write_home_files
 from hedgerow.agent_server.inbox import Inbox, Prompt
 from hedgerow.agent_server.journal import Journal
 from hedgerow.agent_server.launch import SessionRequest
-from hedgerow.agent_server.masking import Mask, secret_values
+from hedgerow.agent_server.masking import secret_values
 from hedgerow.agent_server.narration import Narration
 from hedgerow.agent_server.network import Network
 from hedgerow.agent_server.permissions import Permissions
@@ -25,6 +25,7 @@ from hedgerow.agent_server.reaping import OrphanReaper
 from hedgerow.agent_server.spool import Spool
 from hedgerow.agent_server.turns import Turns
 from hedgerow.domain.clock import Clock
+from hedgerow.domain.masking import Mask
 from hedgerow.domain.runs import EndReason, RunStatus
 
 _START_SECONDS = 180.0

@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from hedgerow.agent_server.masking import Mask
 from hedgerow.agent_server.spool import append_whole
+from hedgerow.domain.masking import Mask
 
 
 @dataclass(eq=False, slots=True, kw_only=True)

@@ -11,11 +11,11 @@ from hedgerow.db.journal import Answer, OnceKey, Place
 from hedgerow.domain.access import Caller, Project, RunCaller
 from hedgerow.domain.errors import ConflictError, NotFoundError
 from hedgerow.domain.journal import EventKind, NewEvent, Preview, entry_timestamp, event_type, is_message_chunk
+from hedgerow.domain.masking import Mask
 from hedgerow.domain.runs import TaskRun
 from hedgerow.operations import access, run_changes, turn_reports
 from hedgerow.operations.backends import Backends
 from hedgerow.operations.entries import Entry, parse
-from hedgerow.operations.masking import mask
 from hedgerow.operations.turn_reports import TurnReport
 
 _STREAM_ONLY = frozenset({"permission_request", "permission_resolved"})
@@ -46,7 +46,7 @@ async def append_log(
     Raises InvalidError (detail_code `parse_error` for bytes that are no JSON, otherwise attr `entries` or `entries__i`), then
     NotFoundError, ForbiddenError (a run token of another run or an older epoch), ConflictError (the key with another body).
     """
-    batch = _batch(parse(body), caller, backends.rules.masked)
+    batch = _batch(parse(body), caller, backends.rules.mask)
     access.check_own(caller, run_id)
     place = Place(project.id, task_id, run_id, caller.epoch if isinstance(caller, RunCaller) else None)
     once = None if idempotency_key is None else _once_key(caller, place, idempotency_key, body, backends.clock.now())
@@ -63,16 +63,16 @@ async def append_log(
     return Appended(run, replayed=False)
 
 
-def _batch(entries: list[Entry], caller: Caller, secrets: tuple[bytes, ...]) -> _Batch:
+def _batch(entries: list[Entry], caller: Caller, mask: Mask) -> _Batch:
     batch = _Batch([], [], [])
     from_agent = isinstance(caller, RunCaller)
     for entry in entries:
-        text = mask(entry.text, secrets)
+        text = mask.text(entry.text)
         if is_message_chunk(entry.value):
             batch.chunks.append((len(batch.events), text))
             continue
         batch.events.append(_event(entry, text, from_agent))
-        report = turn_reports.read(entry.value, secrets) if from_agent else None
+        report = turn_reports.read(entry.value, mask) if from_agent else None
         if report is not None:
             batch.reports.append(report)
     return batch

@@ -10,6 +10,7 @@ from hedgerow.db.jobs import Jobs
 from hedgerow.db.notify import Hub
 from hedgerow.domain.access import PersonalCaller, Project
 from hedgerow.domain.clock import Clock
+from hedgerow.domain.masking import Mask
 from hedgerow.domain.reasoning import ReasoningEfforts
 from hedgerow.operations.recent import Recent
 from hedgerow.operations.signing import KeyRing
@@ -26,7 +27,7 @@ class Rules:
     sandbox_url_allowlist: tuple[str, ...] = ()  # patterns such as http://127.0.0.1:* or https://*.modal.run
     reasoning: ReasoningEfforts = field(default_factory=ReasoningEfforts)
     agents: tuple[str, ...] = ("scripted", "claude", "codex")  # the names that `runtime_adapter` accepts
-    masked: tuple[bytes, ...] = field(default=(), repr=False)  # secrets that never reach a journal
+    mask: Mask = field(default_factory=Mask, repr=False)  # of secrets that never reach a journal
     command_timeout_seconds: float = 600.0
     stream_wait_seconds: float = 120.0  # how long a stream waits for a run's first event
     stream_limit_seconds: float = 3600.0  # a longer stream ends, and its client connects again

@@ -8,10 +8,10 @@ from uuid import UUID
 from hedgerow.db import messages, runs
 from hedgerow.db.database import Transaction
 from hedgerow.domain.journal import event_type
+from hedgerow.domain.masking import Mask
 from hedgerow.domain.runs import TaskRun
 from hedgerow.operations import run_changes
 from hedgerow.operations.backends import Backends
-from hedgerow.operations.masking import mask
 
 _FAILED_STOP_REASON = "error"
 
@@ -25,7 +25,7 @@ class TurnReport:
     error: str | None = None
 
 
-def read(entry: Mapping[str, Any], secrets: tuple[bytes, ...]) -> TurnReport | None:
+def read(entry: Mapping[str, Any], mask: Mask) -> TurnReport | None:
     """The report that an entry is; None for any other entry. A doubled underscore before the method means the same."""
     method = event_type(entry).removeprefix("_").removeprefix("_")
     if method not in {"posthog/turn_complete", "posthog/error"}:
@@ -39,7 +39,7 @@ def read(entry: Mapping[str, Any], secrets: tuple[bytes, ...]) -> TurnReport | N
     if message_id is None:
         return None
     message = params.get("message")
-    error = mask(message, secrets) if isinstance(message, str) and message else "The agent failed without saying why."
+    error = mask.text(message) if isinstance(message, str) and message else "The agent failed without saying why."
     return TurnReport(message_id, _FAILED_STOP_REASON, error)
 
 
