@@ -92,10 +92,13 @@ async def _end(task: asyncio.Task[None]) -> None:
 
 
 @asynccontextmanager
-async def open_house(settings: Settings, *, url: str | None = None, allow_local_repositories: bool = False) -> AsyncIterator[House]:
+async def open_house(
+    settings: Settings, *, url: str | None = None, allow_local_repositories: bool = False, may_begin: bool = True
+) -> AsyncIterator[House]:
     """Open everything. `url` is where the API listens; `allow_local_repositories` holds where the settings leave it open.
 
-    On an empty database it makes the first person, project and key, and writes credentials.json. Raises UnavailableError.
+    On an empty database it makes the first person, project and key, and writes credentials.json, unless `may_begin` is false: a worker
+    that happens to come first leaves that to the machine whose API those credentials are for. Raises UnavailableError.
     """
     make_data_dir(settings.data_dir)
     address = url or settings.local_url
@@ -113,7 +116,8 @@ async def open_house(settings: Settings, *, url: str | None = None, allow_local_
         http = await stack.enter_async_context(httpx.AsyncClient(trust_env=False, follow_redirects=False))
         rules = _rules(settings, address, allow_local_repositories)
         backends = Backends(database=database, hub=hub, jobs=jobs, clock=SystemClock(), rules=rules, http=http)
-        yield House(settings=settings, url=address, backends=backends, first_key=await _bootstrap(settings, address, backends))
+        first_key = await _bootstrap(settings, address, backends) if may_begin else None
+        yield House(settings=settings, url=address, backends=backends, first_key=first_key)
 
 
 def build_api(house: House) -> ASGIApp:

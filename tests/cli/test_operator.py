@@ -227,6 +227,15 @@ def test_api_and_worker_stand_alone_on_a_database_server(database_url: str, runt
     assert [worker.end(), api.end()] == [0, 0]
 
 
+def test_a_worker_that_comes_first_leaves_the_first_key_to_the_api(database_url: str, runtime_tree: Path, folder: Path) -> None:
+    settings = {"HEDGEROW_DATABASE_URL": database_url, "HEDGEROW_STORAGE_URL": f"file://{folder}/objects", "HEDGEROW_SECRET_KEY": "shared"}
+    worker = _start(_data_dir(folder / "two", runtime_tree), "worker", **settings)
+    api = _start(folder / "one", "api", "--port", "0", **settings)
+    assert not (folder / "two" / "credentials.json").exists()
+    assert json.loads((folder / "one" / "credentials.json").read_text())["url"] == api.url
+    assert [worker.end(), api.end()] == [0, 0]
+
+
 def test_migrations_run_alone_and_a_newer_database_ends_the_start_with_one_sentence(folder: Path) -> None:
     data_dir = folder / "migrated"
     assert _run(data_dir, "admin", "migrate").returncode == 0
