@@ -124,6 +124,14 @@ async def test_a_command_is_reported_with_output_and_exit_code(client: Client) -
     assert second["rawOutput"] == {"exitCode": -9, "output": "", "timedOut": True}
 
 
+async def test_a_command_is_over_when_its_shell_is_whatever_it_left_in_the_background(client: Client) -> None:
+    holds_the_output = "echo started; setsid sleep 30 & exit 3"
+    async with asyncio.timeout(20):
+        answer = await client.prompt([{"run": holds_the_output}, {"say": "Next."}])
+    assert answer["result"]["stopReason"] == "end_turn"
+    assert {"exitCode": 3, "output": "started\n"} in [update.get("rawOutput") for update in client.updates]
+
+
 async def test_a_refusal_ends_the_turn_unless_the_script_goes_on(client: Client) -> None:
     client.answer = {"outcome": {"outcome": "selected", "optionId": "reject"}}
     assert (await client.prompt([{"ask": "May I"}, {"say": "Never said."}]))["result"] == {"stopReason": "end_turn"}
