@@ -113,7 +113,7 @@ async def _sweep(node: Node, rhythm: Rhythm) -> None:
     """Announce the runs whose time has come, and give the jobs of dead workers to living ones: an announcement may be lost, a row not."""
     await node.backends.jobs.retry_stalled()
     async with node.backends.database.transaction() as tx:
-        due = await executions.due(tx, node.backends.clock.now() - _ANNOUNCED_ALREADY, rhythm.sweep_limit)
+        due = await executions.due(tx, node.id, node.backends.clock.now() - _ANNOUNCED_ALREADY, rhythm.sweep_limit)
     for run_id, node_id in due:
         await node.backends.jobs.nudge(run_id, node_id)
 

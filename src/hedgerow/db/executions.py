@@ -103,11 +103,15 @@ def stored_ending(ending: Ending) -> dict[str, Any]:
     return {"status": ending.status.value, "reason": ending.reason.value, "message": ending.message}
 
 
-async def due(tx: Transaction, now: datetime, limit: int) -> list[tuple[UUID, UUID | None]]:
-    """Runs that somebody must look at, with the node that holds each, longest overdue first."""
-    rows = await (
-        await tx.connection.execute("SELECT id, node_id FROM runs WHERE wake_at <= %s ORDER BY wake_at LIMIT %s", [now, limit])
-    ).fetchall()
+_DUE: LiteralString = "SELECT id, node_id FROM runs WHERE wake_at <= %s AND (node_id IS NULL OR node_id = %s) ORDER BY wake_at LIMIT %s"
+
+
+async def due(tx: Transaction, node_id: UUID, now: datetime, limit: int) -> list[tuple[UUID, UUID | None]]:
+    """Runs that a node must look at: those it holds and those that nobody holds, longest overdue first.
+
+    The runs of other nodes are theirs to look after: those of a node that is gone would stand in front of everything for ever.
+    """
+    rows = await (await tx.connection.execute(_DUE, [now, node_id, limit])).fetchall()
     return [(row["id"], row["node_id"]) for row in rows]
 
 
