@@ -2,13 +2,14 @@
 
 from typing import Any
 
-from hedgerow.api import accounts, commands, connection_tokens, health, logs, repositories, runs, stream, tasks
+from hedgerow.api import accounts, commands, connection_tokens, health, logs, repositories, runs, stream, task_overviews, tasks
 from hedgerow.api.bodies import LOG_BODY_BYTES
 from hedgerow.api.endpoints import Endpoint
 from hedgerow.api.schemas.commands import CommandAnswer
 from hedgerow.api.schemas.logs import LogAppend, SessionLogQuery
 from hedgerow.api.schemas.repositories import Repository, RepositoryPage
 from hedgerow.api.schemas.runs import TaskRunDetail, TaskRunPage
+from hedgerow.api.schemas.task_overviews import TaskRepositories, TaskSummaryPage
 from hedgerow.api.schemas.tasks import Task, TaskPage
 from hedgerow.api.schemas.users import CurrentUser, ProjectDetail
 from hedgerow.domain.access import Scope
@@ -50,6 +51,16 @@ _PAGE_HEADERS = {
 ENDPOINTS: tuple[Endpoint, ...] = (
     Endpoint(method="GET", path=TASKS, handler=tasks.list_tasks, scope=READ, answers=TaskPage, parameters=_PAGING),
     Endpoint(method="POST", path=TASKS, handler=tasks.create_task, scope=WRITE, status=201, answers=Task, idempotent=True),
+    # Before the paths of one task, which would take these words for an id.
+    Endpoint(method="GET", path=TASKS + "repositories/", handler=task_overviews.task_repositories, scope=READ, answers=TaskRepositories),
+    Endpoint(
+        method="POST",
+        path=TASKS + "summaries/",
+        handler=task_overviews.summarize_tasks,
+        scope=READ,
+        answers=TaskSummaryPage,
+        parameters=_PAGING,
+    ),
     Endpoint(method="GET", path=TASK, handler=tasks.retrieve_task, scope=READ, answers=Task),
     Endpoint(method="PATCH", path=TASK, handler=tasks.update_task, scope=WRITE, answers=Task),
     Endpoint(method="PUT", path=TASK, handler=tasks.update_task, name="replace_task", scope=WRITE, answers=Task),

@@ -12,6 +12,7 @@ _CODES: dict[str, str] = {
     "enum": "invalid_choice",
     "literal_error": "invalid_choice",
     "string_too_long": "max_length",
+    "too_long": "max_length",
     "greater_than": "min_value",
     "greater_than_equal": "min_value",
     "less_than": "max_value",
@@ -61,7 +62,7 @@ def _sentence(code: str, finding: Mapping[str, Any]) -> str:
     if code == "invalid_choice" and "expected" in context:
         return f"This is not a valid choice. It must be one of: {context['expected']}."
     if code == "max_length" and "max_length" in context:
-        return f"This field may have at most {context['max_length']} characters."
+        return f"This field may have at most {context['max_length']} {'entries' if finding['type'] == 'too_long' else 'characters'}."
     return _SENTENCES.get(code) or _ended(str(finding["msg"]))
 
 

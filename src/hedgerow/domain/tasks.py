@@ -8,7 +8,7 @@ from typing import Any
 from uuid import UUID
 
 from hedgerow.domain.access import User
-from hedgerow.domain.runs import RunStatus, TaskRun
+from hedgerow.domain.runs import Environment, RunStatus, TaskRun
 
 
 class OriginProduct(StrEnum):
@@ -53,6 +53,26 @@ class Task:
     def slug(self) -> str:
         """`<PREFIX>-<task_number>` (contract 2.2)."""
         return f"{slug_prefix(self.project_name)}-{self.task_number}"
+
+
+@dataclass(frozen=True, slots=True)
+class LatestRun:
+    """How a task's latest run stands."""
+
+    status: RunStatus
+    environment: Environment
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TaskSummary:
+    """A task in short."""
+
+    id: UUID
+    title: str
+    repository: str | None
+    created_at: datetime
+    updated_at: datetime
+    latest_run: LatestRun | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
