@@ -221,18 +221,19 @@ def test_the_last_to_leave_stops_the_database_and_a_kill_is_survived(runtime_tre
 def test_api_and_worker_stand_alone_on_a_database_server(database_url: str, runtime_tree: Path, folder: Path) -> None:
     settings = {"HEDGEROW_DATABASE_URL": database_url, "HEDGEROW_STORAGE_URL": f"file://{folder}/objects", "HEDGEROW_SECRET_KEY": "shared"}
     api = _start(folder / "one", "api", "--port", "0", **settings)
-    worker = _start(_data_dir(folder / "two", runtime_tree), "worker", HEDGEROW_CONTROL_PLANE_URL=api.url, **settings)
-    assert httpx.get(f"{api.url}/health", trust_env=False).status_code == 200
+    worker = _start(_data_dir(folder / "two", runtime_tree), "worker", HEDGEROW_PUBLIC_URL=api.url, **settings)
+    done = _run(folder / "one", "run", '[{"say": "Done"}]', "--agent", "scripted", "--json")
+    assert (done.returncode, json.loads(done.stdout)["end_reason"]) == (0, "finished")
     assert not (folder / "one" / "postgres").exists()
     assert [worker.end(), api.end()] == [0, 0]
 
 
 def test_a_worker_that_comes_first_leaves_the_first_key_to_the_api(database_url: str, runtime_tree: Path, folder: Path) -> None:
     settings = {"HEDGEROW_DATABASE_URL": database_url, "HEDGEROW_STORAGE_URL": f"file://{folder}/objects", "HEDGEROW_SECRET_KEY": "shared"}
-    worker = _start(_data_dir(folder / "two", runtime_tree), "worker", **settings)
-    api = _start(folder / "one", "api", "--port", "0", **settings)
-    assert not (folder / "two" / "credentials.json").exists()
-    assert json.loads((folder / "one" / "credentials.json").read_text())["url"] == api.url
+    worker = _start(_data_dir(folder / "first", runtime_tree), "worker", **settings)
+    api = _start(folder / "second", "api", "--port", "0", **settings)
+    assert not (folder / "first" / "credentials.json").exists()
+    assert json.loads((folder / "second" / "credentials.json").read_text())["url"] == api.url
     assert [worker.end(), api.end()] == [0, 0]
 
 

@@ -74,7 +74,7 @@ async def worker(settings: Settings, console: Console) -> None:
         console.print("ready" if works else f"ready, standing by: another worker holds the runs of {settings.data_dir}", soft_wrap=True)
 
     with stopped_by_signals(stop):
-        async with open_house(settings, may_begin=False) as house:
+        async with open_house(settings, url=settings.public_url, may_begin=False) as house:
             await hold_runs(house, stop, say)
 
 
