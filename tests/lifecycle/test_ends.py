@@ -17,6 +17,9 @@ from hedgerow.domain.sandboxes import HostPort, SandboxSpec
 from hedgerow.lifecycle import reconcile, reopen_door
 from hedgerow.lifecycle.ends import EndsRunError, conclude, fail
 from hedgerow.operations import commands
+from hedgerow.operations.outputs import set_output
+from hedgerow.operations.tasks import TaskDraft, update_task
+from hedgerow.repositories import Published
 from hedgerow.sandboxes.base import SandboxProvider
 from tests.lifecycle.conftest import World
 from tests.lifecycle.plugs import MemoryGate, MemorySandboxes
@@ -145,3 +148,15 @@ async def test_a_run_that_its_agent_has_ended_says_as_well_where_its_uncollected
     kept = f"The files are kept in {world.node.folders(over.id).workspace}."
     assert told.error_message == f"The agent gave up. The result could not be collected: The disk is full. {kept}"
     assert (told.status, told.state["end_reason"]) == (RunStatus.FAILED, "client")
+
+
+async def test_a_run_whose_output_was_accepted_ends_as_completed_and_keeps_it_as_it_is(world: World) -> None:
+    run = await turn_over(world, await world.run(), turn_ended_at=None)
+    await update_task(world.node.backends, world.caller, world.project, run.task_id, TaskDraft(json_schema={"type": "array"}))
+    await set_output(world.node.backends, world.caller, world.project, run.task_id, run.id, [1, 2])
+    world.repositories.published = Published(branch="hedgerow/h-1", commit="2" * 40, diff_stat={}, pushed=True)
+    await reconcile(world.node, run.id)
+    ended = await world.fresh(run)
+    assert (ended.status, ended.state["end_reason"], ended.error_message) == (RunStatus.COMPLETED, "output_accepted", None)
+    assert (ended.output, ended.branch) == ([1, 2], "hedgerow/h-1")
+    assert ended.execution.cleaned_at is not None

@@ -1,13 +1,13 @@
-"""Runs: list, create, retrieve, change (contract 4, 5.1, 5.2)."""
+"""Runs: list, create, retrieve, change, set the output (contract 4, 5.1, 5.2, 5.4)."""
 
 from starlette.responses import Response
 
 from hedgerow.api.calls import Call, CurrentCall
 from hedgerow.api.json_bytes import JsonResponse
 from hedgerow.api.paging import page
-from hedgerow.api.schemas.runs import TaskRunCreate, TaskRunUpdate, run_detail
+from hedgerow.api.schemas.runs import TaskRunCreate, TaskRunOutput, TaskRunUpdate, run_detail
 from hedgerow.domain.runs import TaskRun
-from hedgerow.operations import log_urls, run_updates, runs
+from hedgerow.operations import log_urls, outputs, run_updates, runs
 from hedgerow.operations.pages import Paging
 
 
@@ -39,4 +39,10 @@ async def retrieve_run(call: CurrentCall) -> Response:
 async def update_run(call: CurrentCall, body: TaskRunUpdate) -> Response:
     """Change the fields that are sent; `output` and `state` are merged."""
     run = await run_updates.update_run(call.backends, call.caller, call.project, call.task_id, call.run_id, body.patch())
+    return JsonResponse(show_run(call, run))
+
+
+async def set_output(call: CurrentCall, body: TaskRunOutput) -> Response:
+    """Replace the output. One that fits the task's json_schema ends a run that the server drives."""
+    run = await outputs.set_output(call.backends, call.caller, call.project, call.task_id, call.run_id, body.output)
     return JsonResponse(show_run(call, run))

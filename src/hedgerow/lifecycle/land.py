@@ -10,7 +10,7 @@ from hedgerow.domain.branches import result_branch
 from hedgerow.domain.errors import UnavailableError
 from hedgerow.domain.lifecycle import Land
 from hedgerow.domain.progress import Step
-from hedgerow.domain.runs import TaskRun, merge_output
+from hedgerow.domain.runs import EndReason, TaskRun, merge_output
 from hedgerow.domain.sandboxes import Mount, SandboxSpec
 from hedgerow.lifecycle.agent_choice import choose_agent
 from hedgerow.lifecycle.facts import change_in
@@ -95,11 +95,21 @@ def _describe(published: Published | None) -> str:
 
 async def _write_down(node: Node, run: TaskRun, published: Published | None) -> None:
     def columns(fresh: TaskRun) -> dict[str, Any]:
-        return {} if published is None else {"branch": published.branch, "output": merge_output(fresh.output, _output(published))}
+        if published is None:
+            return {}
+        output = {} if _holds_an_answer(fresh) else {"output": merge_output(fresh.output, _output(published))}
+        return {"branch": published.branch} | output
 
     async with node.backends.database.transaction() as tx:
         await change_in(tx, node, run, columns)
         await runs.note(tx, run.id, {"landed_at": node.backends.clock.now()})
+
+
+def _holds_an_answer(run: TaskRun) -> bool:
+    """Whether the run's output is an answer that the branch must not be written into: one that fits a schema, or is no object."""
+    ending = run.execution.ending
+    accepted = ending is not None and ending.reason is EndReason.OUTPUT_ACCEPTED
+    return accepted or not (run.output is None or isinstance(run.output, dict))
 
 
 def _output(published: Published) -> dict[str, Any]:

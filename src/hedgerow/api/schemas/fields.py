@@ -47,6 +47,13 @@ def refuse_nul(text: str) -> str:
     return text
 
 
+def refuse_null(value: Any) -> Any:
+    """`value`, unless it is null: for a field that takes any other JSON."""
+    if value is None:
+        raise fault("This field may not be null.", "null")
+    return value
+
+
 def _refuse_boolean(value: Any) -> Any:
     if isinstance(value, bool):
         raise fault("A valid integer is required.")

@@ -4,9 +4,9 @@ from datetime import datetime
 from typing import Annotated, Any, Literal
 from uuid import UUID
 
-from pydantic import BaseModel, Field
+from pydantic import AfterValidator, BaseModel, Field
 
-from hedgerow.api.schemas.fields import Optionally, RequestModel, Text, Text128, Words, Words100, Words255
+from hedgerow.api.schemas.fields import Optionally, RequestModel, Text, Text128, Words, Words100, Words255, refuse_null
 from hedgerow.domain.journal import wire_time
 from hedgerow.domain.reasoning import PROVIDERS, REASONING_EFFORTS
 from hedgerow.domain.runs import Environment, RunMode, RunStatus, TaskRun
@@ -151,3 +151,11 @@ class TaskRunUpdate(RequestModel):
         """What the operation is asked for."""
         environment = {} if self.environment is None else {"environment": Environment(self.environment)}
         return RunPatch(**self.given() | environment | {"state_remove_keys": tuple(self.state_remove_keys or ())})
+
+
+class TaskRunOutput(RequestModel):
+    """The body of set_output."""
+
+    output: Annotated[Any, AfterValidator(refuse_null)] = Field(
+        description="Anything but null. It replaces the stored output, and must fit the task's json_schema where there is one."
+    )
