@@ -1,8 +1,9 @@
 import os
 import shutil
 import stat
+import subprocess
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -115,6 +116,26 @@ async def test_submodules_stay_empty(repositories: Repositories, origin: Path, r
 async def test_a_missing_workspace_folder_is_said(repositories: Repositories, origin: Path, tmp_path: Path) -> None:
     with pytest.raises(UnavailableError, match="cannot be written"):
         await check_out(repositories, Run(tmp_path / "nowhere"), origin)
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    """A folder with room for one MiB. Only where one can be mounted."""
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    if os.geteuid() != 0 or subprocess.run(["mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", disk], check=False).returncode:
+        pytest.skip("nothing can be mounted here")
+    yield disk
+    subprocess.run(["umount", disk], check=True)
+
+
+async def test_a_full_disk_is_said_and_nothing_stays_on_it(repositories: Repositories, origin: Path, small_disk: Path) -> None:
+    commit(origin, {"large": "".join(map(str, range(400_000)))})
+    with pytest.raises(UnavailableError, match=r"could not be checked out: the disk is full\.$"):
+        await repositories.check_out(
+            project_id=1, clone_url=str(origin), base=None, branch="hedgerow/DEF-1-1", workspace=small_disk, owner=None
+        )
+    assert names(small_disk) == []
 
 
 async def test_a_name_that_cannot_be_a_branch_is_refused(repositories: Repositories, origin: Path, run: Run) -> None:

@@ -16,6 +16,8 @@ from hedgerow.repositories import git, skeletons
 from hedgerow.repositories.failures import summary
 from hedgerow.repositories.starts import Start
 
+_FULL_BYTES = 1024 * 1024  # a disk with less room than that has none for a file that could not be written
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Checkout:
@@ -60,9 +62,18 @@ async def _fill(workspace: Path, start: Start, clone: Clone, environment: Mappin
     local = {**environment, "GIT_DIR": str(workspace / ".git"), "GIT_WORK_TREE": str(workspace)}
     finished = await git.run(["reset", "--quiet", "--hard"], environment=local, directory=workspace, timeout_seconds=timeout_seconds)
     if finished.code:
-        raise UnavailableError(f"The files of {clone.origin} could not be checked out: {summary(finished.errors)}")
+        raise UnavailableError(
+            f"The files of {clone.origin} could not be checked out: {await asyncio.to_thread(_why, workspace, finished.errors)}"
+        )
     if clone.owner is not None:
         await asyncio.to_thread(_give, workspace, *clone.owner)
+
+
+def _why(workspace: Path, errors: str) -> str:
+    """What kept git from writing files: of a disk that is full it names the file only."""
+    if shutil.disk_usage(workspace).free < _FULL_BYTES and "unable to write" in errors:
+        return "the disk is full."
+    return summary(errors)
 
 
 def _empty(folder: Path) -> None:
