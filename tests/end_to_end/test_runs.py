@@ -74,6 +74,12 @@ def test_what_an_agent_did_before_it_failed_is_kept_on_the_branch(house: House, 
     assert git(repository, "show", f"{ended['output']['head_branch']}:greeting.txt") == "Hello."
 
 
+def test_an_agent_that_closes_its_own_workspace_keeps_its_work(house: House, repository: Path) -> None:
+    ended = house.run([WRITE, {"run": "chmod 0 ."}], repository=house.register(repository)).ended()
+    assert ended["status"] == "completed"
+    assert git(repository, "show", f"{ended['branch']}:greeting.txt") == "Hello."
+
+
 def test_a_repository_that_is_not_there_is_named(house: House) -> None:
     ended = house.run("hello", repository="nobody/nothing").ended()
     assert (ended["status"], ended["state"]["end_reason"]) == ("failed", "start_failed")

@@ -1,7 +1,9 @@
 """The result of a run: what the agent changed becomes a commit on a branch."""
 
 import asyncio
+import contextlib
 import secrets
+import stat
 from pathlib import Path
 from typing import Any
 
@@ -46,6 +48,7 @@ async def _collect(node: Node, run: TaskRun, origin: Origin) -> Path:
     attempt = secrets.token_hex(4)
     result = folders.result(attempt)
     await asyncio.to_thread(make_private, result, provider.owner)
+    await asyncio.to_thread(_open_again, folders.workspace)
     assert run.execution.base_commit is not None
     assert origin.mirror is not None
     command = node.repositories.collect_command(
@@ -72,6 +75,13 @@ async def _collect(node: Node, run: TaskRun, origin: Origin) -> Path:
     finally:
         await provider.destroy(handle)
     return result
+
+
+def _open_again(folder: Path) -> None:
+    """Let the owner of a folder into it again: an agent may have closed its own. A link in its place is left alone."""
+    with contextlib.suppress(OSError):  # whoever needs the folder next says what is wrong with it
+        if stat.S_ISDIR(folder.lstat().st_mode):
+            folder.chmod(0o700)
 
 
 async def _publish(node: Node, run: TaskRun, clone_url: str, origin: Origin, result: Path) -> Published | None:
