@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from hedgerow.domain.lifecycle import (
     Action,
+    BeginAgain,
     Claim,
     CleanUp,
     Conclude,
@@ -162,6 +163,33 @@ def test_an_ended_run_that_a_person_opens_again_is_theirs_once_it_is_tidied_up()
     assert next_action(run) == Nothing()
 
 
+def test_a_run_that_was_started_again_first_takes_leave_of_its_earlier_start() -> None:
+    run = ready(restarting=True, turn_ended_at=NOW, stop_reason="end_turn")
+    assert next_action(run, Inbox(queued=1)) == StopSandbox()
+    run = replace(run, execution=replace(run.execution, sandbox=None))
+    assert next_action(run, Inbox(queued=1)) == Land()
+    run = replace(run, execution=replace(run.execution, landed_at=NOW))
+    assert next_action(run, Inbox(queued=1)) == BeginAgain()
+
+
+def test_an_earlier_start_without_a_session_has_nothing_to_land() -> None:
+    assert next_action(a_run(node_id=HERE, checked_out_at=NOW, restarting=True)) == BeginAgain()
+
+
+def test_only_the_node_of_the_earlier_start_tidies_up_after_it() -> None:
+    assert next_action(a_run(node_id=ELSEWHERE, restarting=True)) == HandOver(ELSEWHERE)
+
+
+def test_a_run_that_is_ended_while_it_starts_again_ends_after_its_earlier_work_was_landed() -> None:
+    for changed in ({"ending": FAILED}, {"status": RunStatus.CANCELLED}):
+        run = ready(restarting=True, **changed)
+        assert next_action(run) == StopSandbox()
+        run = replace(run, execution=replace(run.execution, sandbox=None))
+        assert next_action(run) == Land()
+        run = replace(run, execution=replace(run.execution, landed_at=NOW))
+        assert next_action(run) in {End(FAILED), CleanUp()}
+
+
 def test_a_run_that_goes_to_its_client_leaves_nothing_here_and_keeps_its_status() -> None:
     run = ready(environment=Environment.LOCAL, status=RunStatus.IN_PROGRESS)
     assert next_action(run) == StopSandbox()
@@ -186,6 +214,7 @@ _executions = st.builds(
     ending=st.sampled_from([None, FAILED]),
     landed_at=_moments,
     cleaned_at=_moments,
+    restarting=st.booleans(),
 )
 
 

@@ -24,6 +24,7 @@ from hedgerow.operations import access, accounts, repositories, runs, tasks
 from hedgerow.operations.backends import Backends, Rules
 from hedgerow.operations.run_requests import RunRequest
 from hedgerow.operations.run_updates import RunPatch, update_run
+from hedgerow.operations.starts import resume_in_cloud
 from hedgerow.operations.tasks import TaskDraft
 from hedgerow.repositories import Repositories
 from hedgerow.sandboxes.base import SandboxProvider
@@ -57,6 +58,10 @@ class World:
     async def patch(self, run: TaskRun, **changes: Any) -> TaskRun:
         """What a person changes."""
         return await update_run(self.node.backends, self.caller, self.project, run.task_id, run.id, RunPatch(**changes))
+
+    async def resume(self, run: TaskRun) -> TaskRun:
+        """The run once a person has asked for it to go on."""
+        return await resume_in_cloud(self.node.backends, self.caller, self.project, run.task_id, run.id)
 
     async def fresh(self, run: TaskRun) -> TaskRun:
         """The run as it is now."""

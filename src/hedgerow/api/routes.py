@@ -70,6 +70,8 @@ ENDPOINTS: tuple[Endpoint, ...] = (
     Endpoint(method="POST", path=RUNS, handler=runs.create_run, scope=WRITE, status=201, answers=TaskRunDetail, idempotent=True),
     Endpoint(method="GET", path=RUN, handler=runs.retrieve_run, scope=READ, answers=TaskRunDetail),
     Endpoint(method="PATCH", path=RUN, handler=runs.update_run, scope=WRITE, answers=TaskRunDetail),
+    Endpoint(method="POST", path=RUN + "start/", handler=tasks.start_run, scope=WRITE, answers=Task, idempotent=True),
+    Endpoint(method="POST", path=RUN + "resume_in_cloud/", handler=runs.resume_in_cloud, scope=WRITE, answers=TaskRunDetail),
     Endpoint(method="PATCH", path=RUN + "set_output/", handler=runs.set_output, scope=WRITE, answers=TaskRunDetail),
     Endpoint(
         method="POST",

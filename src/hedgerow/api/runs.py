@@ -1,4 +1,4 @@
-"""Runs: list, create, retrieve, change, set the output (contract 4, 5.1, 5.2, 5.4)."""
+"""Runs: list, create, retrieve, change, set the output, resume (contract 4, 5.1, 5.2, 5.4, 5.6)."""
 
 from starlette.responses import Response
 
@@ -7,7 +7,7 @@ from hedgerow.api.json_bytes import JsonResponse
 from hedgerow.api.paging import page
 from hedgerow.api.schemas.runs import TaskRunCreate, TaskRunOutput, TaskRunUpdate, run_detail
 from hedgerow.domain.runs import TaskRun
-from hedgerow.operations import log_urls, outputs, run_updates, runs
+from hedgerow.operations import log_urls, outputs, run_updates, runs, starts
 from hedgerow.operations.pages import Paging
 
 
@@ -45,4 +45,10 @@ async def update_run(call: CurrentCall, body: TaskRunUpdate) -> Response:
 async def set_output(call: CurrentCall, body: TaskRunOutput) -> Response:
     """Replace the output. One that fits the task's json_schema ends a run that the server drives."""
     run = await outputs.set_output(call.backends, call.caller, call.project, call.task_id, call.run_id, body.output)
+    return JsonResponse(show_run(call, run))
+
+
+async def resume_in_cloud(call: CurrentCall) -> Response:
+    """Let a run that has ended, or that its client drove, go on in the cloud."""
+    run = await starts.resume_in_cloud(call.backends, call.caller, call.project, call.task_id, call.run_id)
     return JsonResponse(show_run(call, run))

@@ -1,4 +1,4 @@
-"""Tasks: list, create, retrieve, change, delete (contract 3.1 to 3.3), and POST run/ (3.6)."""
+"""Tasks: list, create, retrieve, change, delete (contract 3.1 to 3.3), POST run/ (3.6) and start/ (5.5)."""
 
 from typing import Annotated
 
@@ -9,10 +9,10 @@ from hedgerow.api.calls import Call, CurrentCall
 from hedgerow.api.json_bytes import JsonResponse
 from hedgerow.api.paging import page
 from hedgerow.api.runs import show_run
-from hedgerow.api.schemas.runs import TaskRunStart
+from hedgerow.api.schemas.runs import TaskRunBegin, TaskRunStart
 from hedgerow.api.schemas.tasks import TaskQuery, TaskWrite, task_detail
 from hedgerow.domain.tasks import Task
-from hedgerow.operations import runs, tasks
+from hedgerow.operations import runs, starts, tasks
 from hedgerow.operations.pages import Paging
 
 
@@ -55,4 +55,10 @@ async def delete_task(call: CurrentCall) -> Response:
 async def run_task(call: CurrentCall, body: TaskRunStart) -> Response:
     """Make a run and let an agent work on it. The answer is the task, with the new run as its latest."""
     task = await runs.run_task(call.backends, call.caller, call.project, call.task_id, body.request())
+    return JsonResponse(show_task(call, task))
+
+
+async def start_run(call: CurrentCall, body: TaskRunBegin) -> Response:
+    """Let an agent work on a cloud run that was only created. The answer is the task, with its latest run."""
+    task = await starts.start_run(call.backends, call.caller, call.project, call.task_id, call.run_id, body.request())
     return JsonResponse(show_task(call, task))

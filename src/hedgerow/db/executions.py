@@ -18,6 +18,24 @@ from hedgerow.domain.lifecycle import Inbox
 from hedgerow.domain.runs import Ending, Environment, RunStatus, TaskRun
 from hedgerow.domain.tasks import slug_prefix
 
+FORGOTTEN: Mapping[str, Any] = {
+    "node_id": None,
+    "sandbox": None,
+    "checked_out_at": None,
+    "base_commit": None,
+    "session_ready_at": None,
+    "turn_started_at": None,
+    "turn_ended_at": None,
+    "stop_reason": None,
+    "landed_at": None,
+    "cleaned_at": None,
+    "restarting": False,
+}
+"""The facts of a run that was started again and of whose earlier start nothing is left: any node may claim it, as a new one.
+
+Its epoch stays until then. An end that is decided stays too, and so does a wish to cancel: they may be of the new start.
+"""
+
 _LOOK: LiteralString = """
     SELECT count(*) FILTER (WHERE status = 'queued') AS queued, count(*) FILTER (WHERE status = 'delivered') AS delivered
     FROM messages WHERE run_id = %s AND status IN ('queued', 'delivered')

@@ -38,6 +38,7 @@ _FACTS: tuple[LiteralString, ...] = (
     "cancel_requested_at",
     "landed_at",
     "cleaned_at",
+    "restarting",
     "wake_at",
 )
 _NAMES: tuple[LiteralString, ...] = (*_SEEN, "status", "environment", "state", *_FACTS, "sandbox", "ending")

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from uuid import UUID
 
-from hedgerow.domain.runs import Ending, EndReason, Environment, RunMode, RunStatus, TaskRun
+from hedgerow.domain.runs import Ending, EndReason, Environment, Execution, RunMode, RunStatus, TaskRun
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +78,12 @@ class CleanUp:
     """Remove the workspace and everything else that the run left on its machine."""
 
 
-Action = Nothing | Wait | Claim | HandOver | Prepare | StartSession | Deliver | Conclude | StopSandbox | Land | End | CleanUp
+@dataclass(frozen=True, slots=True)
+class BeginAgain:
+    """Remove what an earlier start of the run left on its machine, and forget it, so that the run can be claimed anew."""
+
+
+Action = Nothing | Wait | Claim | HandOver | Prepare | StartSession | Deliver | Conclude | StopSandbox | Land | End | CleanUp | BeginAgain
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -117,6 +122,8 @@ def decide(run: TaskRun, inbox: Inbox, now: datetime, deadlines: Deadlines, node
         return _land(run)
     if execution.ending is not None:
         return _land(run)
+    if execution.restarting:
+        return _take_leave(execution)
     ending = _ending(run, inbox, now, deadlines)
     if ending is not None:
         return Conclude(ending)
@@ -136,7 +143,7 @@ def _land(run: TaskRun) -> Action:
     execution = run.execution
     if execution.sandbox is not None:
         return StopSandbox()
-    if execution.session_ready_at is not None and execution.checked_out_at is not None and execution.landed_at is None:
+    if _unlanded(execution):
         return Land()
     if not run.status.terminal:
         assert execution.ending is not None
@@ -144,6 +151,18 @@ def _land(run: TaskRun) -> Action:
     if execution.cleaned_at is None:
         return CleanUp()
     return Nothing()
+
+
+def _take_leave(execution: Execution) -> Action:
+    """What an earlier start left is landed and tidied up as if the run ended, but the run goes on."""
+    if execution.sandbox is not None:
+        return StopSandbox()
+    return Land() if _unlanded(execution) else BeginAgain()
+
+
+def _unlanded(execution: Execution) -> bool:
+    """Whether an agent may have worked in the workspace, and nobody has collected what it did."""
+    return execution.session_ready_at is not None and execution.checked_out_at is not None and execution.landed_at is None
 
 
 def _ending(run: TaskRun, inbox: Inbox, now: datetime, deadlines: Deadlines) -> Ending | None:

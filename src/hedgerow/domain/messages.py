@@ -6,6 +6,8 @@ from enum import StrEnum
 from typing import Any
 from uuid import UUID
 
+UNANSWERED = "The run ended before the agent could answer."
+
 
 class MessageStatus(StrEnum):
     """Where a message stands."""

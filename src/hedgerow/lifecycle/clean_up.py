@@ -4,8 +4,8 @@ import asyncio
 
 from hedgerow.db import messages
 from hedgerow.domain.lifecycle import CleanUp
+from hedgerow.domain.messages import UNANSWERED
 from hedgerow.domain.runs import TaskRun
-from hedgerow.lifecycle.ends import UNANSWERED
 from hedgerow.lifecycle.facts import record
 from hedgerow.lifecycle.node import Node
 

@@ -17,9 +17,10 @@ async def deliver(node: Node, run: TaskRun, action: Deliver) -> None:
     this writes: a message that is acknowledged stays so.
     """
     async with node.backends.database.transaction() as tx:
+        fresh = await runs.load(tx, run.id)
         message = await messages.oldest_queued(tx, run.id)
-    if message is None:
-        return
+    if message is None or fresh is None or fresh.execution.restarting:
+        return  # what waits in the inbox of a run that was started again is not for the agent of its earlier start
     began = node.backends.clock.now()
     async with await connect(node, run) as agent_server:
         await agent_server.deliver(message.id, message.content, message.artifacts)

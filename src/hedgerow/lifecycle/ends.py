@@ -9,6 +9,7 @@ from hedgerow.db import executions, messages, runs
 from hedgerow.db.database import DatabaseLostError
 from hedgerow.domain.errors import HedgerowError
 from hedgerow.domain.lifecycle import Action, Conclude, Deliver, End, Land, Prepare, StartSession, decide
+from hedgerow.domain.messages import UNANSWERED
 from hedgerow.domain.runs import Ending, EndReason, RunStatus, TaskRun
 from hedgerow.lifecycle.facts import TakenOverError, change, change_in, record
 from hedgerow.lifecycle.node import Node
@@ -22,8 +23,6 @@ _REASONS: dict[type[Action], EndReason] = {
     Deliver: EndReason.AGENT_LOST,
 }
 _PAUSE = timedelta(seconds=5)
-
-UNANSWERED = "The run ended before the agent could answer."
 
 
 class EndsRunError(HedgerowError):
@@ -51,10 +50,15 @@ async def conclude(node: Node, run: TaskRun, action: Conclude) -> None:
 
 
 async def conclude_unless_ending(node: Node, run: TaskRun, ending: Ending) -> None:
-    """Write down an end that was noticed from outside, unless another was written first, and have the run looked at."""
+    """Write down an end that was noticed from outside, unless another was written first, and have the run looked at.
+
+    What befalls a sandbox that the run has left behind does not end it.
+    """
     async with node.backends.database.transaction() as tx:
         fresh = await runs.load_for_update(tx, run.id)
         if fresh is None or fresh.execution.epoch != run.execution.epoch or fresh.execution.ending is not None or fresh.status.terminal:
+            return
+        if fresh.execution.restarting or fresh.execution.sandbox != run.execution.sandbox:
             return
         await executions.record(tx, run, {"ending": executions.stored_ending(ending), "wake_at": node.backends.clock.now()})
     await node.backends.jobs.nudge(run.id, node.id)

@@ -7,6 +7,7 @@ import tempfile
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
+from itertools import count
 from pathlib import Path
 from typing import Protocol
 from uuid import UUID
@@ -71,6 +72,13 @@ class RunFolders:
     def result(self, attempt: str) -> Path:
         """What a collecting sandbox leaves for the host to publish: each attempt its own, since a killed worker's may still be at it."""
         return self.root / f"result-{attempt}"
+
+    def set_aside(self) -> Path | None:
+        """Make room for a new start: what an earlier one could not land is moved away; where to, and None where there is nothing."""
+        if not self.root.exists():
+            return None
+        number = next(n for n in count(1) if not self.root.with_name(f"{self.root.name}-kept-{n}").exists())
+        return self.root.rename(self.root.with_name(f"{self.root.name}-kept-{number}"))
 
     def remove(self) -> None:
         """Remove everything. Safe to repeat."""

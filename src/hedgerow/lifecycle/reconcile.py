@@ -12,6 +12,7 @@ from hedgerow.db import executions
 from hedgerow.domain import lifecycle
 from hedgerow.domain.lifecycle import (
     Action,
+    BeginAgain,
     Claim,
     CleanUp,
     Conclude,
@@ -25,6 +26,7 @@ from hedgerow.domain.lifecycle import (
     StopSandbox,
 )
 from hedgerow.domain.runs import TaskRun
+from hedgerow.lifecycle.begin_again import begin_again
 from hedgerow.lifecycle.clean_up import clean_up
 from hedgerow.lifecycle.deliver import deliver
 from hedgerow.lifecycle.ends import conclude, end, fail
@@ -44,6 +46,9 @@ Act = Callable[[Node, TaskRun, Any], Awaitable[None]]
 
 
 async def _claim(node: Node, run: TaskRun, action: Claim) -> None:
+    kept = await asyncio.to_thread(node.folders(run.id).set_aside)
+    if kept is not None:
+        log.warning("files of an earlier start, which could not be collected, were moved", folder=str(kept))
     async with node.backends.database.transaction() as tx:
         await executions.claim(tx, run.id, node.id)
 
@@ -58,6 +63,7 @@ _ACTIONS: dict[type[Action], Act] = {
     Land: land,
     End: end,
     CleanUp: clean_up,
+    BeginAgain: begin_again,
 }
 
 _ONWARD = (Prepare, StartSession, Deliver)  # long, and given up when the run turns to its end; the others are bounded, and finish

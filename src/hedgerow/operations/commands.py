@@ -1,6 +1,7 @@
 """Commands to the agent of a run (contract 9): messages are queued, everything else is forwarded."""
 
 import json
+from collections.abc import Sequence
 from typing import Any
 from uuid import UUID
 
@@ -77,7 +78,7 @@ async def _queue(backends: Backends, caller: PersonalCaller, project: Project, t
     artifact_ids = [artifact_id.strip() for artifact_id in command.params.get("artifact_ids") or ()]
     async with backends.database.transaction() as tx:
         run = await access.locked_run(tx, caller, project, task_id, run_id)
-        artifacts = _artifacts(run, artifact_ids)
+        artifacts = artifacts_of(run, artifact_ids)
         if not _takes_messages(run):
             raise RefusedError(_NO_SANDBOX)
         await _add_message(backends, tx, run, (command.params.get("content") or "").strip() or None, artifacts)
@@ -91,11 +92,13 @@ def _takes_messages(run: TaskRun) -> bool:
     return driven and not run.status.terminal and execution.ending is None
 
 
-def _artifacts(run: TaskRun, artifact_ids: list[str]) -> list[dict[str, Any]]:
+def artifacts_of(run: TaskRun, artifact_ids: Sequence[str], *, family: str = "error") -> list[dict[str, Any]]:
+    """The run's artifacts of these ids. RefusedError naming the ids that are none, in the order in which they were asked for."""
     known = {artifact.get("id"): artifact for artifact in run.artifacts}
     missing = [artifact_id for artifact_id in artifact_ids if artifact_id not in known]
     if missing:
-        raise RefusedError("Some of the artifacts are not artifacts of this run.", missing_artifact_ids=missing)
+        sentence = "Some of the artifacts are not artifacts of this run."
+        raise RefusedError(sentence, family=family, missing_artifact_ids=missing)
     return [known[artifact_id] for artifact_id in artifact_ids]
 
 

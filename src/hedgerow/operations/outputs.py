@@ -5,7 +5,7 @@ from uuid import UUID
 
 from hedgerow.db import executions, runs
 from hedgerow.db.database import Transaction
-from hedgerow.domain.access import Caller, Project
+from hedgerow.domain.access import Caller, Project, RunCaller
 from hedgerow.domain.runs import Ending, EndReason, Environment, RunStatus, TaskRun
 from hedgerow.operations import access, run_changes
 from hedgerow.operations.backends import Backends
@@ -30,7 +30,7 @@ async def set_output(backends: Backends, caller: Caller, project: Project, task_
         await check_output(task.json_schema, output)
     async with backends.database.transaction() as tx:
         run = await access.locked_run(tx, caller, project, task_id, run_id)
-        if task.json_schema is not None and _is_driven(run):
+        if task.json_schema is not None and _is_driven(run) and not _is_late(run, caller):
             await _conclude(backends, tx, run)
         return await run_changes.change_run(backends, tx, run, {"output": output})
 
@@ -40,6 +40,11 @@ def _is_driven(run: TaskRun) -> bool:
     execution = run.execution
     driven = execution.started_at is not None and run.environment is Environment.CLOUD
     return driven and execution.ending is None and not run.status.terminal
+
+
+def _is_late(run: TaskRun, caller: Caller) -> bool:
+    """Whether this comes from the agent of an earlier start, while the run is about to begin anew."""
+    return run.execution.restarting and isinstance(caller, RunCaller)
 
 
 async def _conclude(backends: Backends, tx: Transaction, run: TaskRun) -> None:

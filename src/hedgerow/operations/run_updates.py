@@ -79,7 +79,7 @@ def _status(run: TaskRun, patch: RunPatch, caller: Caller) -> RunStatus | None:
     """The status to write; None: it stays. The agent's own token reports, it does not decide."""
     if patch.status is UNSET:
         return None
-    heard = not run.status.terminal and patch.status in {RunStatus.IN_PROGRESS, RunStatus.FAILED}
+    heard = not run.status.terminal and not run.execution.restarting and patch.status in {RunStatus.IN_PROGRESS, RunStatus.FAILED}
     return None if isinstance(caller, RunCaller) and not heard else patch.status
 
 

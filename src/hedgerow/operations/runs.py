@@ -1,19 +1,19 @@
-"""Runs: start one, list, create, retrieve (contract 3.6, 4, 5.1). `update_run` is in `run_updates`."""
+"""Runs: start one, list, create, retrieve (contract 3.6, 4, 5.1). `update_run` is in `run_updates`, `start_run` in `starts`."""
 
 from dataclasses import replace
 from datetime import datetime
 from uuid import UUID
 
-from hedgerow.db import messages, runs
+from hedgerow.db import runs
 from hedgerow.db.database import Transaction
 from hedgerow.domain.access import Caller, PersonalCaller, Project
 from hedgerow.domain.errors import InvalidError, RefusedError
 from hedgerow.domain.ids import uuid7
-from hedgerow.domain.messages import Message, MessageStatus
 from hedgerow.domain.runs import Environment, Execution, RunStatus, TaskRun
 from hedgerow.domain.tasks import Task
 from hedgerow.operations import access, run_changes, run_requests
 from hedgerow.operations.backends import Backends
+from hedgerow.operations.first_messages import first_words, queue_message
 from hedgerow.operations.pages import Page, Paging
 from hedgerow.operations.run_requests import RunRequest
 from hedgerow.operations.tasks import find_task, locked_task
@@ -31,7 +31,7 @@ async def run_task(backends: Backends, caller: Caller, project: Project, task_id
         task = await locked_task(tx, project, task_id)
         run = await _prepare(backends, tx, creator, task, request, Environment.CLOUD)
         stored = await _store(backends, tx, run, started_at=run.created_at)
-        await _first_message(tx, task, stored)
+        await queue_message(tx, stored, first_words(task, stored), stored.created_at)
         run_changes.nudge(backends, tx, stored)
         return await find_task(tx, project, task_id)
 
@@ -105,20 +105,6 @@ async def _store(backends: Backends, tx: Transaction, run: TaskRun, started_at: 
     stored = await runs.add(tx, replace(run, execution=facts))
     await run_changes.add_state(backends, tx, stored)
     return stored
-
-
-async def _first_message(tx: Transaction, task: Task, run: TaskRun) -> None:
-    content = run.state.get("pending_user_message") or task.description.strip() or task.title
-    if content:
-        message = Message(
-            id=uuid7(int(run.created_at.timestamp() * 1000)),
-            run_id=run.id,
-            position=0,  # given by the database
-            content=content,
-            status=MessageStatus.QUEUED,
-            created_at=run.created_at,
-        )
-        await messages.add(tx, message)
 
 
 async def list_runs(backends: Backends, caller: Caller, project: Project, task_id: UUID, paging: Paging) -> Page[TaskRun]:

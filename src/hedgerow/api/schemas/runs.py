@@ -12,6 +12,7 @@ from hedgerow.domain.reasoning import PROVIDERS, REASONING_EFFORTS
 from hedgerow.domain.runs import Environment, RunMode, RunStatus, TaskRun
 from hedgerow.operations.run_requests import RunRequest
 from hedgerow.operations.run_updates import RunPatch
+from hedgerow.operations.starts import StartRequest
 
 ReasoningEffort = Literal["low", "medium", "high", "xhigh", "max"]
 
@@ -95,8 +96,11 @@ class _Opening(RequestModel):
     branch: Words255 | None = Field(None, description="What is checked out.")
 
 
-class _Prompt(RequestModel):
+class _Resumption(RequestModel):
     resume_from_run_id: Optionally[UUID] = Field(None, description="A run of this task to go on from.")
+
+
+class _Prompt(RequestModel):
     pending_user_message: Optionally[Text] = Field(None, description="The first message; else the task's description.")
     pending_user_artifact_ids: list[Text128] = Field(default_factory=list)
 
@@ -113,7 +117,7 @@ class _Runtime(RequestModel):
     initial_permission_mode: Optionally[Words] = None
 
 
-class TaskRunStart(_Runtime, _Prompt, _Opening):
+class TaskRunStart(_Runtime, _Prompt, _Resumption, _Opening):
     """The body of run/."""
 
     def request(self) -> RunRequest:
@@ -132,6 +136,16 @@ class TaskRunCreate(_Runtime, _Opening):
         fields = self.given()
         fields.pop("environment", None)
         return RunRequest(**fields)
+
+
+class TaskRunBegin(_Prompt):
+    """The body of start/."""
+
+    def request(self) -> StartRequest:
+        """What the operation is asked for."""
+        return StartRequest(
+            pending_user_message=self.pending_user_message or None, pending_user_artifact_ids=tuple(self.pending_user_artifact_ids)
+        )
 
 
 class TaskRunUpdate(RequestModel):
