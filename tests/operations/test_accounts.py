@@ -82,6 +82,15 @@ async def test_a_missing_scope_is_named(desk: Desk) -> None:
         access.require(reader, Scope.TASK_WRITE)
 
 
+async def test_an_agent_makes_no_keys_and_has_no_projects(desk: Desk) -> None:
+    agent = desk.agent(await desk.run())
+
+    with pytest.raises(ForbiddenError):
+        await accounts.create_own_key(desk.backends, agent, label="x", scopes=["*"], project_ids=[])
+    with pytest.raises(ForbiddenError):
+        await accounts.own_projects(desk.backends, agent)
+
+
 async def test_what_an_account_lacks_is_named(desk: Desk) -> None:
     backends = desk.backends
 

@@ -1,12 +1,12 @@
-"""The caller and their projects (contract 11.2)."""
+"""The caller, their projects and their keys (contract 11.2, 13.4)."""
 
 from starlette.responses import Response
 
 from hedgerow.api.calls import CurrentCall
 from hedgerow.api.json_bytes import JsonResponse
-from hedgerow.api.schemas.users import current_user, project_detail
+from hedgerow.api.schemas.users import PersonalKeyWrite, current_user, new_personal_key, project_detail
 from hedgerow.domain.errors import HedgerowError
-from hedgerow.operations import access
+from hedgerow.operations import access, accounts
 
 
 async def retrieve_current_user(call: CurrentCall) -> Response:
@@ -16,10 +16,19 @@ async def retrieve_current_user(call: CurrentCall) -> Response:
         project = await access.project(call.backends, call.caller, "@current")
     except HedgerowError:
         project = None  # no current project, or none that this key may see
-    return JsonResponse(current_user(person.user, project))
+    return JsonResponse(current_user(person.user, project, await accounts.own_projects(call.backends, call.caller)))
 
 
 async def retrieve_project(call: CurrentCall) -> Response:
     """A project that the caller is a member of."""
     access.person(call.caller)
     return JsonResponse(project_detail(call.project))
+
+
+async def create_personal_key(call: CurrentCall, body: PersonalKeyWrite) -> Response:
+    """Make a further personal key. Its value is shown this once; only a hash of it is kept."""
+    scopes = [scope.value for scope in body.scopes]
+    key, value = await accounts.create_own_key(
+        call.backends, call.caller, label=body.label, scopes=scopes, project_ids=body.scoped_teams or []
+    )
+    return JsonResponse(new_personal_key(key, value), 201, {"Cache-Control": "no-store"})

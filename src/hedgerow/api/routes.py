@@ -11,7 +11,7 @@ from hedgerow.api.schemas.repositories import Repository, RepositoryPage
 from hedgerow.api.schemas.runs import TaskRunDetail, TaskRunPage
 from hedgerow.api.schemas.task_overviews import TaskRepositories, TaskSummaryPage
 from hedgerow.api.schemas.tasks import Task, TaskPage
-from hedgerow.api.schemas.users import CurrentUser, ProjectDetail
+from hedgerow.api.schemas.users import CurrentUser, NewPersonalKey, ProjectDetail
 from hedgerow.domain.access import Scope
 from hedgerow.operations import log_urls
 
@@ -137,6 +137,14 @@ ENDPOINTS: tuple[Endpoint, ...] = (
         scope=WRITE,
         status=201,
         answers=Repository,
+    ),
+    Endpoint(
+        method="POST",
+        path="/api/personal_api_keys/",
+        handler=accounts.create_personal_key,
+        scope=Scope.ALL,
+        status=201,
+        answers=NewPersonalKey,
     ),
     Endpoint(method="GET", path="/api/users/@me/", handler=accounts.retrieve_current_user, answers=CurrentUser),
     Endpoint(

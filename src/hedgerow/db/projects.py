@@ -52,3 +52,13 @@ async def find_for(tx: Transaction, project_id: int, user_id: int) -> tuple[Proj
     """A project, and whether a person belongs to it."""
     row = await (await tx.connection.execute(_FOR_MEMBER, [user_id, project_id])).fetchone()
     return None if row is None else (from_row(row), row["is_member"])
+
+
+_OF_MEMBER = sql.SQL("SELECT {} FROM projects WHERE id IN (SELECT project_id FROM project_members WHERE user_id = %s) ORDER BY id").format(
+    COLUMNS
+)
+
+
+async def of_member(tx: Transaction, user_id: int) -> list[Project]:
+    """The projects that a person belongs to, oldest first."""
+    return [from_row(row) for row in await (await tx.connection.execute(_OF_MEMBER, [user_id])).fetchall()]

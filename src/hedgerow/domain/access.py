@@ -5,6 +5,10 @@ from datetime import datetime
 from enum import StrEnum
 from uuid import UUID
 
+ORGANIZATION_ID = UUID("5d1d3f0e-6a52-5d0c-9c62-6865646765f1")
+ORGANIZATION_NAME = "hedgerow"
+"""Everybody and everything on a hedgerow belongs to one organization, which clients want to know by id and name."""
+
 
 class Scope(StrEnum):
     """What a personal key may be allowed to do."""
@@ -36,6 +40,11 @@ class Project:
     uuid: UUID
     name: str
     created_at: datetime
+
+    @property
+    def api_token(self) -> str:
+        """What clients call the project's token: a public name of it, which opens nothing here."""
+        return f"phc_{self.uuid.hex}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,4 +1,4 @@
-"""People, projects and personal keys: what `hedgerow admin` makes, and what the first start makes by itself."""
+"""People, projects and personal keys: what operators make, what people make themselves, and what the first start makes by itself."""
 
 import re
 import secrets
@@ -8,9 +8,10 @@ from uuid import uuid4
 
 from hedgerow.db import keys, projects, users
 from hedgerow.db.database import Transaction
-from hedgerow.domain.access import PersonalKey, Project, Scope, User
+from hedgerow.domain.access import Caller, PersonalKey, Project, Scope, User
 from hedgerow.domain.errors import ConflictError, InvalidError, NotFoundError
 from hedgerow.domain.ids import uuid7
+from hedgerow.operations import access
 from hedgerow.operations.access import key_hash
 from hedgerow.operations.backends import Backends
 
@@ -78,10 +79,42 @@ async def create_key(
     _check_key(label, scopes)
     async with backends.database.transaction() as tx:
         user = await _existing_user(tx, email)
-        for project_id in project_ids or ():
-            if not await users.is_member(tx, user.id, project_id):
-                raise InvalidError(f"{email} is no member of project {project_id}.", attr="project_ids", detail_code="invalid_input")
+        await _check_projects(tx, user, project_ids or (), attr="project_ids")
         return await _add_key(backends, tx, user, label.strip(), scopes, project_ids)
+
+
+async def create_own_key(
+    backends: Backends, caller: Caller, *, label: str, scopes: Sequence[str], project_ids: Sequence[int]
+) -> tuple[PersonalKey, str]:
+    """A further key of the caller, and its value. It reaches no project that the caller's key does not reach.
+
+    No `project_ids`: the projects of the caller's key. Raises ForbiddenError for a key without scope `*`, and InvalidError (attr
+    `scopes`, `label` or `scoped_teams`).
+    """
+    who = access.person(caller)
+    access.require(who, Scope.ALL)
+    _check_key(label, scopes)
+    reach = who.project_ids
+    for project_id in project_ids:
+        if reach is not None and project_id not in reach:
+            raise InvalidError(f"Your own key does not reach project {project_id}.", attr="scoped_teams", detail_code="invalid_input")
+    async with backends.database.transaction() as tx:
+        await _check_projects(tx, who.user, project_ids, attr="scoped_teams")
+        return await _add_key(backends, tx, who.user, label.strip(), scopes, project_ids or (None if reach is None else sorted(reach)))
+
+
+async def _check_projects(tx: Transaction, user: User, project_ids: Sequence[int], *, attr: str) -> None:
+    for project_id in project_ids:
+        if not await users.is_member(tx, user.id, project_id):
+            raise InvalidError(f"{user.email} is no member of project {project_id}.", attr=attr, detail_code="invalid_input")
+
+
+async def own_projects(backends: Backends, caller: Caller) -> list[Project]:
+    """The projects that the caller is a member of and that their key reaches, oldest first."""
+    who = access.person(caller)
+    async with backends.database.statement() as tx:
+        found = await projects.of_member(tx, who.user.id)
+    return [project for project in found if who.project_ids is None or project.id in who.project_ids]
 
 
 def _check_key(label: str, scopes: Sequence[str]) -> None:

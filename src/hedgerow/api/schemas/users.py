@@ -1,11 +1,14 @@
-"""People over the wire (contract 2.2, 11.2)."""
+"""People, their projects and their keys over the wire (contract 2.2, 11.2, 13.4)."""
 
-from typing import Any
+from datetime import datetime
+from typing import Annotated, Any
 from uuid import UUID
 
-from pydantic import BaseModel
+from pydantic import BaseModel, Field
 
-from hedgerow.domain.access import Project, User
+from hedgerow.api.schemas.fields import Integer, RequestModel, Words255
+from hedgerow.domain.access import ORGANIZATION_ID, ORGANIZATION_NAME, PersonalKey, Project, Scope, User
+from hedgerow.domain.journal import wire_time
 
 
 class UserBasic(BaseModel):
@@ -27,8 +30,20 @@ class ProjectDetail(BaseModel):
 
     id: int
     uuid: UUID
-    name: str
+    organization: UUID
     project_id: int
+    api_token: str = Field(description="A public name of the project. It opens nothing.")
+    name: str
+    timezone: str
+    created_at: datetime
+
+
+class Organization(BaseModel):
+    """All of this hedgerow, with the projects of the caller."""
+
+    id: UUID
+    name: str
+    teams: list[ProjectDetail]
 
 
 class CurrentUser(BaseModel):
@@ -42,6 +57,27 @@ class CurrentUser(BaseModel):
     last_name: str
     is_staff: bool
     team: ProjectDetail | None
+    organization: Organization
+    organizations: list[Organization]
+
+
+class PersonalKeyWrite(RequestModel):
+    """The body that makes a personal key."""
+
+    label: Words255 = Field(description="What the key is for.")
+    scopes: Annotated[list[Scope], Field(min_length=1)]
+    scoped_teams: list[Integer] | None = Field(None, description="Only these projects; none given: all that the key in use reaches.")
+
+
+class NewPersonalKey(BaseModel):
+    """A personal key that was made just now. Its value is shown this once."""
+
+    id: UUID
+    label: str
+    value: str
+    scopes: list[Scope]
+    scoped_teams: list[int] | None = Field(description="null: every project of the person.")
+    created_at: datetime
 
 
 def user_basic(user: User) -> dict[str, Any]:
@@ -61,11 +97,21 @@ def user_basic(user: User) -> dict[str, Any]:
 
 def project_detail(project: Project) -> dict[str, Any]:
     """A project as the API shows it."""
-    return {"id": project.id, "uuid": str(project.uuid), "name": project.name, "project_id": project.id}
+    return {
+        "id": project.id,
+        "uuid": str(project.uuid),
+        "organization": str(ORGANIZATION_ID),
+        "project_id": project.id,
+        "api_token": project.api_token,
+        "name": project.name,
+        "timezone": "UTC",
+        "created_at": wire_time(project.created_at),
+    }
 
 
-def current_user(user: User, project: Project | None) -> dict[str, Any]:
-    """The caller as the API shows them."""
+def current_user(user: User, project: Project | None, projects: list[Project]) -> dict[str, Any]:
+    """The caller as the API shows them, with their current project and all of their projects."""
+    organization = {"id": str(ORGANIZATION_ID), "name": ORGANIZATION_NAME, "teams": [project_detail(each) for each in projects]}
     return {
         "uuid": str(user.uuid),
         "id": user.id,
@@ -75,4 +121,18 @@ def current_user(user: User, project: Project | None) -> dict[str, Any]:
         "last_name": user.last_name,
         "is_staff": user.is_staff,
         "team": None if project is None else project_detail(project),
+        "organization": organization,
+        "organizations": [organization],
+    }
+
+
+def new_personal_key(key: PersonalKey, value: str) -> dict[str, Any]:
+    """A key that was made just now, with the value that is kept nowhere."""
+    return {
+        "id": str(key.id),
+        "label": key.label,
+        "value": value,
+        "scopes": sorted(key.scopes),
+        "scoped_teams": None if key.project_ids is None else sorted(key.project_ids),
+        "created_at": wire_time(key.created_at),
     }
