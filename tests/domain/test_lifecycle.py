@@ -159,7 +159,11 @@ def test_a_person_who_ends_a_run_stops_its_sandbox_at_once() -> None:
 def test_an_ended_run_that_a_person_opens_again_is_theirs_once_it_is_tidied_up() -> None:
     run = ready(started_at=None, status=RunStatus.IN_PROGRESS, ending=FAILED)
     assert next_action(run) == StopSandbox()
-    run = replace(run, execution=replace(run.execution, sandbox=None, cleaned_at=NOW))
+    run = replace(run, execution=replace(run.execution, sandbox=None))
+    assert next_action(run) == Land()
+    run = replace(run, execution=replace(run.execution, landed_at=NOW))
+    assert next_action(run) == CleanUp()
+    run = replace(run, execution=replace(run.execution, cleaned_at=NOW))
     assert next_action(run) == Nothing()
 
 

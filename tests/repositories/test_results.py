@@ -195,6 +195,23 @@ async def test_the_work_is_collected_from_whatever_state_the_agent_left(desk: De
     assert git(desk.origin, "fsck", "--strict", "--no-dangling") == ""
 
 
+async def test_commits_on_another_branch_count_where_the_agent_went_back_from_it(desk: Desk) -> None:
+    desk.run.git("checkout", "-q", "-b", "elsewhere")
+    made = commit(desk.run.workspace, {"work.txt": "worked\n"}, "Work")
+    desk.run.git("checkout", "-q", "-")
+    published = await desk.land()
+    assert published.commit == made
+    assert desk.show(published, "work.txt") == "worked"
+
+
+async def test_commits_on_another_branch_do_not_count_where_the_agent_worked_on_its_own(desk: Desk) -> None:
+    desk.run.git("checkout", "-q", "-b", "elsewhere")
+    commit(desk.run.workspace, {"aside.txt": "aside\n"}, "Aside")
+    desk.run.git("checkout", "-q", "-")
+    desk.write("work.txt", "worked\n")
+    assert "aside.txt" not in desk.files(await desk.land())
+
+
 async def test_what_a_sparse_checkout_leaves_out_is_not_deleted(desk: Desk) -> None:
     desk.run.git("sparse-checkout", "set", "docs")
     assert not (desk.run.workspace / "src").exists()

@@ -131,9 +131,14 @@ def decide(run: TaskRun, inbox: Inbox, now: datetime, deadlines: Deadlines, node
 
 
 def _leave(run: TaskRun) -> Action:
-    """The run is its client's: nothing of it stays here, and its status is not ours to set."""
+    """The run is its client's: nothing of it stays here, and its status is not ours to set.
+
+    A client that takes a run over takes the agent's work along by itself; where an ended run was only opened again, it is landed.
+    """
     if run.execution.sandbox is not None:
         return StopSandbox()
+    if run.environment is Environment.CLOUD and _unlanded(run.execution):
+        return Land()
     if run.execution.node_id is not None and run.execution.cleaned_at is None:
         return CleanUp()
     return Nothing()
@@ -162,7 +167,8 @@ def _take_leave(execution: Execution) -> Action:
 
 def _unlanded(execution: Execution) -> bool:
     """Whether an agent may have worked in the workspace, and nobody has collected what it did."""
-    return execution.session_ready_at is not None and execution.checked_out_at is not None and execution.landed_at is None
+    worked = execution.session_ready_at is not None and execution.checked_out_at is not None
+    return worked and execution.landed_at is None and execution.cleaned_at is None
 
 
 def _ending(run: TaskRun, inbox: Inbox, now: datetime, deadlines: Deadlines) -> Ending | None:

@@ -98,6 +98,14 @@ commit_on() { # parent: sets commit
     commit=$(printf '%s\n' "$message" | git commit-tree "$tree" -p "$1") || finish problem cannot-commit
 }
 
+# An agent that committed on another branch and went back has worked all the same; of several such branches the latest counts.
+committed_elsewhere() { # sets other
+    [ -n "$agent_git" ] && [ "$head" = "$base" ] || return 1
+    other=$(git -c safe.directory='*' --git-dir="$agent_git" for-each-ref --sort=-committerdate --contains="$base" \
+        --format='%(objectname)' refs/heads 2>/dev/null | grep -vxF "$base" | head -n 1)
+    [ -n "$other" ] && git cat-file -e "$other^{tree}" 2>/dev/null
+}
+
 pack() {
     [ "$commit" = "$base" ] && finish none unchanged
     git update-ref refs/heads/result "$commit" && git bundle create "$result/bundle.part" "$base..refs/heads/result"
@@ -125,7 +133,11 @@ passes=0
 while [ "$passes" -lt 8 ] && settle_borders; do passes=$((passes + 1)); done
 tree=$(git write-tree) || finish problem cannot-commit
 commit=$head
-[ "$tree" = "$(git rev-parse "$head^{tree}")" ] || commit_on "$head"
+if [ "$tree" != "$(git rev-parse "$head^{tree}")" ]; then
+    commit_on "$head"
+elif committed_elsewhere; then
+    commit=$other tree=$(git rev-parse "$other^{tree}")
+fi
 if git merge-base --is-ancestor "$base" "$commit" 2>/dev/null; then
     pack || squash
 else
