@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -110,6 +111,13 @@ class House:
             wishes = {"runtime_adapter": "scripted", "model": "default", **wishes}
             answer = http.post(f"tasks/{task['id']}/run/", json=wishes).raise_for_status().json()
         return Run(self, task["id"], answer["latest_run"]["id"], task["slug"])
+
+    def leaves_nothing(self) -> bool:
+        """Whether no run's files are left. A stream ends before they are removed, so this waits for a while."""
+        deadline = time.monotonic() + 20
+        while any((self.data_dir / "runs").iterdir()) and time.monotonic() < deadline:
+            time.sleep(0.02)
+        return not any((self.data_dir / "runs").iterdir())
 
     def stop(self) -> None:
         """End every process that is still there."""

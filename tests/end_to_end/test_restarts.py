@@ -37,7 +37,7 @@ def test_a_run_that_has_ended_goes_on_upon_its_own_commit(house: House, reposito
     assert git(repository, "show", f"{first['branch']}:greeting.txt") == "Hello."
     numbers = [number for number, _ in run.events()]
     assert numbers == list(range(1, len(numbers) + 1))
-    assert list((house.data_dir / "runs").iterdir()) == []
+    assert house.leaves_nothing()
 
 
 def test_a_run_that_is_resumed_while_it_is_still_at_work_loses_nothing(house: House, repository: Path) -> None:

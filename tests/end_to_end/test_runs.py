@@ -23,7 +23,7 @@ def test_a_run_ends_with_a_commit_on_a_branch_and_leaves_the_work_tree_alone(hou
     assert git(repository, "show", f"{branch}:greeting.txt") == "Hello."
     assert git(repository, "status", "--porcelain") == "M README.md"
     assert git(repository, "branch", "--show-current") == "main"
-    assert list((house.data_dir / "runs").iterdir()) == []
+    assert house.leaves_nothing()
 
 
 def test_the_journal_shows_every_step_and_every_reader_gets_the_same(house: House, repository: Path) -> None:
