@@ -14,6 +14,7 @@ from tests.agents_real.conftest import KEY
 from tests.agents_real.model_server import ModelServer
 from tests.end_to_end.conftest import git
 from tests.end_to_end.house import House, Run, methods
+from tests.leftovers import end_processes_of
 
 pytestmark = [pytest.mark.agents, pytest.mark.timeout(180)]
 
@@ -49,6 +50,7 @@ def house_of(tree: Path, model: ModelServer) -> Iterator[Callable[..., House]]:
         yield give
         for house in houses.values():
             house.stop()
+        end_processes_of(Path(folder))
 
 
 @pytest.fixture

@@ -18,6 +18,7 @@ import pytest
 
 from hedgerow.db.embedded import EmbeddedPostgres
 from hedgerow.db.postmaster import running
+from tests.leftovers import end_processes_of
 
 _HEDGEROW = [sys.executable, "-m", "hedgerow"]
 
@@ -83,6 +84,7 @@ def folder() -> Iterator[Path]:
     folder = Path(tempfile.mkdtemp(prefix="hedgerow-operator-"))
     folder.chmod(0o711)
     yield folder
+    end_processes_of(folder)
     shutil.rmtree(folder)
 
 

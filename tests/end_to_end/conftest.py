@@ -14,6 +14,7 @@ from filelock import FileLock
 
 from hedgerow.agents import runtime_tree
 from tests.end_to_end.house import House
+from tests.leftovers import end_processes_of
 
 IDENTITY = ("-c", "user.name=Somebody", "-c", "user.email=somebody@localhost")
 
@@ -51,6 +52,7 @@ def houses_on(runtime_folder: Path) -> Iterator[Callable[..., House]]:
         yield make
         for house in houses:
             house.stop()
+        end_processes_of(Path(folder))
 
 
 @pytest.fixture

@@ -1,6 +1,5 @@
 """kill -9 of whatever may die while a run is on its way."""
 
-import os
 import signal
 from collections.abc import Callable
 from pathlib import Path
@@ -10,6 +9,7 @@ import pytest
 
 from tests.end_to_end.conftest import git
 from tests.end_to_end.house import House, Run, methods
+from tests.leftovers import end_processes_of, processes_of
 
 PATIENT: list[dict[str, Any]] = [
     {"write": {"path": "before.txt", "content": "before\n"}},
@@ -70,8 +70,7 @@ def test_a_run_whose_sandbox_died_with_everything_ends_truthfully_and_keeps_its_
     while not list((house.data_dir / "runs").glob("*/workspace/before.txt")):
         pass
     house.processes[0].kill()
-    for pid in processes_that_name(str(house.data_dir)):
-        os.kill(pid, signal.SIGKILL)
+    end_processes_of(house.data_dir)
     house.up()
     ended = run.ended()
     assert (ended["status"], ended["state"]["end_reason"]) == ("failed", "sandbox_lost")
@@ -97,18 +96,4 @@ def test_a_signal_ends_it_cleanly(house: House, number: signal.Signals) -> None:
     process = house.processes[0].popen
     process.send_signal(number)
     assert process.wait(timeout=15) == 0
-    assert processes_that_name(str(house.data_dir)) == []
-
-
-def processes_that_name(text: str) -> list[int]:
-    """The processes in whose command line or environment a text stands."""
-    found = []
-    for entry in Path("/proc").iterdir():
-        if entry.name.isdigit() and int(entry.name) != os.getpid():
-            try:
-                words = (entry / "cmdline").read_bytes() + (entry / "environ").read_bytes()
-            except OSError:
-                continue
-            if text.encode() in words:
-                found.append(int(entry.name))
-    return found
+    assert processes_of(house.data_dir) == []
