@@ -14,6 +14,7 @@ from urllib.parse import parse_qs, urlsplit
 import psycopg
 import pytest
 
+from hedgerow.db import postmaster
 from hedgerow.db.embedded import EmbeddedPostgres
 from hedgerow.db.postgres_programs import account_for_postgres, run
 from hedgerow.db.postmaster import explain, running, stop
@@ -141,6 +142,23 @@ def test_a_pid_file_that_names_another_process_is_no_server(data_dir: Path) -> N
     postgres = EmbeddedPostgres(data_dir)
     assert _answer(postgres.start_or_join(), "SELECT 1") == 1
     postgres.leave()
+
+
+def test_a_process_that_is_becoming_the_server_is_not_taken_for_dead(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    looks = iter([b"", b"", b"postgres\0-D\0data"])
+    process = tmp_path / "7"
+    process.mkdir()
+    (process / "stat").write_text("7 (sh (x) R) R 1 1")
+    monkeypatch.setattr(Path, "read_bytes", lambda path: next(looks))
+    assert postmaster._command_line(process) == b"postgres\0-D\0data"
+
+
+def test_a_zombie_is_dead(tmp_path: Path) -> None:
+    process = tmp_path / "7"
+    process.mkdir()
+    (process / "cmdline").write_bytes(b"")
+    (process / "stat").write_text("7 (postgres) Z 1 1")
+    assert postmaster._command_line(process) == b""
 
 
 def test_ctrl_c_in_the_starters_terminal_does_not_reach_the_server(data_dir: Path) -> None:

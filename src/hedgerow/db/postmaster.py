@@ -15,6 +15,7 @@ from hedgerow.domain.errors import UnavailableError
 _START_SECONDS = 300.0  # a long recovery after a crash is no reason to give up
 _STOP_SECONDS = 15.0
 _LOOK_SECONDS = 0.01
+_LOOKS_AT_EXEC = 20
 _NO_PROCESS = str(2**22 + 1)
 
 
@@ -170,10 +171,22 @@ def _alive(pid: int, data: Path) -> bool:
         found = subprocess.run(["ps", "-o", "command=", "-p", str(pid)], check=False, capture_output=True, text=True)
         return str(data) in found.stdout or "(sh)" in found.stdout
     try:
-        # The command line of a zombie is empty. Before the shell's child has become the server it is the shell's own.
-        return os.fsencode(data) in Path(f"/proc/{pid}/cmdline").read_bytes()
+        return os.fsencode(data) in _command_line(Path(f"/proc/{pid}"))
     except OSError:
         return False
+
+
+def _command_line(process: Path) -> bytes:
+    """The command line of a process; empty for a zombie. Before the shell's child has become the server it is the shell's own.
+
+    While a process becomes another program its command line is empty for an instant, so that one look is not enough.
+    """
+    for _ in range(_LOOKS_AT_EXEC):
+        words = (process / "cmdline").read_bytes()
+        if words or (process / "stat").read_text().rpartition(")")[2].split()[0] in "ZX":
+            return words
+        time.sleep(_LOOK_SECONDS)
+    return b""
 
 
 def _wait_until(condition: Callable[[], bool], timeout_seconds: float) -> bool:
