@@ -1,5 +1,6 @@
 """What a person at the terminal is asked while a run waits for them: the answer to a question, or the next message."""
 
+import select
 import sys
 import threading
 from dataclasses import dataclass
@@ -10,6 +11,8 @@ from rich.text import Text
 from hedgerow.cli.feed import ctrl_c_breaks_off
 from hedgerow.cli.items import Question
 from hedgerow.cli.painting import INDENT, Marks
+
+_LOOK_SECONDS = 0.2
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,10 +82,18 @@ def _read(prompt: str) -> str | None:
     """A line that was typed; an end of file as Ctrl-D's own character, None for Ctrl-C."""
     with ctrl_c_breaks_off():
         try:
-            return input(prompt)
+            print(prompt, end="", flush=True)
+            _await_line()
+            return input()
         except EOFError:
             print()
             return "\x04"
         except KeyboardInterrupt:
             print()
             return None
+
+
+def _await_line() -> None:
+    """Wait until a line was typed. A Ctrl-C between the prompt and a read that blocks would be noticed only after the read."""
+    while not select.select([sys.stdin], [], [], _LOOK_SECONDS)[0]:
+        continue
