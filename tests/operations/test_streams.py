@@ -167,6 +167,13 @@ def _shown(frame: Frame) -> str | int:
     return frame.number
 
 
+async def _met(hub: Hub) -> None:
+    """Return once a hub has heard of another one: what it says before may be lost, since it sends nothing while it is alone."""
+    async with asyncio.timeout(10):
+        while hub._alone:  # noqa: ASYNC110 - a hub tells nobody whom it has heard of
+            await asyncio.sleep(0.01)
+
+
 async def test_readers_of_another_process_see_the_same(desk: Desk) -> None:
     run = await desk.run()
     hub = Hub(desk.backends.database)
@@ -175,6 +182,7 @@ async def test_readers_of_another_process_see_the_same(desk: Desk) -> None:
     readers = [await stream(there, run) for _ in range(3)]
     for reader in readers:
         assert await reader.numbers(1) == [1]
+    await _met(desk.backends.hub)
 
     for n in range(5):
         await appended(desk, run, update("agent_message_chunk", "same"), update("agent_message_chunk", "same"), {"n": n})
