@@ -12,7 +12,7 @@ import pytest
 
 from tests.agents_real.conftest import KEY
 from tests.agents_real.model_server import ModelServer
-from tests.end_to_end.conftest import git
+from tests.end_to_end.conftest import git, make_repository
 from tests.end_to_end.house import House, Run, methods
 from tests.leftovers import end_processes_of
 
@@ -56,13 +56,7 @@ def house_of(tree: Path, model: ModelServer) -> Iterator[Callable[..., House]]:
 @pytest.fixture
 def repository(tmp_path: Path) -> Path:
     """A repository of a developer, with one commit."""
-    folder = tmp_path / "project"
-    folder.mkdir()
-    git(folder, "init", "-q", "-b", "main")
-    (folder / "README.md").write_text("# A project\n")
-    git(folder, "add", ".")
-    git(folder, "commit", "-qm", "Begin")
-    return folder
+    return make_repository(tmp_path / "project")
 
 
 @pytest.mark.parametrize("sandbox", ["bubblewrap", "process"])

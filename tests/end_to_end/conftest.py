@@ -71,13 +71,17 @@ def house(runtime_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Ite
         yield house
 
 
-@pytest.fixture
-def repository(tmp_path: Path) -> Path:
-    """A repository of a developer, with one commit."""
-    folder = tmp_path / "project"
+def make_repository(folder: Path) -> Path:
+    """A repository with one commit."""
     folder.mkdir()
     git(folder, "init", "-q", "-b", "main")
     (folder / "README.md").write_text("# A project\n")
     git(folder, "add", ".")
     git(folder, "commit", "-qm", "Begin")
     return folder
+
+
+@pytest.fixture
+def repository(tmp_path: Path) -> Path:
+    """A repository of a developer, with one commit."""
+    return make_repository(tmp_path / "project")
