@@ -1,19 +1,12 @@
 """Signing keys in memory: decrypted once, kept for the life of the process."""
 
-import secrets
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
-from cryptography.hazmat.primitives.ciphers.aead import AESGCM
-from cryptography.hazmat.primitives.hashes import SHA256
-from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
-from hedgerow.domain.errors import UnavailableError
-
-_NONCE_BYTES = 12
+from hedgerow.operations import sealing
 
 
 @dataclass(slots=True)
@@ -29,24 +22,13 @@ def new_key() -> rsa.RSAPrivateKey:
 
 
 def seal(secret: bytes, name: str, key: rsa.RSAPrivateKey) -> bytes:
-    """A key as it is stored: AES-256-GCM under a key derived from the operator's secret, bound to the key's name."""
+    """A key as it is stored, bound to the key's name."""
     plain = key.private_bytes(serialization.Encoding.DER, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
-    nonce = secrets.token_bytes(_NONCE_BYTES)
-    return nonce + _cipher(secret).encrypt(nonce, plain, name.encode())
+    return sealing.seal(secret, name, plain)
 
 
 def unseal(operator_secrets: Sequence[bytes], name: str, sealed: bytes) -> rsa.RSAPrivateKey:
     """The key again, with whichever secret it was sealed under. Raises UnavailableError where none fits."""
-    for secret in operator_secrets:
-        try:
-            plain = _cipher(secret).decrypt(sealed[:_NONCE_BYTES], sealed[_NONCE_BYTES:], name.encode())
-        except InvalidTag:
-            continue
-        key = serialization.load_der_private_key(plain, password=None)
-        assert isinstance(key, rsa.RSAPrivateKey)
-        return key
-    raise UnavailableError("The signing key in the database was encrypted with another HEDGEROW_SECRET_KEY: start with that one.")
-
-
-def _cipher(secret: bytes) -> AESGCM:
-    return AESGCM(HKDF(algorithm=SHA256(), length=32, salt=None, info=b"hedgerow signing keys").derive(secret))
+    key = serialization.load_der_private_key(sealing.unseal(operator_secrets, name, sealed), password=None)
+    assert isinstance(key, rsa.RSAPrivateKey)
+    return key

@@ -1,0 +1,63 @@
+"""Services that a project is connected with, and their secrets."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from hedgerow.db import integrations
+from hedgerow.db.database import Transaction
+from hedgerow.db.integrations import NewIntegration
+from hedgerow.domain.errors import NotFoundError
+from hedgerow.domain.integrations import Integration, IntegrationKind
+from hedgerow.operations import sealing
+from hedgerow.operations.backends import Backends
+
+
+async def connect(
+    backends: Backends,
+    project_id: int,
+    kind: IntegrationKind,
+    *,
+    display_name: str,
+    secret: str | None = None,
+    config: Mapping[str, Any] | None = None,
+    created_by: int | None = None,
+) -> Integration:
+    """Connect a project with a service. The secret is stored encrypted, and no answer ever holds it."""
+    new = NewIntegration(
+        project_id=project_id,
+        kind=kind,
+        display_name=display_name,
+        created_at=backends.clock.now(),
+        config=dict(config or {}),
+        created_by=created_by,
+    )
+    async with backends.database.transaction() as tx:
+        added = await integrations.add(tx, new)
+        if secret is not None:
+            await integrations.keep_secret(tx, added.id, sealing.seal(backends.rules.secrets[0], _purpose(added.id), secret.encode()))
+        stored = await integrations.load(tx, project_id, added.id)
+    assert stored is not None
+    return stored
+
+
+async def disconnect(backends: Backends, project_id: int, integration_id: int) -> None:
+    """Forget an integration with its secret. Raises NotFoundError."""
+    async with backends.database.transaction() as tx:
+        if not await integrations.remove(tx, project_id, integration_id):
+            raise NotFoundError(f"Project {project_id} has no integration {integration_id}.")
+
+
+async def first_of_kind(tx: Transaction, project_id: int, kind: IntegrationKind) -> Integration | None:
+    """The project's oldest integration of a kind, which is the one that counts where none is named."""
+    return next(iter(await integrations.of_project(tx, project_id, kind)), None)
+
+
+def secret_of(backends: Backends, integration: Integration) -> str | None:
+    """An integration's secret in the clear; None where it has none. Raises UnavailableError where our secret key does not open it."""
+    if integration.sealed_secret is None:
+        return None
+    return sealing.unseal(backends.rules.secrets, _purpose(integration.id), integration.sealed_secret).decode()
+
+
+def _purpose(integration_id: int) -> str:
+    return f"secret of integration {integration_id}"
