@@ -4,7 +4,7 @@ import shutil
 import tempfile
 from pathlib import Path
 
-from benchmarks import append, latency, memory, run_start
+from benchmarks import append, latency, memory, run_start, task_list, volume
 from benchmarks.house import House, running_house
 from benchmarks.report import Figure, show
 from hedgerow.db.embedded import EmbeddedPostgres
@@ -28,7 +28,8 @@ def _journal() -> list[Figure]:
         postgres = EmbeddedPostgres(house.data_dir)
         database_url = postgres.start_or_join()
         try:
-            return [*figures, *append.measure(house, database_url), *latency.measure(house, database_url)]
+            figures += [*append.measure(house, database_url), *latency.measure(house, database_url)]
+            return [*figures, *volume.measure(house, database_url), *task_list.measure(house, database_url)]
         finally:
             postgres.leave()
 
