@@ -231,6 +231,7 @@ def _rules(settings: Settings, address: str, allow_local_repositories: bool) -> 
         keepalive_seconds=settings.keepalive_seconds,
         drain_seconds=settings.drain_seconds,
         log_url_seconds=settings.log_url_seconds,
+        most_calls={60: settings.throttle_per_minute, 3600: settings.throttle_per_hour},
     )
 
 

@@ -130,6 +130,12 @@ class Settings(BaseSettings):
     stream_wait_seconds: Seconds = Field(120, description="How long a stream waits for a run's first event where there is none.")
     stream_limit_seconds: Seconds = Field(3600, description="After how long a stream ends, so that its client connects again.")
     drain_seconds: Seconds = Field(10, description="How long a stream waits for the last entries of a run that has ended.")
+    throttle_per_minute: int = Field(
+        0, ge=0, description="How often a project may be called with personal keys in a minute; 0: as often as wanted."
+    )
+    throttle_per_hour: int = Field(
+        0, ge=0, description="How often a project may be called with personal keys in an hour; 0: as often as wanted."
+    )
     log_url_seconds: int = Field(3600, gt=0, description="How long a signed log_url is valid.")
 
     @model_validator(mode="after")

@@ -1,5 +1,6 @@
 """What every operation depends on, built once in `app.py` and passed as the first argument."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from uuid import UUID
 
@@ -34,6 +35,7 @@ class Rules:
     keepalive_seconds: float = 20.0
     drain_seconds: float = 10.0  # how long a stream waits for the last entries of a run that has ended
     log_url_seconds: int = 3600
+    most_calls: Mapping[int, int] = field(default_factory=dict)  # of one project: length of a window in seconds to calls; 0: any number
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
