@@ -34,6 +34,9 @@ class Rules:
     keepalive_seconds: float = 20.0
     drain_seconds: float = 10.0  # how long a stream waits for the last entries of a run that has ended
     log_url_seconds: int = 3600
+    readiness_cache_seconds: float = 600.0  # how long an answer about a repository's readiness is given again
+    readiness_wait_seconds: float = 5.0  # how long a request waits for a scan
+    readiness_fetch_seconds: float = 60.0  # a scan that is younger is as good as a new one
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
