@@ -16,7 +16,9 @@ async def retrieve_current_user(call: CurrentCall) -> Response:
         project = await access.project(call.backends, call.caller, "@current")
     except HedgerowError:
         project = None  # no current project, or none that this key may see
-    return JsonResponse(current_user(person.user, project, await accounts.own_projects(call.backends, call.caller)))
+    own = await accounts.own_projects(call.backends, call.caller)
+    team = next((each for each in own if project is not None and each.id == project.id), None)
+    return JsonResponse(current_user(person.user, team, own))
 
 
 async def retrieve_project(call: CurrentCall) -> Response:
