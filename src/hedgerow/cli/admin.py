@@ -57,8 +57,9 @@ def set_project(
         changed = await projects.turn_switches(backends, project, {name: on for name, on in wanted.items() if on is not None})
         return {"id": changed.id, "name": changed.name, **asdict(changed.switches)}
 
-    sentence = "{name}: proactive tasks {proactive_tasks}, session recording {session_recording}, exception capture {exception_capture}."
-    _say(_do(turn), as_json, sentence)
+    made = _do(turn)
+    shown = ", ".join(f"{switch.replace('_', ' ')} {'on' if made[switch] else 'off'}" for switch in wanted)
+    _say(made, as_json, f"{{name}}: {shown}.")
 
 
 @admin.command("add-member")

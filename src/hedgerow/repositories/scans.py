@@ -9,6 +9,7 @@ import tempfile
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 from hedgerow.domain.errors import TimedOutError, UnavailableError
 from hedgerow.domain.repository_scans import NEEDLES, Scan, Signals, is_candidate, signals_in, traits_of, with_signals
@@ -27,8 +28,9 @@ class ScanLimits:
     file_bytes: int = 4 * 2**20
 
 
-@dataclass(frozen=True, slots=True)
-class _File:
+class _File(NamedTuple):
+    """A file of a tree. There may be very many, and a tuple is made quickest."""
+
     name: str  # of the object
     size: int
     path: str
