@@ -40,7 +40,7 @@ def _stream() -> Iterator[bytes]:
 def _grep_seconds(mirror: Path, commit: str) -> float:
     words = [part for needle in NEEDLES for part in ("-e", needle)]
     began = time.monotonic()
-    command = ["git", "-C", mirror, "grep", "-l", "-i", "-F", *words, commit, "--", *(f"*{end}" for end in sorted(SOURCE_EXTENSIONS))]
+    command = ["git", "-C", str(mirror), "grep", "-l", "-i", "-F", *words, commit, "--", *(f"*{end}" for end in sorted(SOURCE_EXTENSIONS))]
     found = subprocess.run(command, check=True, capture_output=True, text=True)
     taken = time.monotonic() - began
     assert len(found.stdout.splitlines()) == FILES // 500

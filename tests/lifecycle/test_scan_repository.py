@@ -9,6 +9,7 @@ from uuid import UUID
 
 import pytest
 
+from hedgerow import worker
 from hedgerow.db import repository_scans
 from hedgerow.db.database import Database
 from hedgerow.db.repository_scans import RepositoryScan
@@ -70,11 +71,11 @@ async def working(world: World) -> AsyncIterator[None]:
     async def scan(scan_id: UUID) -> None:
         await scan_repository(world.node, scan_id)
 
-    worker = asyncio.create_task(world.node.backends.jobs.work_on_scans(scan, concurrency=2, stop=stop))
+    scans = asyncio.create_task(world.node.backends.jobs.work_on_scans(scan, concurrency=2, stop=stop))
     yield
     stop.set()
     async with asyncio.timeout(20):
-        await worker
+        await scans
 
 
 async def ask(world: World, *, refresh: bool = False) -> DatedReadiness:
@@ -151,3 +152,41 @@ async def test_a_scan_that_is_cut_off_stays_wanted(scanning: World) -> None:
     assert (await loaded(scanning, scan.id)).pending
     await scan_repository(scanning.node, scan.id)
     assert (await loaded(scanning, scan.id)).result is not None
+
+
+async def test_a_scan_whose_announcement_was_lost_is_announced_again(scanning: World) -> None:
+    scan = await wanted(scanning)
+    async with scanning.node.backends.database.statement() as tx:
+        await tx.connection.execute("UPDATE repository_scans SET requested_at = requested_at - interval '1 minute'")
+
+    await worker._sweep(scanning.node, worker.Rhythm())
+    await worker._sweep(scanning.node, worker.Rhythm())
+
+    async with scanning.node.backends.database.statement() as tx:
+        jobs = await (await tx.connection.execute("SELECT args FROM procrastinate_jobs")).fetchall()
+    assert [job["args"] for job in jobs] == [{"scan_id": str(scan.id)}]
+
+
+async def test_answers_and_counts_that_nobody_gets_any_more_are_forgotten(scanning: World) -> None:
+    async with working(scanning):
+        await ask(scanning)
+    async with scanning.node.backends.database.transaction() as tx:
+        await tx.connection.execute("INSERT INTO insight_counts VALUES (%s, 'event', 'x', current_date - 40, 1)", [scanning.project.id])
+        await tx.connection.execute("INSERT INTO insight_counts VALUES (%s, 'event', 'x', current_date - 30, 1)", [scanning.project.id])
+    await worker._forget(scanning.node)
+    assert await kept(scanning) == (1, 1)
+    async with scanning.node.backends.database.statement() as tx:
+        await tx.connection.execute("UPDATE repository_readiness SET generated_at = generated_at - interval '11 minutes'")
+
+    await worker._forget(scanning.node)
+
+    assert await kept(scanning) == (0, 1)
+
+
+async def kept(world: World) -> tuple[int, int]:
+    """How many answers and how many counts there are."""
+    statement = "SELECT (SELECT count(*) FROM repository_readiness) AS answers, (SELECT count(*) FROM insight_counts) AS counts"
+    async with world.node.backends.database.statement() as tx:
+        row = await (await tx.connection.execute(statement)).fetchone()
+    assert row is not None
+    return row["answers"], row["counts"]

@@ -23,6 +23,7 @@ _SCAN_TASK = "scan_repository"
 _HEARTBEAT_SECONDS = 1.0
 _STALLED_SECONDS = 3.0
 _POLL_SECONDS = 0.25  # a nudge that came during a look waits for the next poll, since nothing announces the end of a look
+_SCAN_POLL_SECONDS = 1.0  # nobody asks for a second scan of a repository while the first is under way
 _GRACE_SECONDS = 5.0
 _LEAVE_SECONDS = 1.0
 
@@ -75,20 +76,20 @@ class Jobs:
     ) -> None:
         """Look at the runs of `queues` until `stop` is set; then looks that are not over within seconds are cancelled."""
         self._reconcile = reconcile
-        await self._work(queues, concurrency, stop)
+        await self._work(queues, concurrency, _POLL_SECONDS, stop)
 
     async def work_on_scans(self, scan: Callable[[UUID], Awaitable[None]], *, concurrency: int, stop: asyncio.Event) -> None:
         """As `work`, for scans of repositories, whichever worker they were announced to."""
         self._scan = scan
-        await self._work([SCANS_QUEUE], concurrency, stop)
+        await self._work([SCANS_QUEUE], concurrency, _SCAN_POLL_SECONDS, stop)
 
-    async def _work(self, queues: Sequence[str], concurrency: int, stop: asyncio.Event) -> None:
+    async def _work(self, queues: Sequence[str], concurrency: int, poll_seconds: float, stop: asyncio.Event) -> None:
         worker = asyncio.create_task(
             self._app.run_worker_async(
                 queues=list(queues),
                 concurrency=concurrency,
                 install_signal_handlers=False,
-                fetch_job_polling_interval=_POLL_SECONDS,
+                fetch_job_polling_interval=poll_seconds,
                 update_heartbeat_interval=_HEARTBEAT_SECONDS,
                 stalled_worker_timeout=_STALLED_SECONDS,
                 shutdown_graceful_timeout=_GRACE_SECONDS,

@@ -21,8 +21,6 @@ from hedgerow.domain.repository_scans import Scan
 from hedgerow.domain.tasks import normal_repository
 from hedgerow.operations.readiness import DatedReadiness
 
-LARGEST_COUNT = 2**53 - 1
-
 
 def _repository(text: str) -> str:
     try:
@@ -86,9 +84,7 @@ class InsightCountWrite(RequestModel):
     kind: InsightKind
     name: Words255 = Field(description="The name of the event, or the id of the error issue.")
     day: date = Field(description="The day, in UTC; one of the last 30.")
-    count: Annotated[int, Field(strict=True, ge=0, le=LARGEST_COUNT)] = Field(
-        description="How often, in place of what was reported before."
-    )
+    count: Annotated[Integer, Field(ge=0)] = Field(description="How often, in place of what was reported before.")
 
     def reported(self) -> InsightCount:
         """What the operation is given."""
