@@ -245,6 +245,7 @@ async def test_an_integration_reaches_every_repository_once_it_has_a_token(quick
     await ask(quick)
 
     assert (await the_scan(quick)).pending
+    assert (await ask(quick, "local/garden-1")).readiness.overall is Overall.NEEDS_SETUP
 
 
 async def test_a_slack_integration_reaches_no_repository(quick: Desk) -> None:

@@ -14,6 +14,7 @@ FRONTEND_MARKERS = frozenset({"package.json", *(f"{tool}.config.{end}" for tool 
 BACKEND_MARKERS = frozenset({"pyproject.toml", "requirements.txt", "go.mod", "Cargo.toml", "pom.xml", "build.gradle", "build.gradle.kts"})
 _FRONTEND_EXTENSIONS = frozenset({".tsx", ".jsx"})
 _BACKEND_EXTENSIONS = frozenset({".py", ".go", ".java", ".rs"})
+_TELLING_EXTENSIONS = _FRONTEND_EXTENSIONS | _BACKEND_EXTENSIONS
 
 INIT = "posthog.init("
 CAPTURE = "posthog.capture("
@@ -74,12 +75,17 @@ def is_candidate(path: str) -> bool:
 
 def traits_of(paths: Iterable[str]) -> Traits:
     """What the names of all files say. Files of others do not count."""
-    own = [path for path in paths if not _is_foreign(path)]
-    names = [path.rpartition("/")[2] for path in own]
-    extensions = {_extension(name.lower()) for name in names}
+    frontend = backend = 0
+    extensions: set[str] = set()
+    for path in paths:
+        if not _is_foreign(path):
+            name = path.rpartition("/")[2]
+            frontend += name in FRONTEND_MARKERS
+            backend += name in BACKEND_MARKERS
+            extensions |= _TELLING_EXTENSIONS & {_extension(name.lower())}
     return Traits(
-        frontend_markers=sum(name in FRONTEND_MARKERS for name in names),
-        backend_markers=sum(name in BACKEND_MARKERS for name in names),
+        frontend_markers=frontend,
+        backend_markers=backend,
         frontend_files=not extensions.isdisjoint(_FRONTEND_EXTENSIONS),
         backend_files=not extensions.isdisjoint(_BACKEND_EXTENSIONS),
     )

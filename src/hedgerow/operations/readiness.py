@@ -4,7 +4,8 @@ import asyncio
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from hedgerow.db import projects, readiness, repositories, repository_scans
+from hedgerow.db import projects, readiness, repository_scans
+from hedgerow.db import repositories as db_repositories
 from hedgerow.db.database import Transaction
 from hedgerow.db.readiness import Question
 from hedgerow.db.repository_scans import RepositoryScan
@@ -14,7 +15,7 @@ from hedgerow.domain.ids import uuid7
 from hedgerow.domain.integrations import IntegrationKind
 from hedgerow.domain.readiness import LONGEST_WINDOW_DAYS, CapabilityState, InsightCount, Readiness, assess, window_start, without_scan
 from hedgerow.domain.repository_scans import Scan
-from hedgerow.operations import access, integrations
+from hedgerow.operations import access, integrations, repositories
 from hedgerow.operations.backends import Backends
 
 _NET_SECONDS = 0.5  # a result whose announcement was lost is seen after this time
@@ -69,9 +70,13 @@ async def repository_readiness(
 
 async def _reach(tx: Transaction, project_id: int, repository: str) -> _Reach | None:
     integration = await integrations.first_of_kind(tx, project_id, IntegrationKind.GITHUB)
-    if await repositories.find(tx, project_id, repository) is not None:
+    if await db_repositories.find(tx, project_id, repository) is not None:
         return _Reach(0 if integration is None else integration.id)
-    return None if integration is None else _Reach(integration.id, usable=integration.sealed_secret is not None)
+    return (
+        None
+        if integration is None or repositories.is_local(repository)
+        else _Reach(integration.id, usable=integration.sealed_secret is not None)
+    )
 
 
 async def _latest_scan(backends: Backends, question: Question, *, refresh: bool) -> RepositoryScan:

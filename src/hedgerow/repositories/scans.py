@@ -29,11 +29,10 @@ class ScanLimits:
 
 
 class _File(NamedTuple):
-    """A file of a tree. There may be very many, and a tuple is made quickest."""
+    """A file of a tree, by the name of its object. A tuple is made quickest."""
 
-    name: str  # of the object
+    name: str
     size: int
-    path: str
 
 
 async def scan(plumbing: Plumbing, mirror: Path, commit: str, limits: ScanLimits) -> Scan:
@@ -55,19 +54,28 @@ async def _scan(plumbing: Plumbing, mirror: Path, commit: str, limits: ScanLimit
 
 
 def _sorted_out(listing: str, largest_bytes: int) -> tuple[Scan, list[_File]]:
-    """A scan that has looked at names alone, and the files that are to be looked into."""
-    files = list(_files(listing))
-    candidates = [file for file in files if file.size <= largest_bytes and is_candidate(file.path)]
-    return Scan(files_scanned=len(candidates), traits=traits_of(file.path for file in files)), candidates
+    """A scan that has looked at names alone, and the files that are to be looked into. One pass, for there may be very many."""
+    candidates: list[_File] = []
+
+    def names() -> Iterator[str]:
+        for path, file in _files(listing):
+            if file.size <= largest_bytes and is_candidate(path):
+                candidates.append(file)
+            yield path
+
+    traits = traits_of(names())
+    return Scan(files_scanned=len(candidates), traits=traits), candidates
 
 
-def _files(listing: str) -> Iterator[_File]:
-    """The regular files of a tree: no links, no submodules."""
-    for entry in listing.split("\0"):
-        facts, _, path = entry.partition("\t")
+def _files(listing: str) -> Iterator[tuple[str, _File]]:
+    """The regular files of a tree, by path: no links, no submodules."""
+    begin = 0
+    while (end := listing.find("\0", begin)) >= 0:
+        facts, _, path = listing[begin:end].partition("\t")
+        begin = end + 1
         if facts.startswith(_REGULAR):
             _, _, name, size = facts.split()
-            yield _File(name, int(size) if size.isdigit() else 0, path)
+            yield path, _File(name, int(size) if size.isdigit() else 0)
 
 
 async def _matching(plumbing: Plumbing, mirror: Path, candidates: list[_File]) -> list[_File]:
