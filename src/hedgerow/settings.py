@@ -138,6 +138,15 @@ class Settings(BaseSettings):
     )
     log_url_seconds: int = Field(3600, gt=0, description="How long a signed log_url is valid.")
 
+    readiness_cache_seconds: Seconds = Field(600, description="How long an answer about a repository's readiness is given again.")
+    readiness_wait_seconds: Seconds = Field(5, description="How long a request about readiness waits for the scan of the repository.")
+    readiness_fetch_seconds: Seconds = Field(
+        60, description="How old a scan may be and still serve a request with refresh; also how soon one that failed is tried again."
+    )
+    scan_seconds: Seconds = Field(30, description="How long the scan of a repository may take, without the fetch before it.")
+    scan_file_bytes: int = Field(4 * 2**20, gt=0, description="Larger source files are left out of scans.")
+    scan_concurrency: int = Field(2, ge=1, le=100, description="How many repositories one worker fetches and scans at the same moment.")
+
     @model_validator(mode="after")
     def _shared_by_all(self) -> Self:
         """Several machines on one database must agree on objects and keys, so neither may lie in one machine's data directory."""
