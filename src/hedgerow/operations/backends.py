@@ -12,6 +12,8 @@ from hedgerow.domain.access import PersonalCaller, Project
 from hedgerow.domain.clock import Clock
 from hedgerow.domain.masking import Mask
 from hedgerow.domain.reasoning import ReasoningEfforts
+from hedgerow.integrations.base import Messenger
+from hedgerow.integrations.memory import MemoryMessenger
 from hedgerow.operations.recent import Recent
 from hedgerow.operations.signing import KeyRing
 
@@ -34,6 +36,9 @@ class Rules:
     keepalive_seconds: float = 20.0
     drain_seconds: float = 10.0  # how long a stream waits for the last entries of a run that has ended
     log_url_seconds: int = 3600
+    slack_bot_token: str | None = field(default=None, repr=False)  # of projects that have none of their own
+    slack_timeout_seconds: float = 15.0  # of one call to Slack
+    slack_attempts: int = 20  # to post one message
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,6 +50,7 @@ class Backends:
     jobs: Jobs
     clock: Clock
     rules: Rules
+    messenger: Messenger = field(default_factory=MemoryMessenger)  # posts what runs have to say
     http: httpx.AsyncClient  # for commands to sandboxes: no redirects, no proxies of the environment
     callers: Recent[bytes, PersonalCaller] = field(default_factory=Recent)  # by the hash of their key
     projects: Recent[tuple[UUID, str], Project] = field(default_factory=Recent)  # by key and reference
