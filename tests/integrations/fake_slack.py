@@ -1,6 +1,7 @@
 """Slack's Web API, as far as hedgerow speaks it: checks tokens, keeps threads, and can fail, limit, hang, or cut a connection."""
 
 import asyncio
+import threading
 from collections import deque
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
@@ -28,6 +29,7 @@ class FakeSlack:
     faults: deque[Fault] = field(default_factory=deque)
     look_faults: deque[Fault] = field(default_factory=deque)
     page: int = 200
+    changed: threading.Condition = field(default_factory=threading.Condition)  # for tests that live beside its loop
     called: asyncio.Event = field(default_factory=asyncio.Event)
     posted: asyncio.Event = field(default_factory=asyncio.Event)
     release: asyncio.Event = field(default_factory=asyncio.Event)  # lets hanging calls go
@@ -55,6 +57,11 @@ class FakeSlack:
         """What was posted into a channel, in order."""
         return [message["text"] for message in self.messages if message["channel"] == channel]
 
+    def came(self, number: int, timeout_seconds: float) -> bool:
+        """Whether so many messages are there, now or within that time. For tests in another thread."""
+        with self.changed:
+            return self.changed.wait_for(lambda: len(self.messages) >= number, timeout_seconds)
+
     async def _whose(self, request: web.Request) -> web.StreamResponse:
         self.calls.append("auth.test")
         refusal = self._unknown_token(request)
@@ -77,7 +84,9 @@ class FakeSlack:
             return _no("channel_not_found")
         ts = f"{1_700_000_001 + len(self.messages)}.000000"
         kept = {name: given.get(name) for name in ("channel", "thread_ts", "text", "metadata", "link_names", "unfurl_links")}
-        self.messages.append({**kept, "ts": ts})
+        with self.changed:
+            self.messages.append({**kept, "ts": ts})
+            self.changed.notify_all()
         self.posted.set()
         return web.json_response({"ok": True, "channel": given["channel"], "ts": ts, "message": {"text": given["text"]}})
 
