@@ -17,6 +17,7 @@ import pytest_asyncio
 from hedgerow.db import journal, relays
 from hedgerow.domain.clock import FixedClock
 from hedgerow.domain.errors import ForbiddenError, InvalidError, NotFoundError
+from hedgerow.domain.masking import Mask
 from hedgerow.domain.relays import Relay, RelayStatus
 from hedgerow.domain.runs import RunStatus, TaskRun
 from hedgerow.integrations.base import MessengerOptions
@@ -167,6 +168,13 @@ async def test_an_agent_does_not_choose_where_its_words_go(office: Office) -> No
     changed = await update_run(desk.backends, desk.agent(run), desk.project, run.task_id, run.id, patch)
     assert (changed.state["slack_thread_url"], changed.state["a"]) == (PERMALINK, 1)
     assert "interaction_origin" not in changed.state
+
+
+async def test_a_known_secret_is_not_told(office: Office) -> None:
+    run = await office.told_run()
+    await office.at(mask=Mask(["sk-a-key-of-a-model"])).relay(run, "The key is sk-a-key-of-a-model.")
+    await office.deliver()
+    assert "sk-a-key" not in office.slack.texts()[0]
 
 
 # Pull requests.

@@ -56,7 +56,7 @@ def _new_relay(backends: Backends, run: TaskRun, kind: RelayKind, thread: Thread
         project_id=run.project_id,
         kind=kind,
         thread=thread,
-        text=text,
+        text=backends.rules.mask.text(text),
         attempt_at=now,
         created_at=now,
     )
