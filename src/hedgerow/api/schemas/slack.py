@@ -35,7 +35,7 @@ class SlackThread(BaseModel):
 class SlackThreadWrite(RequestModel):
     """The body that maps a task to a thread."""
 
-    url: Words = Field(description="The permalink of a message of the thread: https://<team>.slack.com/archives/<channel>/p<timestamp>.")
+    url: Words = Field(description="The permalink of a message of the thread, as Slack copies it.")
 
 
 def slack_thread_detail(mapped: MappedThread) -> dict[str, Any]:
