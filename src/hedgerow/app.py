@@ -26,6 +26,8 @@ from hedgerow.domain.errors import HedgerowError
 from hedgerow.domain.lifecycle import Deadlines
 from hedgerow.domain.masking import Mask
 from hedgerow.domain.sandboxes import HostPort
+from hedgerow.integrations import MESSENGERS
+from hedgerow.integrations.base import Messenger, MessengerOptions
 from hedgerow.local_files import make_data_dir, node_id, secret_key, update_credentials, write_credentials
 from hedgerow.operations import accounts
 from hedgerow.operations.accounts import FirstKey
@@ -115,7 +117,9 @@ async def open_house(
         stack.push_async_callback(jobs.close)
         http = await stack.enter_async_context(httpx.AsyncClient(trust_env=False, follow_redirects=False))
         rules = _rules(settings, address, allow_local_repositories)
-        backends = Backends(database=database, hub=hub, jobs=jobs, clock=SystemClock(), rules=rules, http=http)
+        backends = Backends(
+            database=database, hub=hub, jobs=jobs, clock=SystemClock(), rules=rules, http=http, messenger=_messenger(settings)
+        )
         first_key = await _bootstrap(settings, address, backends) if may_begin else None
         yield House(settings=settings, url=address, backends=backends, first_key=first_key)
 
@@ -215,10 +219,16 @@ def _deadlines(settings: Settings) -> Deadlines:
     )
 
 
+def _messenger(settings: Settings) -> Messenger:
+    options = MessengerOptions(slack_api_url=settings.slack_api_url, timeout_seconds=settings.slack_timeout_seconds)
+    return MESSENGERS[settings.messenger](options)
+
+
 def _rules(settings: Settings, address: str, allow_local_repositories: bool) -> Rules:
     local = settings.allow_local_repositories
     key = secret_key(settings.data_dir) if settings.secret_key is None else settings.secret_key.get_secret_value()
     old = (earlier.get_secret_value() for earlier in settings.secret_keys_old)
+    slack_token = None if settings.slack_bot_token is None else settings.slack_bot_token.get_secret_value()
     return Rules(
         secrets=tuple(text.encode() for text in (key, *old)),
         public_url=settings.public_url or address,
@@ -226,7 +236,7 @@ def _rules(settings: Settings, address: str, allow_local_repositories: bool) -> 
         allow_local_repositories=allow_local_repositories if local is None else local,
         sandbox_url_allowlist=settings.sandbox_url_allowlist,
         reasoning=settings.reasoning,
-        mask=Mask(_agents_keys()),
+        mask=Mask([*_agents_keys(), *([] if slack_token is None else [slack_token])]),
         command_timeout_seconds=settings.command_timeout_seconds,
         stream_wait_seconds=settings.stream_wait_seconds,
         stream_limit_seconds=settings.stream_limit_seconds,
@@ -237,6 +247,9 @@ def _rules(settings: Settings, address: str, allow_local_repositories: bool) -> 
         readiness_cache_seconds=settings.readiness_cache_seconds,
         readiness_wait_seconds=settings.readiness_wait_seconds,
         readiness_fetch_seconds=settings.readiness_fetch_seconds,
+        slack_bot_token=slack_token,
+        slack_timeout_seconds=settings.slack_timeout_seconds,
+        slack_attempts=settings.slack_attempts,
     )
 
 

@@ -51,12 +51,20 @@ def _database_address(value: SecretStr) -> SecretStr:
     return value
 
 
+def _one_word(value: SecretStr) -> SecretStr:
+    text = value.get_secret_value()
+    if not text.isascii() or not text.isprintable() or " " in text:
+        raise ValueError("must be one word")
+    return value
+
+
 Strings = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_split)]
 Secrets = Annotated[tuple[SecretStr, ...], NoDecode, BeforeValidator(_split)]
 Address = Annotated[str, AfterValidator(partial(_address, schemes=("http", "https")))]
 StorageAddress = Annotated[str, AfterValidator(partial(_address, schemes=("file", "s3")))]
 GitAddress = Annotated[str, AfterValidator(partial(_address, schemes=("http", "https", "ssh", "git", "file")))]
 DatabaseAddress = Annotated[SecretStr, AfterValidator(_database_address)]
+SlackToken = Annotated[SecretStr, AfterValidator(_one_word)]
 Hosts = Annotated[tuple[Annotated[HostPort, BeforeValidator(_host_port)], ...], NoDecode, BeforeValidator(_split)]
 Port = Annotated[int, Field(ge=0, le=65535)]
 Seconds = Annotated[float, Field(gt=0)]
@@ -124,6 +132,16 @@ class Settings(BaseSettings):
     reasoning_efforts: dict[str, dict[str, tuple[str, ...]]] | None = Field(
         None, description='The efforts that may be asked for, as JSON: {"agent": {"model": ["low", ...]}}; "*" stands for other models.'
     )
+
+    messenger: Literal["slack", "memory"] = Field(
+        "slack", description="Where messages of runs are posted; memory: nowhere, they are only noted as sent."
+    )
+    slack_bot_token: SlackToken | None = Field(
+        None, description="The bot token (xoxb-...) of projects that were not connected with one of their own."
+    )
+    slack_api_url: Address = Field("https://slack.com/api", description="Where Slack's Web API is.")
+    slack_timeout_seconds: Seconds = Field(15, description="How long one call to Slack may take.")
+    slack_attempts: int = Field(20, ge=1, le=1000, description="How often posting one message to Slack is tried.")
 
     keepalive_seconds: Seconds = Field(20, description="How often a quiet stream sends a keepalive.")
     command_timeout_seconds: Seconds = Field(600, description="How long a forwarded command may take.")

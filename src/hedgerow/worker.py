@@ -16,6 +16,7 @@ from hedgerow.domain.errors import HedgerowError
 from hedgerow.domain.readiness import LONGEST_WINDOW_DAYS
 from hedgerow.domain.runs import Ending, EndReason, RunStatus, TaskRun
 from hedgerow.lifecycle import Node, conclude_unless_ending, reconcile, reopen_door, scan_repository
+from hedgerow.operations import relay_delivery
 
 log = structlog.get_logger()
 
@@ -29,6 +30,7 @@ class Rhythm:
     sweep_seconds: float = 1.0  # runs whose time has come, and jobs of workers that died
     watch_seconds: float = 1.0  # sandboxes that died
     report_seconds: float = 5.0  # the node's own sign of life
+    relay_seconds: float = 1.0  # messages that are to be posted
     forget_seconds: float = 600.0  # answers that nobody may ask for again
     sweep_limit: int = 500
     concurrency: int = 40  # runs that are acted upon at once
@@ -51,6 +53,7 @@ async def work(node: Node, rhythm: Rhythm, stop: asyncio.Event, serving: Callabl
                 (rhythm.sweep_seconds, partial(_sweep, node, rhythm)),
                 (rhythm.watch_seconds, partial(_watch, node)),
                 (rhythm.report_seconds, partial(_report, node)),
+                (rhythm.relay_seconds, partial(_relay, node, stop)),
                 (rhythm.forget_seconds, partial(_forget, node)),
             ):
                 tasks.create_task(_every(pause, look, stop))
@@ -130,6 +133,19 @@ async def _sweep(node: Node, rhythm: Rhythm) -> None:
 
 
 _ANNOUNCED_ALREADY = timedelta(milliseconds=500)
+
+
+async def _relay(node: Node, stop: asyncio.Event) -> None:
+    """Post what is due, of every node's runs: it is nobody's in particular. A post that `stop` cuts off is found again."""
+    posting = asyncio.create_task(relay_delivery.deliver_due(node.backends))
+    stopping = asyncio.create_task(stop.wait())
+    try:
+        await asyncio.wait({posting, stopping}, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        stopping.cancel()
+        posting.cancel()
+    with suppress(asyncio.CancelledError):
+        await posting
 
 
 async def _forget(node: Node) -> None:

@@ -2,7 +2,20 @@
 
 from typing import Any
 
-from hedgerow.api import accounts, commands, connection_tokens, health, logs, readiness, repositories, runs, stream, task_overviews, tasks
+from hedgerow.api import (
+    accounts,
+    commands,
+    connection_tokens,
+    health,
+    logs,
+    readiness,
+    repositories,
+    runs,
+    slack,
+    stream,
+    task_overviews,
+    tasks,
+)
 from hedgerow.api.bodies import LOG_BODY_BYTES
 from hedgerow.api.endpoints import Endpoint
 from hedgerow.api.schemas.commands import CommandAnswer
@@ -10,6 +23,7 @@ from hedgerow.api.schemas.logs import LogAppend, SessionLogQuery
 from hedgerow.api.schemas.readiness import ReportedInsightCount, RepositoryReadiness
 from hedgerow.api.schemas.repositories import Repository, RepositoryPage
 from hedgerow.api.schemas.runs import TaskRunDetail, TaskRunPage
+from hedgerow.api.schemas.slack import RelayAnswer, SlackThread
 from hedgerow.api.schemas.task_overviews import TaskRepositories, TaskSummaryPage
 from hedgerow.api.schemas.tasks import Task, TaskPage
 from hedgerow.api.schemas.users import CurrentUser, NewPersonalKey, ProjectDetail
@@ -74,6 +88,9 @@ ENDPOINTS: tuple[Endpoint, ...] = (
     Endpoint(method="PUT", path=TASK, handler=tasks.update_task, name="replace_task", scope=WRITE, answers=Task),
     Endpoint(method="DELETE", path=TASK, handler=tasks.delete_task, scope=WRITE, status=204),
     Endpoint(method="POST", path=TASK + "run/", handler=tasks.run_task, scope=WRITE, answers=Task, idempotent=True),
+    Endpoint(method="GET", path=TASK + "slack_thread/", handler=slack.retrieve_slack_thread, scope=READ, answers=SlackThread),
+    Endpoint(method="POST", path=TASK + "slack_thread/", handler=slack.map_slack_thread, scope=WRITE, status=201, answers=SlackThread),
+    Endpoint(method="DELETE", path=TASK + "slack_thread/", handler=slack.unmap_slack_thread, scope=WRITE, status=204),
     Endpoint(method="GET", path=RUNS, handler=runs.list_runs, scope=READ, answers=TaskRunPage, parameters=_PAGING),
     Endpoint(method="POST", path=RUNS, handler=runs.create_run, scope=WRITE, status=201, answers=TaskRunDetail, idempotent=True),
     Endpoint(method="GET", path=RUN, handler=runs.retrieve_run, scope=READ, answers=TaskRunDetail),
@@ -81,6 +98,14 @@ ENDPOINTS: tuple[Endpoint, ...] = (
     Endpoint(method="POST", path=RUN + "start/", handler=tasks.start_run, scope=WRITE, answers=Task, idempotent=True),
     Endpoint(method="POST", path=RUN + "resume_in_cloud/", handler=runs.resume_in_cloud, scope=WRITE, answers=TaskRunDetail),
     Endpoint(method="PATCH", path=RUN + "set_output/", handler=runs.set_output, scope=WRITE, answers=TaskRunDetail),
+    Endpoint(
+        method="POST",
+        path=RUN + "relay_message/",
+        handler=runs.relay_message,
+        scope=WRITE,
+        answers=RelayAnswer,
+        idempotent=True,
+    ),
     Endpoint(
         method="POST",
         path=RUN + "append_log/",

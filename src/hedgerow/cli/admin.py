@@ -2,9 +2,13 @@
 
 import json
 from collections.abc import Awaitable, Callable
+from pathlib import Path
 from typing import Annotated, Any
+from uuid import UUID
 
 import typer
+
+from hedgerow.cli.secrets import read_secret
 
 admin = typer.Typer(no_args_is_help=True, help="Users, projects, keys and migrations.")
 
@@ -96,6 +100,56 @@ def create_key(
         return {"id": str(key.id), "value": value, "label": label, "scopes": list(scope)}
 
     _say(_do(create), as_json, "{value}")
+
+
+@admin.command("connect-slack")
+def connect_slack(
+    project: Annotated[int, typer.Option(help="The project's id.", show_default=False)],
+    token_file: Annotated[
+        Path | None, typer.Option(help="A file that holds the bot token.", show_default="the variable SLACK_BOT_TOKEN, else stdin")
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """Give a project a bot token of Slack of its own, in the place of an earlier one. It is stored encrypted."""
+    token = read_secret("SLACK_BOT_TOKEN", token_file, "Bot token of Slack: ")
+
+    async def connect(backends: Any) -> dict[str, Any]:
+        from hedgerow.operations import slack
+
+        made = await slack.connect_slack(backends, project_id=project, token=token)
+        return {"id": made.id, "project": project, "workspace": made.display_name}
+
+    _say(_do(connect), as_json, "Project {project} is connected with Slack: {workspace}.")
+
+
+@admin.command("disconnect-slack")
+def disconnect_slack(project: Annotated[int, typer.Option(help="The project's id.", show_default=False)], as_json: Json = False) -> None:
+    """Forget a project's own bot token of Slack."""
+
+    async def disconnect(backends: Any) -> dict[str, Any]:
+        from hedgerow.operations import slack
+
+        return {"project": project, "forgotten": await slack.disconnect_slack(backends, project_id=project)}
+
+    _say(_do(disconnect), as_json, "Project {project} has no Slack token of its own any more.")
+
+
+@admin.command("map-slack-thread")
+def map_slack_thread(
+    project: Annotated[int, typer.Option(help="The project's id.", show_default=False)],
+    task: Annotated[UUID, typer.Option(help="The task's id.", show_default=False)],
+    url: Annotated[str, typer.Option(help="The permalink of a message of the thread.", show_default=False)],
+    as_json: Json = False,
+) -> None:
+    """Have the runs of a task told in a Slack thread, in the place of an earlier one."""
+
+    async def map_it(backends: Any) -> dict[str, Any]:
+        from hedgerow.operations import slack
+
+        mapped = await slack.map_thread_of_task(backends, project_id=project, task_id=task, url=url)
+        return {"task": str(task), "channel": mapped.thread.channel, "thread_ts": mapped.thread.ts}
+
+    _say(_do(map_it), as_json, "Task {task} is told in the thread {thread_ts} of channel {channel}.")
 
 
 @admin.command()

@@ -13,6 +13,8 @@ from hedgerow.domain.access import PersonalCaller, Project
 from hedgerow.domain.clock import Clock
 from hedgerow.domain.masking import Mask
 from hedgerow.domain.reasoning import ReasoningEfforts
+from hedgerow.integrations.base import Messenger
+from hedgerow.integrations.memory import MemoryMessenger
 from hedgerow.operations.recent import Recent
 from hedgerow.operations.signing import KeyRing
 
@@ -39,6 +41,9 @@ class Rules:
     readiness_cache_seconds: float = 600.0  # how long an answer about a repository's readiness is given again
     readiness_wait_seconds: float = 5.0  # how long a request waits for a scan
     readiness_fetch_seconds: float = 60.0  # a scan that is younger is as good as a new one
+    slack_bot_token: str | None = field(default=None, repr=False)  # of projects that have none of their own
+    slack_timeout_seconds: float = 15.0  # of one call to Slack
+    slack_attempts: int = 20  # to post one message
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,6 +55,7 @@ class Backends:
     jobs: Jobs
     clock: Clock
     rules: Rules
+    messenger: Messenger = field(default_factory=MemoryMessenger)  # posts what runs have to say
     http: httpx.AsyncClient  # for commands to sandboxes: no redirects, no proxies of the environment
     callers: Recent[bytes, PersonalCaller] = field(default_factory=Recent)  # by the hash of their key
     projects: Recent[tuple[UUID, str], Project] = field(default_factory=Recent)  # by key and reference
