@@ -10,7 +10,7 @@ from starlette.responses import Response
 
 from hedgerow.api.json_bytes import JsonResponse
 from hedgerow.api.protocol_errors import UnreachableError
-from hedgerow.domain.errors import HedgerowError, RefusedError
+from hedgerow.domain.errors import HedgerowError, LimitExceededError, RefusedError
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +65,9 @@ def error_response(error: HedgerowError) -> Response:
     if isinstance(error, UnreachableError):
         return JsonResponse(refusal_body(error.message), 504 if error.late else 502)
     kind = HTTP_ERRORS.get(error.code, HTTP_ERRORS["error"])
-    headers = {"WWW-Authenticate": "Bearer"} if kind.status == 401 else None
+    headers = {"WWW-Authenticate": "Bearer"} if kind.status == 401 else {}
+    if isinstance(error, LimitExceededError) and error.retry_after is not None:
+        headers = {"Retry-After": str(error.retry_after)}
     return JsonResponse(framework_body(error), kind.status, headers)
 
 

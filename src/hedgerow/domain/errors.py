@@ -64,9 +64,13 @@ class ForbiddenError(HedgerowError):
 
 
 class LimitExceededError(HedgerowError):
-    """A limit that the operator has set was reached."""
+    """A limit was reached: the operator's, or that of a service which hedgerow asks. `retry_after`: seconds until it may be tried again."""
 
     code = "limit_exceeded"
+
+    def __init__(self, message: str = "", *, retry_after: int | None = None) -> None:
+        super().__init__(message)
+        self.retry_after = retry_after
 
 
 class UnavailableError(HedgerowError):
