@@ -4,7 +4,7 @@ from starlette.responses import Response
 
 from hedgerow.api.calls import CurrentCall
 from hedgerow.api.json_bytes import JsonResponse
-from hedgerow.api.schemas.users import PersonalKeyWrite, current_user, new_personal_key, project_detail
+from hedgerow.api.schemas.users import CurrentUserWrite, PersonalKeyWrite, current_user, new_personal_key, project_detail
 from hedgerow.domain.errors import HedgerowError
 from hedgerow.operations import access, accounts
 
@@ -17,6 +17,12 @@ async def retrieve_current_user(call: CurrentCall) -> Response:
     except HedgerowError:
         project = None  # no current project, or none that this key may see
     return JsonResponse(current_user(person.user, project, await accounts.own_projects(call.backends, call.caller)))
+
+
+async def update_current_user(call: CurrentCall, body: CurrentUserWrite) -> Response:
+    """Choose the current organization. Everybody belongs to the one that there is, so that nothing else can be chosen."""
+    accounts.choose_organization(call.caller, body.set_current_organization)
+    return await retrieve_current_user(call)
 
 
 async def retrieve_project(call: CurrentCall) -> Response:

@@ -10,9 +10,12 @@ from hedgerow.db.jobs import Jobs
 from hedgerow.db.notify import Hub
 from hedgerow.domain.access import PersonalCaller, Project
 from hedgerow.domain.clock import Clock
+from hedgerow.domain.github import GitHubBranches, GitHubRepository
 from hedgerow.domain.masking import Mask
 from hedgerow.domain.reasoning import ReasoningEfforts
+from hedgerow.integrations.github import GitHubOptions
 from hedgerow.operations.recent import Recent
+from hedgerow.operations.remembered import Remembered
 from hedgerow.operations.signing import KeyRing
 
 
@@ -34,6 +37,18 @@ class Rules:
     keepalive_seconds: float = 20.0
     drain_seconds: float = 10.0  # how long a stream waits for the last entries of a run that has ended
     log_url_seconds: int = 3600
+    github: GitHubOptions = field(default_factory=GitHubOptions)
+    feature_flags: tuple[str, ...] = ()  # those that are on
+
+
+@dataclass(frozen=True, slots=True)
+class GitHubAnswers:
+    """What GitHub said lately."""
+
+    repositories: Remembered[list[GitHubRepository]] = field(default_factory=Remembered)  # by the owner of the credentials
+    branches: Remembered[GitHubBranches] = field(default_factory=Remembered)  # by owner and repository
+    installation_tokens: Remembered[str] = field(default_factory=Remembered)  # by installation
+    install_urls: Remembered[str] = field(default_factory=Remembered)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,6 +61,8 @@ class Backends:
     clock: Clock
     rules: Rules
     http: httpx.AsyncClient  # for commands to sandboxes: no redirects, no proxies of the environment
+    outside: httpx.AsyncClient | None = None  # for services of others, through the environment's proxies; None: `http`
     callers: Recent[bytes, PersonalCaller] = field(default_factory=Recent)  # by the hash of their key
     projects: Recent[tuple[UUID, str], Project] = field(default_factory=Recent)  # by key and reference
+    github: GitHubAnswers = field(default_factory=GitHubAnswers)
     keys: KeyRing = field(default_factory=KeyRing)  # decrypted signing keys, kept for the life of the process

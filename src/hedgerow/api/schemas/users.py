@@ -6,7 +6,7 @@ from uuid import UUID
 
 from pydantic import BaseModel, Field
 
-from hedgerow.api.schemas.fields import Integer, RequestModel, Words255
+from hedgerow.api.schemas.fields import Integer, Optionally, RequestModel, Words255
 from hedgerow.domain.access import ORGANIZATION_ID, ORGANIZATION_NAME, PersonalKey, Project, Scope, User
 from hedgerow.domain.journal import wire_time
 
@@ -59,6 +59,12 @@ class CurrentUser(BaseModel):
     team: ProjectDetail | None
     organization: Organization
     organizations: list[Organization]
+
+
+class CurrentUserWrite(RequestModel):
+    """What a person may change of themselves."""
+
+    set_current_organization: Optionally[UUID] = Field(None, description="The organization to work in.")
 
 
 class PersonalKeyWrite(RequestModel):
