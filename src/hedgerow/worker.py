@@ -10,7 +10,7 @@ from functools import partial
 import structlog
 from filelock import FileLock, Timeout
 
-from hedgerow.db import executions, idempotency, nodes
+from hedgerow.db import executions, github, idempotency, nodes
 from hedgerow.db.jobs import RUNS_QUEUE, node_queue
 from hedgerow.domain.errors import HedgerowError
 from hedgerow.domain.runs import Ending, EndReason, RunStatus, TaskRun
@@ -28,7 +28,7 @@ class Rhythm:
     sweep_seconds: float = 1.0  # runs whose time has come, and jobs of workers that died
     watch_seconds: float = 1.0  # sandboxes that died
     report_seconds: float = 5.0  # the node's own sign of life
-    forget_seconds: float = 600.0  # answers that nobody may ask for again
+    forget_seconds: float = 600.0  # answers that nobody may ask for again, tokens whose time is over
     sweep_limit: int = 500
     concurrency: int = 40  # runs that are acted upon at once
 
@@ -124,6 +124,7 @@ _ANNOUNCED_ALREADY = timedelta(milliseconds=500)
 async def _forget(node: Node) -> None:
     async with node.backends.database.transaction() as tx:
         await idempotency.forget_old(tx, node.backends.clock.now())
+        await github.forget_old_run_tokens(tx, node.backends.clock.now())
 
 
 async def _watch(node: Node) -> None:
