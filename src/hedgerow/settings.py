@@ -161,9 +161,12 @@ class Settings(BaseSettings):
 
     @property
     def github_place(self) -> str:
-        """Where git finds GitHub's repositories."""
-        parts = urlsplit(self.github_api_url)
-        return self.github_url or f"{parts.scheme}://{parts.netloc.removeprefix('api.')}"
+        """Where git finds GitHub's repositories, as a clone URL begins that leads there."""
+        if self.github_url is None:
+            parts = urlsplit(self.github_api_url)
+            return f"{parts.scheme}://{parts.netloc.lower().removeprefix('api.')}"
+        parts = urlsplit(self.github_url)
+        return f"{parts.scheme}://{parts.netloc.lower()}{parts.path}"
 
     @property
     def on_loopback(self) -> bool:

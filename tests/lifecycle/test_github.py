@@ -1,9 +1,12 @@
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
+from datetime import timedelta
 from typing import Any, cast
 
 import pytest
 
+from hedgerow.db import github as rows
+from hedgerow.domain.clock import FixedClock
 from hedgerow.domain.errors import UnavailableError
 from hedgerow.domain.integrations import IntegrationKind
 from hedgerow.domain.lifecycle import Prepare
@@ -13,6 +16,7 @@ from hedgerow.lifecycle.github import agent_environment, commit_author, git_logi
 from hedgerow.lifecycle.prepare import prepare
 from hedgerow.operations import github, integrations
 from hedgerow.repositories import Checkout, Login, Repositories
+from hedgerow.worker import _forget
 from tests.integrations.fake_github import FakeGitHub, account, serve
 from tests.lifecycle.conftest import World
 from tests.lifecycle.plugs import MemoryRepositories
@@ -122,3 +126,12 @@ async def test_a_checkout_is_opened_and_signed(at: World) -> None:
     assert wishes["login"] == Login(place="https://git.test", username="x-access-token", password=CALLERS)
     assert wishes["author"] == ("ada-at-work", "8+ada-at-work@users.noreply.github.com")
     assert CALLERS not in repr(wishes)
+
+
+async def test_a_worker_forgets_tokens_whose_time_is_over(at: World) -> None:
+    run = await at.run(pr_authorship_mode="user", github_user_token=CALLERS)
+    now = at.node.backends.clock.now()
+    for later, left in ((timedelta(hours=5), True), (timedelta(hours=7), False)):
+        await _forget(at.with_node(backends=replace(at.node.backends, clock=FixedClock(now + later))).node)
+        async with at.node.backends.database.transaction() as tx:
+            assert (await rows.run_token(tx, run.id, now) is not None) is left

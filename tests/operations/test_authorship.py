@@ -123,7 +123,9 @@ async def test_a_linked_account_is_enough_and_noted_on_the_task(at: Desk) -> Non
     run = await at.started_run(task, pr_authorship_mode="user")
 
     assert said(run) == ("user", "server_integration")
-    assert (await stored(at, task)).github_user_integration == link.id
+    noted = await stored(at, task)
+    assert noted.github_user_integration == link.id
+    assert noted.updated_at > task.updated_at
     found = await authorship.credentials_of(at.backends, run)
     assert found is not None
     assert await token_of(at, run) == TOKEN

@@ -68,8 +68,10 @@ class LimitExceededError(HedgerowError):
 
     code = "limit_exceeded"
 
-    def __init__(self, message: str = "", *, retry_after: int | None = None) -> None:
-        super().__init__(message)
+    def __init__(
+        self, message: str = "", *, attr: str | None = None, detail_code: str | None = None, retry_after: int | None = None
+    ) -> None:
+        super().__init__(message, attr=attr, detail_code=detail_code)
         self.retry_after = retry_after
 
 

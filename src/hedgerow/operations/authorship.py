@@ -1,6 +1,7 @@
 """Whose pull requests a run makes, and with which credentials for GitHub it works (contract 3.6 step 5, 5.6)."""
 
 from dataclasses import dataclass, field
+from datetime import timedelta
 
 import structlog
 
@@ -33,12 +34,18 @@ async def resolve(backends: Backends, tx: Transaction, who: PersonalCaller, task
         raise _refused("Only the task's creator can author its pull requests.")
     linked = await github.link_of(tx, who.user.id, lock=True)
     if linked is not None and linked.usable:
-        await tasks.change(tx, task.id, {"github_user_integration": linked.id})
+        await _note_link(backends, tx, task, linked)
         return {_MODE: "user", _SOURCE: CredentialSource.SERVER_INTEGRATION.value}
     integration = await _integration(tx, task.project_id, task.github_integration)
     if integration is not None and usable(backends, integration):
         return {_MODE: "bot", _SOURCE: CredentialSource.SERVER_INTEGRATION.value}
     raise _refused("Authoring pull requests yourself needs a GitHub account that is linked here, or a github_user_token.")
+
+
+async def _note_link(backends: Backends, tx: Transaction, task: Task, linked: GitHubLink) -> None:
+    if task.github_user_integration != linked.id:
+        updated_at = max(backends.clock.now(), task.updated_at + timedelta(milliseconds=1))
+        await tasks.change(tx, task.id, {"github_user_integration": linked.id, "updated_at": updated_at})
 
 
 def _refused(message: str) -> InvalidError:
