@@ -104,7 +104,7 @@ class Settings(BaseSettings):
     github_app_private_key: SecretStr | None = Field(
         None, description="The private key of the GitHub App: its PEM text, or the path of the file that holds it."
     )
-    github_timeout_seconds: Seconds = Field(10, description="How long one answer of GitHub may take.")
+    github_timeout_seconds: Seconds = Field(10, description="How long one answer of GitHub may take; a whole list six times as long.")
     github_list_limit: int = Field(5000, ge=1, description="How many repositories, or branches of one, the GitHub pickers list at most.")
     github_list_age_seconds: Seconds = Field(600, description="How old the lists of the GitHub pickers may be.")
     feature_flags: Strings = Field((), description="The feature flags that clients find switched on, comma-separated.")

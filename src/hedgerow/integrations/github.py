@@ -21,6 +21,7 @@ Read = TypeVar("Read")
 _ANSWER_BYTES = 16 * 2**20
 _PAGE = 100  # the most that GitHub gives at once
 _DETAIL_LIMIT = 300
+_PATIENCE = 6  # how many times as long as one answer a whole list may take
 _JWT_SECONDS = 540  # GitHub takes ten minutes at most
 
 
@@ -122,10 +123,11 @@ class GitHub:
     async def _list(self, token: str, path: str, names: Mapping[str, str], read: Callable[[Any], Read]) -> list[Read]:
         async def collect(api: GitHubAPI) -> list[Any]:
             found: list[Any] = []
-            async for item in api.getiter(path, names, oauth_token=token, iterable_key="repositories"):
-                found.append(item)
-                if len(found) >= self.options.list_limit:
-                    break
+            async with asyncio.timeout(_PATIENCE * self.options.timeout_seconds):
+                async for item in api.getiter(path, names, oauth_token=token, iterable_key="repositories"):
+                    found.append(item)
+                    if len(found) >= self.options.list_limit:
+                        break
             return found
 
         return await self._ask(token, collect, lambda items: [read(item) for item in items])
@@ -137,7 +139,7 @@ class GitHub:
         except HTTPException as error:
             raise _refusal(error, secret) from None
         except TimeoutError:
-            raise TimedOutError(f"GitHub did not answer within {self.options.timeout_seconds:g} seconds.") from None
+            raise TimedOutError(f"GitHub did not answer in time: {self.options.timeout_seconds:g} seconds for each answer.") from None
         except httpx.HTTPError as error:
             raise UnavailableError(f"GitHub cannot be reached at {self.options.api_url}: {type(error).__name__}.") from None
         except (GitHubException, AttributeError, LookupError, RecursionError, TypeError, ValueError, httpx.InvalidURL):

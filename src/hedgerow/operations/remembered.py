@@ -13,7 +13,7 @@ from hedgerow.domain.clock import Clock
 
 Answer = TypeVar("Answer")
 
-_MOST = 500
+_MOST = 100  # a list of five thousand repositories takes about a megabyte
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,7 +26,7 @@ class Dated(Generic[Answer]):
 
 @dataclass(slots=True)
 class Remembered(Generic[Answer]):
-    """Answers by question, in the memory of this process; of more than 500 the oldest goes."""
+    """Answers by question, in the memory of this process; of more than a hundred the oldest goes."""
 
     _found: OrderedDict[Hashable, tuple[int, Dated[Answer]]] = field(default_factory=OrderedDict, repr=False)
     _locks: WeakValueDictionary[Hashable, asyncio.Lock] = field(default_factory=WeakValueDictionary, repr=False)
