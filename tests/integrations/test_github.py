@@ -123,7 +123,7 @@ async def test_what_goes_wrong_is_told_without_the_token(
     with pytest.raises(error, match=words) as failure:
         await github.account(TOKEN)
     assert TOKEN not in f"{failure.value!r} {failure.value.__cause__!r}"
-    assert getattr(failure.value, "retry_after", None) == wait
+    assert getattr(failure.value, "retry_after_seconds", None) == wait
 
 
 async def test_a_used_up_allowance_says_when_it_is_renewed(github: GitHub, fake_github: FakeGitHub) -> None:
@@ -132,8 +132,8 @@ async def test_a_used_up_allowance_says_when_it_is_renewed(github: GitHub, fake_
     fake_github.answers.append((403, headers, b'{"message": "API rate limit exceeded"}'))
     with pytest.raises(LimitExceededError) as failure:
         await github.account(TOKEN)
-    assert failure.value.retry_after is not None
-    assert 0 < failure.value.retry_after <= 600
+    assert failure.value.retry_after_seconds is not None
+    assert 0 < failure.value.retry_after_seconds <= 600
 
 
 async def test_silence_has_an_end(github: GitHub, fake_github: FakeGitHub) -> None:

@@ -82,13 +82,15 @@ async def test_a_token_that_comes_with_the_run_is_enough_and_kept_for_six_hours(
         sealed = await rows.run_token(tx, run.id, clock.now())
         assert sealed is not None
         assert CALLERS.encode() not in sealed
-        assert await rows.forget_old_run_tokens(tx, clock.now() + timedelta(hours=5, minutes=59)) == 0
+        await rows.forget_old_run_tokens(tx, clock.now() + timedelta(hours=5, minutes=59))
+        assert await rows.run_token(tx, run.id, clock.now()) == sealed
 
     clock.advance(timedelta(hours=6))
 
     assert await token_of(desk, run) is None
     async with desk.backends.database.transaction() as tx:
-        assert await rows.forget_old_run_tokens(tx, clock.now()) == 1
+        await rows.forget_old_run_tokens(tx, clock.now())
+        assert await rows.run_token(tx, run.id, clock.now() - timedelta(hours=1)) is None
 
 
 async def test_a_token_is_not_kept_where_the_run_is_not_the_persons(at: Desk) -> None:

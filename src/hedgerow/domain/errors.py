@@ -64,15 +64,14 @@ class ForbiddenError(HedgerowError):
 
 
 class LimitExceededError(HedgerowError):
-    """A limit was reached: the operator's, or that of a service which hedgerow asks. `retry_after`: seconds until it may be tried again."""
+    """A limit that the operator has set was reached."""
 
     code = "limit_exceeded"
 
-    def __init__(
-        self, message: str = "", *, attr: str | None = None, detail_code: str | None = None, retry_after: int | None = None
-    ) -> None:
-        super().__init__(message, attr=attr, detail_code=detail_code)
-        self.retry_after = retry_after
+    def __init__(self, message: str = "", *, retry_after_seconds: int | None = None) -> None:
+        """`retry_after_seconds`: when it makes sense to try again, where that is known."""
+        super().__init__(message)
+        self.retry_after_seconds = retry_after_seconds
 
 
 class UnavailableError(HedgerowError):

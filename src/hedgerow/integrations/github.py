@@ -183,7 +183,8 @@ def _refusal(error: HTTPException, secret: str) -> HedgerowError:
     wait = _seconds_to_wait(error.headers)
     if status == 429 or (status == 403 and wait is not None):
         return LimitExceededError(
-            "GitHub has been asked too often; " + (f"try again in {wait} seconds." if wait else "try again later."), retry_after=wait
+            "GitHub has been asked too often; " + (f"try again in {wait} seconds." if wait else "try again later."),
+            retry_after_seconds=wait,
         )
     if status == 401:
         return TokenRefusedError("GitHub does not take the token: it has expired or was revoked. Connect or link the account anew.")
