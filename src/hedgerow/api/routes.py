@@ -6,6 +6,7 @@ from hedgerow.api import (
     accounts,
     commands,
     connection_tokens,
+    github,
     health,
     logs,
     readiness,
@@ -19,6 +20,15 @@ from hedgerow.api import (
 from hedgerow.api.bodies import LOG_BODY_BYTES
 from hedgerow.api.endpoints import Endpoint
 from hedgerow.api.schemas.commands import CommandAnswer
+from hedgerow.api.schemas.github import (
+    FeatureFlags,
+    GitHubLogin,
+    InstallAddress,
+    IntegrationPage,
+    PersonalIntegrations,
+    PickedBranches,
+    PickedRepositories,
+)
 from hedgerow.api.schemas.logs import LogAppend, SessionLogQuery
 from hedgerow.api.schemas.readiness import ReportedInsightCount, RepositoryReadiness
 from hedgerow.api.schemas.repositories import Repository, RepositoryPage
@@ -37,6 +47,10 @@ TASKS = PROJECT + "tasks/"
 TASK = TASKS + "{task_id}/"
 RUNS = TASK + "runs/"
 RUN = RUNS + "{run_id}/"
+INTEGRATIONS = PROJECT + "integrations/"
+INTEGRATION = INTEGRATIONS + "{integration_id}/"
+ME = "/api/users/@me/"
+OWN_GITHUB = ME + "integrations/github/{installation_id}/"
 
 
 def _parameter(name: str, place: str, description: str, schema: dict[str, Any]) -> dict[str, Any]:
@@ -52,10 +66,13 @@ _PAGING = (
     _parameter("limit", "query", "How many at most: 100, unless given, and at most 1000.", {"type": "integer"}),
     _parameter("offset", "query", "How many to leave out at the beginning.", {"type": "integer"}),
 )
+_SEARCH = (*_PAGING, _parameter("search", "query", "A part of the name.", {"type": "string"}))
+_BRANCH_SEARCH = (*_SEARCH, _parameter("repo", "query", "organisation/repository; required.", {"type": "string"}))
 _CURSOR = (
     _parameter("Last-Event-ID", "header", "Only events after this one.", {"type": "string"}),
     _parameter("start", "query", "`latest`: only what comes from now on.", {"type": "string", "enum": ["latest"]}),
 )
+_GITHUB = (429, 503, 504)  # what GitHub may be the reason for
 _PAGE_HEADERS = {
     "X-Total-Count": "How many entries the log has.",
     "X-Filtered-Count": "How many entries pass the filters.",
@@ -187,7 +204,81 @@ ENDPOINTS: tuple[Endpoint, ...] = (
         status=201,
         answers=NewPersonalKey,
     ),
-    Endpoint(method="GET", path="/api/users/@me/", handler=accounts.retrieve_current_user, answers=CurrentUser),
+    Endpoint(method="GET", path=INTEGRATIONS, handler=github.list_integrations, scope=READ, answers=IntegrationPage, parameters=_PAGING),
+    Endpoint(
+        method="GET",
+        path=INTEGRATION + "github_repos/",
+        handler=github.github_repositories,
+        scope=READ,
+        answers=PickedRepositories,
+        parameters=_SEARCH,
+        errors=_GITHUB,
+    ),
+    Endpoint(
+        method="POST",
+        path=INTEGRATION + "github_repos/refresh/",
+        handler=github.refresh_github_repositories,
+        scope=WRITE,
+        answers=PickedRepositories,
+        parameters=_SEARCH,
+        errors=_GITHUB,
+    ),
+    Endpoint(
+        method="GET",
+        path=INTEGRATION + "github_branches/",
+        handler=github.github_branches,
+        scope=READ,
+        answers=PickedBranches,
+        parameters=_BRANCH_SEARCH,
+        errors=_GITHUB,
+    ),
+    Endpoint(
+        method="GET",
+        path=PROJECT + "feature_flags/",
+        handler=github.feature_flags,
+        scope=READ,
+        answers=FeatureFlags,
+        parameters=(_parameter("key", "query", "Only this flag.", {"type": "string"}),),
+    ),
+    Endpoint(method="GET", path=ME, handler=accounts.retrieve_current_user, answers=CurrentUser),
+    Endpoint(method="PATCH", path=ME, handler=accounts.update_current_user, scope=WRITE, answers=CurrentUser),
+    Endpoint(method="GET", path=ME + "github_login/", handler=github.own_github_login, scope=READ, answers=GitHubLogin),
+    Endpoint(method="GET", path=ME + "integrations/", handler=github.own_integrations, scope=READ, answers=PersonalIntegrations),
+    Endpoint(
+        method="POST",
+        path=ME + "integrations/github/start/",
+        handler=github.start_github,
+        scope=WRITE,
+        answers=InstallAddress,
+        errors=_GITHUB,
+    ),
+    Endpoint(
+        method="GET",
+        path=OWN_GITHUB + "repos/",
+        handler=github.own_github_repositories,
+        scope=READ,
+        answers=PickedRepositories,
+        parameters=_SEARCH,
+        errors=_GITHUB,
+    ),
+    Endpoint(
+        method="POST",
+        path=OWN_GITHUB + "repos/refresh/",
+        handler=github.refresh_own_github_repositories,
+        scope=WRITE,
+        answers=PickedRepositories,
+        parameters=_SEARCH,
+        errors=_GITHUB,
+    ),
+    Endpoint(
+        method="GET",
+        path=OWN_GITHUB + "branches/",
+        handler=github.own_github_branches,
+        scope=READ,
+        answers=PickedBranches,
+        parameters=_BRANCH_SEARCH,
+        errors=_GITHUB,
+    ),
     Endpoint(
         method="GET",
         path="/api/connection_public_key/",

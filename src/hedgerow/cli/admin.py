@@ -1,4 +1,4 @@
-"""`hedgerow admin …`: people, projects, keys and migrations. Works while hedgerow runs, or not."""
+"""`hedgerow admin …`: people, projects, keys, integrations and migrations. Works while hedgerow runs, or not."""
 
 import json
 from collections.abc import Awaitable, Callable
@@ -10,9 +10,13 @@ import typer
 
 from hedgerow.cli.secrets import read_secret
 
-admin = typer.Typer(no_args_is_help=True, help="Users, projects, keys and migrations.")
+admin = typer.Typer(no_args_is_help=True, help="Users, projects, keys, integrations and migrations.")
 
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
+Project = Annotated[int, typer.Option(help="The project's id.", show_default=False)]
+TokenFile = Annotated[
+    Path | None, typer.Option(help="A file that holds the token.", show_default="the variable HEDGEROW_GITHUB_TOKEN, else stdin")
+]
 Email = Annotated[str, typer.Option(help="The person's address.", show_default=False)]
 
 
@@ -171,6 +175,93 @@ def migrate() -> None:
 
     asyncio.run(bring_up_to_date())
     print("The database is up to date.")
+
+
+@admin.command("connect-github")
+def connect_github(
+    project: Project,
+    token_file: TokenFile = None,
+    installation: Annotated[
+        str | None, typer.Option(help="The id of an installation of the operator's GitHub App, instead of a token.", show_default=False)
+    ] = None,
+    name: Annotated[str, typer.Option(help="How the integration is shown.", show_default="the account on GitHub")] = "",
+    as_json: Json = False,
+) -> None:
+    """Connect a project with GitHub. The token is stored encrypted, after GitHub was asked whose it is."""
+    token = None if installation is not None else read_secret(_GITHUB_TOKEN, token_file, "Token of GitHub: ")
+
+    async def connect(backends: Any) -> dict[str, Any]:
+        from hedgerow.operations import github
+
+        made = await github.connect(backends, project, token=token, installation_id=installation, name=name)
+        return {"id": made.id, "project": project, "account": made.config["account"]["name"], "name": made.display_name}
+
+    _say(_do(connect), as_json, "Project {project} is connected with GitHub as {account}, with integration {id}.")
+
+
+@admin.command("list-integrations")
+def list_integrations(project: Project, as_json: Json = False) -> None:
+    """Print what a project is connected with. No secret is shown."""
+
+    async def find(backends: Any) -> dict[str, Any]:
+        from hedgerow.operations import integrations
+
+        found = await integrations.of_project(backends, project)
+        return {"results": [{"id": one.id, "kind": one.kind.value, "name": one.display_name, "config": one.config} for one in found]}
+
+    listed = _do(find)
+    if as_json:
+        print(json.dumps(listed))
+        return
+    for one in listed["results"]:
+        print(f"{one['id']}\t{one['kind']}\t{one['name']}")
+
+
+@admin.command()
+def disconnect(
+    project: Project,
+    integration: Annotated[int, typer.Option(help="The integration's id.", show_default=False)],
+    as_json: Json = False,
+) -> None:
+    """Forget an integration of a project, with its secret."""
+
+    async def forget(backends: Any) -> dict[str, Any]:
+        from hedgerow.operations import integrations
+
+        await integrations.disconnect(backends, project, integration)
+        return {"id": integration, "project": project}
+
+    _say(_do(forget), as_json, "Integration {id} of project {project} is forgotten.")
+
+
+@admin.command("link-github")
+def link_github(email: Email, token_file: TokenFile = None, as_json: Json = False) -> None:
+    """Link a person with their own GitHub account, through a token of theirs. It is stored encrypted, in the place of an earlier one."""
+    token = read_secret(_GITHUB_TOKEN, token_file, "Token of GitHub: ")
+
+    async def link(backends: Any) -> dict[str, Any]:
+        from hedgerow.operations import github
+
+        linked = await github.link(backends, email=email, token=token)
+        return {"id": str(linked.id), "email": email, "login": linked.account.login}
+
+    _say(_do(link), as_json, "{email} is linked with the GitHub account {login}.")
+
+
+@admin.command("unlink-github")
+def unlink_github(email: Email, as_json: Json = False) -> None:
+    """Forget a person's GitHub account, with its token."""
+
+    async def unlink(backends: Any) -> dict[str, Any]:
+        from hedgerow.operations import github
+
+        await github.unlink(backends, email=email)
+        return {"email": email}
+
+    _say(_do(unlink), as_json, "The GitHub account of {email} is forgotten.")
+
+
+_GITHUB_TOKEN = "HEDGEROW_GITHUB_TOKEN"  # noqa: S105 - the name of a variable
 
 
 def _do(work: Callable[[Any], Awaitable[dict[str, Any]]]) -> dict[str, Any]:

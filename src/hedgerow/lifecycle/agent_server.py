@@ -8,6 +8,7 @@ from hedgerow.agents.runtime_tree import python_command
 from hedgerow.domain import run_tokens
 from hedgerow.domain.runs import TaskRun
 from hedgerow.lifecycle.agent_choice import AgentChoice
+from hedgerow.lifecycle.github import agent_environment
 from hedgerow.lifecycle.node import Node
 from hedgerow.operations import connection_tokens, relays
 
@@ -46,7 +47,7 @@ async def session_body(node: Node, run: TaskRun, agent: AgentChoice) -> dict[str
         "mode": run.mode.value,
         "agent": {
             "command": list(launch.command),
-            "environment": dict(launch.environment),
+            "environment": {**launch.environment, **await agent_environment(node, run)},
             "session_meta": dict(launch.session_meta),
             "mode": launch.mode,
             "model": launch.model,
