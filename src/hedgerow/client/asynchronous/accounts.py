@@ -1,0 +1,53 @@
+"""The caller, their projects and keys, registered repositories, and the server itself (contract 11.2, 13.4)."""
+
+from collections.abc import Sequence
+
+from hedgerow.client.answers.accounts import CurrentUser, PersonalKey, Project, current_user_from, personal_key_from, project_from
+from hedgerow.client.answers.pages import Page, page_of
+from hedgerow.client.answers.repositories import Repository, repository_from
+from hedgerow.client.asynchronous.caller import Caller
+from hedgerow.client.calls import Repeat, get, patch, post
+from hedgerow.client.places import quoted
+
+
+class AccountCalls(Caller):
+    """What one can ask about oneself and one's project."""
+
+    async def retrieve_current_user(self) -> CurrentUser:
+        """The person whose key is used."""
+        return await self._ask(get("/api/users/@me/"), current_user_from)
+
+    async def update_current_user(self, *, set_current_organization: str) -> CurrentUser:
+        """Choose the organization that the person works in."""
+        return await self._ask(patch("/api/users/@me/", {"set_current_organization": set_current_organization}), current_user_from)
+
+    async def retrieve_project(self, project_id: int | str | None = None) -> Project:
+        """A project of the person; without an id that of this client."""
+        project = self.credentials.project if project_id is None else project_id
+        return await self._ask(get(f"/api/projects/{quoted(project)}/"), project_from)
+
+    async def create_personal_key(self, label: str, scopes: Sequence[str], *, project_ids: Sequence[int] | None = None) -> PersonalKey:
+        """A further key of the person, for some projects or for all that the key in use reaches. Its value is told this once.
+
+        This call is not made a second time where its outcome is not known: there might be two keys.
+        """
+        body = {"label": label, "scopes": list(scopes)} | ({} if project_ids is None else {"scoped_teams": list(project_ids)})
+        return await self._ask(post("/api/personal_api_keys/", body), personal_key_from)
+
+    async def list_repositories(self, *, limit: int = 1000, offset: int = 0) -> Page[Repository]:
+        """The project's registered repositories: one page of at most 1,000."""
+        return await self._ask(get("repositories/", limit=limit, offset=offset), page_of(repository_from))
+
+    async def register_repository(self, *, clone_url: str, name: str | None = None, setup_command: str | None = None) -> Repository:
+        """Make a repository known to the project; the answer says under which name tasks call it. A known name gets the new URL."""
+        fields = {"clone_url": clone_url, "name": name, "setup_command": setup_command}
+        body = {field: value for field, value in fields.items() if value is not None}
+        return await self._ask(post("repositories/", body, repeat=Repeat.FREELY), repository_from)
+
+    async def public_key(self) -> str:
+        """The public key, as PEM, that connection tokens are checked with."""
+        return await self._ask(get("/api/connection_public_key/"), lambda body: str(body["public_key"]))
+
+    async def health(self) -> bool:
+        """Whether the server says that it serves. Raises ClientError where it says otherwise, or nothing."""
+        return await self._ask(get("/health"), lambda body: bool(body["status"] == "ok"))
