@@ -7,8 +7,16 @@ from typing import TYPE_CHECKING, Any
 
 from hedgerow.client.answers.accounts import CurrentUser, PersonalKey, Project
 from hedgerow.client.answers.artifacts import Artifact, PreparedUpload, PresignedUrl
+from hedgerow.client.answers.audit import AuditEntry
 from hedgerow.client.answers.environments import SandboxEnvironment
-from hedgerow.client.answers.integrations import GitHubBranches, GitHubInstallation, GitHubRepository, Integration, UserIntegration
+from hedgerow.client.answers.integrations import (
+    GitHubBranches,
+    GitHubInstallation,
+    GitHubRepository,
+    Integration,
+    OwnIntegration,
+    SlackThread,
+)
 from hedgerow.client.answers.logs import LogPage
 from hedgerow.client.answers.messages import Message
 from hedgerow.client.answers.pages import Page
@@ -18,7 +26,7 @@ from hedgerow.client.answers.tasks import Person, Task, TaskSummary
 from hedgerow.client.blocking.client import Client
 from hedgerow.client.credentials import Credentials, read_credentials
 from hedgerow.client.errors import BrokenOffError, ClientError, UnreachableError
-from hedgerow.client.places import RunId
+from hedgerow.client.places import RunId, RunPlace, TaskPlace
 from hedgerow.client.retrying import Retries
 from hedgerow.client.updates import Cut, Ended, Received, Update
 
@@ -28,6 +36,7 @@ if TYPE_CHECKING:
 __all__ = [
     "Artifact",
     "AsyncClient",
+    "AuditEntry",
     "BrokenOffError",
     "Capability",
     "Client",
@@ -42,6 +51,7 @@ __all__ = [
     "Integration",
     "LogPage",
     "Message",
+    "OwnIntegration",
     "Page",
     "Person",
     "PersonalKey",
@@ -54,12 +64,14 @@ __all__ = [
     "Retries",
     "Run",
     "RunId",
+    "RunPlace",
     "SandboxEnvironment",
+    "SlackThread",
     "Task",
+    "TaskPlace",
     "TaskSummary",
     "UnreachableError",
     "Update",
-    "UserIntegration",
     "read_credentials",
 ]
 

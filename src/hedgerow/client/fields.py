@@ -107,6 +107,24 @@ class EnvironmentFields(TypedDict, total=False):
     private: bool
 
 
+class ProjectSwitches(TypedDict, total=False):
+    """What the readiness of a project's repositories depends on."""
+
+    proactive_tasks_enabled: bool
+    session_recording_opt_in: bool
+    autocapture_exceptions_opt_in: bool
+
+
+class AuditFilters(TypedDict, total=False):
+    """What the record of who did what is narrowed to."""
+
+    task: str | None  # of this task and its runs
+    run: str | None
+    actor: int | str | None  # a person's id; or user, run, operator or server
+    action: str | None
+    after: datetime | str | None  # only later
+
+
 class GitState(TypedDict, total=False):
     """How a local checkout stands when a run is closed."""
 

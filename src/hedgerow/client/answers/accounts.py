@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-from hedgerow.client.answers.reading import made_at, texts
+from hedgerow.client.answers.reading import made_at, moment, texts
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,14 +36,15 @@ class CurrentUser:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PersonalKey:
-    """A personal key that was made just now. `value` is the key itself, and is not answered again."""
+    """A personal key. `value` is the key itself, told once when it is made, and None ever after; without `project_ids` it reaches all."""
 
     id: str
     label: str
-    value: str = field(repr=False)
+    value: str | None = field(repr=False)
     scopes: tuple[str, ...]
     project_ids: tuple[int, ...] | None
     created_at: datetime
+    last_used_at: datetime | None
     raw: Mapping[str, Any] = field(repr=False)
 
 
@@ -70,14 +71,15 @@ def current_user_from(body: Mapping[str, Any]) -> CurrentUser:
 
 
 def personal_key_from(body: Mapping[str, Any]) -> PersonalKey:
-    """A new key from its JSON object."""
+    """A key from its JSON object."""
     projects = body.get("scoped_teams")
     return PersonalKey(
         id=str(body["id"]),
         label=body.get("label") or "",
-        value=body["value"],
+        value=body.get("value"),
         scopes=texts(body.get("scopes")),
         project_ids=None if projects is None else tuple(projects),
         created_at=made_at(body.get("created_at")),
-        raw=body,
+        last_used_at=moment(body.get("last_used_at")),
+        raw={name: value for name, value in body.items() if name != "value"},
     )

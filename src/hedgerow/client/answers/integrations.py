@@ -20,7 +20,7 @@ class Integration:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class UserIntegration:
+class OwnIntegration:
     """A person's own link to GitHub."""
 
     id: str
@@ -57,6 +57,15 @@ class GitHubBranches:
     has_more: bool
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SlackThread:
+    """The Slack thread that the runs of a task are told in."""
+
+    url: str
+    channel: str
+    thread_ts: str
+
+
 def integration_from(body: Mapping[str, Any]) -> Integration:
     """An integration of a project from its JSON object."""
     name = body.get("display_name") or ""
@@ -68,13 +77,13 @@ def integrations_from(body: Mapping[str, Any]) -> list[Integration]:
     return [integration_from(item) for item in body["results"]]
 
 
-def user_integrations_from(body: Mapping[str, Any]) -> list[UserIntegration]:
+def own_integrations_from(body: Mapping[str, Any]) -> list[OwnIntegration]:
     """A person's own integrations."""
-    return [_user_integration(item) for item in body["results"]]
+    return [_own_integration(item) for item in body["results"]]
 
 
-def _user_integration(body: Mapping[str, Any]) -> UserIntegration:
-    return UserIntegration(
+def _own_integration(body: Mapping[str, Any]) -> OwnIntegration:
+    return OwnIntegration(
         id=str(body["id"]),
         kind=body["kind"],
         installation_id=str(body.get("installation_id") or ""),
@@ -98,3 +107,13 @@ def github_repositories_from(body: Mapping[str, Any]) -> Page[GitHubRepository]:
 def github_branches_from(body: Mapping[str, Any]) -> GitHubBranches:
     """Some branches of a repository."""
     return GitHubBranches(names=texts(body["branches"]), default_branch=body.get("default_branch"), has_more=bool(body.get("has_more")))
+
+
+def flags_from(body: Mapping[str, Any]) -> dict[str, bool]:
+    """Feature flags by their keys."""
+    return {item["key"]: bool(item["active"]) for item in body["results"]}
+
+
+def slack_thread_from(body: Mapping[str, Any]) -> SlackThread:
+    """A mapped thread from its JSON object."""
+    return SlackThread(url=body["url"], channel=body["channel"], thread_ts=body["thread_ts"])

@@ -2,13 +2,19 @@
 """The caller, their projects and keys, registered repositories, and the server itself (contract 11.2, 13.4)."""
 
 from collections.abc import Sequence
+from datetime import date
+from typing import Unpack
 
 from hedgerow.client.answers.accounts import CurrentUser, PersonalKey, Project, current_user_from, personal_key_from, project_from
+from hedgerow.client.answers.audit import AuditEntry, audit_entry_from
 from hedgerow.client.answers.pages import Page, page_of
 from hedgerow.client.answers.repositories import Repository, repository_from
 from hedgerow.client.blocking.caller import Caller
-from hedgerow.client.calls import Repeat, get, patch, post
+from hedgerow.client.calls import Repeat, delete, get, patch, post
+from hedgerow.client.fields import AuditFilters, ProjectSwitches
 from hedgerow.client.places import quoted
+
+_KEYS = "/api/personal_api_keys/"
 
 
 class AccountCalls(Caller):
@@ -33,7 +39,32 @@ class AccountCalls(Caller):
         This call is not made a second time where its outcome is not known: there might be two keys.
         """
         body = {"label": label, "scopes": list(scopes)} | ({} if project_ids is None else {"scoped_teams": list(project_ids)})
-        return self._ask(post("/api/personal_api_keys/", body), personal_key_from)
+        return self._ask(post(_KEYS, body), personal_key_from)
+
+    def list_personal_keys(self, *, limit: int = 100, offset: int = 0) -> Page[PersonalKey]:
+        """The person's keys, without their values: one page."""
+        return self._ask(get(_KEYS, limit=limit, offset=offset), page_of(personal_key_from))
+
+    def retrieve_personal_key(self, key_id: str) -> PersonalKey:
+        """One of the person's keys, without its value."""
+        return self._ask(get(f"{_KEYS}{quoted(key_id)}/"), personal_key_from)
+
+    def revoke_personal_key(self, key_id: str) -> None:
+        """Make a key of the person worthless from now on."""
+        self._answer(delete(f"{_KEYS}{quoted(key_id)}/"))
+
+    def update_project(self, **switches: Unpack[ProjectSwitches]) -> Project:
+        """Turn on or off what the readiness of the project's repositories depends on."""
+        return self._ask(patch(f"/api/projects/{quoted(self.credentials.project)}/", {**switches}), project_from)
+
+    def report_insight_count(self, kind: str, name: str, day: date, count: int) -> None:
+        """Say how often something was seen on a day, in place of what was reported before; readiness is read from that."""
+        body = {"kind": kind, "name": name, "day": day.isoformat(), "count": count}
+        self._answer(post("insight_counts/", body, repeat=Repeat.FREELY))
+
+    def list_audit(self, *, limit: int = 100, offset: int = 0, **filters: Unpack[AuditFilters]) -> Page[AuditEntry]:
+        """Who did what in the project, newest first: one page."""
+        return self._ask(get("audit/", limit=limit, offset=offset, **filters), page_of(audit_entry_from))
 
     def list_repositories(self, *, limit: int = 1000, offset: int = 0) -> Page[Repository]:
         """The project's registered repositories: one page of at most 1,000."""

@@ -41,10 +41,10 @@ class ArtifactCalls(Caller):
             if upload.size <= INLINE_BYTES:
                 content = b64encode(upload.read()).decode()
                 item = {**_item(upload, type, source), "content": content, "content_encoding": "base64"}
-                return (self.create_artifacts(run, [item]))[-1]
-            (prepared,) = self.prepare_upload(run, [{**_item(upload, type, source), "size": upload.size}])
+                return (self.upload_artifacts(run, [item]))[-1]
+            (prepared,) = self.prepare_artifact_upload(run, [{**_item(upload, type, source), "size": upload.size}])
             self.send_form(prepared, upload)
-            return (self.finalize_upload(run, [_final(prepared, upload)]))[0]
+            return (self.finalize_artifact_upload(run, [_final(prepared, upload)]))[0]
 
     def stage_artifact(
         self,
@@ -61,9 +61,9 @@ class ArtifactCalls(Caller):
         The file is taken as by `upload_artifact`.
         """
         with opened(file, name, content_type) as upload:
-            (prepared,) = self.prepare_staged_upload(task, [{**_item(upload, type, source), "size": upload.size}])
+            (prepared,) = self.prepare_staged_artifact_upload(task, [{**_item(upload, type, source), "size": upload.size}])
             self.send_form(prepared, upload)
-            return (self.finalize_staged_upload(task, [_final(prepared, upload)]))[0]
+            return (self.finalize_staged_artifact_upload(task, [_final(prepared, upload)]))[0]
 
     def download_artifact(self, run: RunPlace, artifact: Artifact | str, *, to: Target) -> Path | None:
         """Write an artifact of a run, or of one that it resumes, to a path, into a folder, or to a file that is open for writing bytes.
@@ -91,24 +91,24 @@ class ArtifactCalls(Caller):
             for piece in response.iter_bytes():
                 yield piece
 
-    def create_artifacts(self, run: RunPlace, artifacts: Items) -> list[Artifact]:
+    def upload_artifacts(self, run: RunPlace, artifacts: Items) -> list[Artifact]:
         """Add files to a run whose contents stand in the call (contract 6.3): the whole manifest, with the new ones last."""
         call = post(f"{run_path(run)}artifacts/", {"artifacts": list(artifacts)}, repeat=Repeat.UNDER_ITS_KEY)
         return self._ask(call, artifacts_from)
 
-    def prepare_upload(self, run: RunPlace, artifacts: Items) -> list[PreparedUpload]:
+    def prepare_artifact_upload(self, run: RunPlace, artifacts: Items) -> list[PreparedUpload]:
         """Forms for files of a run (contract 6.4), in the same order."""
         return self._prepare(f"{run_path(run)}artifacts/prepare_upload/", artifacts)
 
-    def finalize_upload(self, run: RunPlace, artifacts: Items) -> list[Artifact]:
+    def finalize_artifact_upload(self, run: RunPlace, artifacts: Items) -> list[Artifact]:
         """Add files to a run that were sent by forms (contract 6.5), in the same order; all of them or none."""
         return self._finalize(f"{run_path(run)}artifacts/finalize_upload/", artifacts)
 
-    def prepare_staged_upload(self, task: TaskPlace | str, artifacts: Items) -> list[PreparedUpload]:
+    def prepare_staged_artifact_upload(self, task: TaskPlace | str, artifacts: Items) -> list[PreparedUpload]:
         """Forms for files that the next run of a task shall get (contract 6.8), in the same order."""
         return self._prepare(f"{task_path(task)}staged_artifacts/prepare_upload/", artifacts)
 
-    def finalize_staged_upload(self, task: TaskPlace | str, artifacts: Items) -> list[Artifact]:
+    def finalize_staged_artifact_upload(self, task: TaskPlace | str, artifacts: Items) -> list[Artifact]:
         """Keep files for a day that were sent by forms, in the same order; all of them or none."""
         return self._finalize(f"{task_path(task)}staged_artifacts/finalize_upload/", artifacts)
 
