@@ -83,3 +83,56 @@ def test_the_stream_so_far_ends_at_the_present_of_a_living_run(server: FakeServe
     assert list(client.read_stream_so_far(run)) == []
     server.happen(run, step("sandbox", "completed"), {"type": "permission_request", "requestId": "q"})
     assert [event.data["type"] for event in client.read_stream_so_far(run)] == ["notification", "permission_request"]
+
+
+def test_a_connection_without_a_sign_of_life_is_taken_for_dead(server: FakeServer) -> None:
+    run = server.add_run(server.add_task())
+    server.happen(run, said("one"))
+
+    def go_on(_: float) -> None:
+        server.happen(run, said("two"))
+        server.end(run)
+
+    with Client(Credentials(server.url, KEY, "1"), silence_seconds=0.3, pause=go_on) as client:
+        updates = list(client.follow(run))
+    assert texts(updates) == ["one", "two"]
+    assert run.cursors == [None, "1"]
+    assert [type(update) for update in updates] == [Received, Cut, Received, Ended]
+
+
+def test_a_stream_that_ends_while_the_run_goes_on_is_opened_again_after_its_last_event(server: FakeServer) -> None:
+    run = server.add_run(server.add_task(), FakeRun(clean_ends=[1, 2]))
+    server.happen(run, said("one"), said("two"), said("three"), said("four"))
+    with Client(Credentials(server.url, KEY, "1"), pause=lambda _: server.end(run) if len(run.cursors) > 1 else None) as client:
+        updates = list(client.follow(run))
+    assert texts(updates) == ["one", "two", "three", "four"]
+    assert run.cursors == [None, "1", "3"]
+    assert not [update for update in updates if isinstance(update, Cut)]
+
+
+def test_a_server_that_restarts_is_waited_for(server: FakeServer, client: Client, waits: list[float]) -> None:
+    run = server.add_run(server.add_task())
+    server.happen(run, said("one"))
+    server.end(run)
+    server.stumbles = [(503, {}), (502, {})]
+    server.drop_connections = 1
+    assert texts(client.follow(run)) == ["one"]
+    assert waits == [0.2, 0.4, 0.8]
+
+
+def test_a_cursor_that_is_none_is_told(server: FakeServer, client: Client, waits: list[float]) -> None:
+    run = server.add_run(server.add_task())
+    problem = {"type": "invalid_request", "code": "invalid_cursor", "detail": "That is beyond the end.", "attr": None}
+    server.refusals["/stream/"] = (400, problem)
+    with pytest.raises(ClientError, match="beyond the end") as raised:
+        list(client.follow(run, "99"))
+    assert (raised.value.code, waits) == ("invalid_cursor", [])
+
+
+def test_numbers_and_characters_that_the_fast_parser_refuses_are_read(server: FakeServer, client: Client) -> None:
+    run = server.add_run(server.add_task())
+    with server.changed:
+        run.events.append((1, '{"type":"notification","number":123456789012345678901234567890,"text":"\\ud800"}'))
+    server.end(run)
+    (event,) = [update for update in client.follow(run) if isinstance(update, Received)]
+    assert event.data == {"type": "notification", "number": 123456789012345678901234567890, "text": "\ud800"}
