@@ -5,24 +5,6 @@ See docs/client.md.
 
 from typing import TYPE_CHECKING, Any
 
-from hedgerow.client.answers.accounts import CurrentUser, PersonalKey, Project
-from hedgerow.client.answers.artifacts import Artifact, PreparedUpload, PresignedUrl
-from hedgerow.client.answers.audit import AuditEntry
-from hedgerow.client.answers.environments import SandboxEnvironment
-from hedgerow.client.answers.integrations import (
-    GitHubBranches,
-    GitHubInstallation,
-    GitHubRepository,
-    Integration,
-    OwnIntegration,
-    SlackThread,
-)
-from hedgerow.client.answers.logs import LogPage
-from hedgerow.client.answers.messages import Message
-from hedgerow.client.answers.pages import Page
-from hedgerow.client.answers.repositories import Capability, Repository, RepositoryReadiness
-from hedgerow.client.answers.runs import Run
-from hedgerow.client.answers.tasks import Person, Task, TaskSummary
 from hedgerow.client.blocking.client import Client
 from hedgerow.client.credentials import Credentials, read_credentials
 from hedgerow.client.errors import BrokenOffError, ClientError, UnreachableError
@@ -31,6 +13,25 @@ from hedgerow.client.retrying import Retries
 from hedgerow.client.updates import Cut, Ended, Received, Update
 
 if TYPE_CHECKING:
+    from hedgerow.client.answers.accounts import CurrentUser, PersonalKey, Project
+    from hedgerow.client.answers.artifacts import Artifact, PreparedUpload, PresignedUrl
+    from hedgerow.client.answers.audit import AuditEntry
+    from hedgerow.client.answers.environments import SandboxEnvironment
+    from hedgerow.client.answers.integrations import (
+        GitHubBranches,
+        GitHubInstallation,
+        GitHubRepository,
+        Integration,
+        OwnIntegration,
+        SlackThread,
+    )
+    from hedgerow.client.answers.logs import LogPage
+    from hedgerow.client.answers.messages import Message
+    from hedgerow.client.answers.pages import Page
+    from hedgerow.client.answers.readiness import Capability, RepositoryReadiness
+    from hedgerow.client.answers.repositories import Repository
+    from hedgerow.client.answers.runs import Run
+    from hedgerow.client.answers.tasks import Person, Task, TaskSummary
     from hedgerow.client.asynchronous.client import AsyncClient
 
 __all__ = [
@@ -75,11 +76,40 @@ __all__ = [
     "read_credentials",
 ]
 
+# Imported when they are first asked for, since the command line starts sooner without them.
+_LATER = {
+    "AsyncClient": "asynchronous.client",
+    "Artifact": "answers.artifacts",
+    "AuditEntry": "answers.audit",
+    "Capability": "answers.readiness",
+    "CurrentUser": "answers.accounts",
+    "GitHubBranches": "answers.integrations",
+    "GitHubInstallation": "answers.integrations",
+    "GitHubRepository": "answers.integrations",
+    "Integration": "answers.integrations",
+    "LogPage": "answers.logs",
+    "Message": "answers.messages",
+    "OwnIntegration": "answers.integrations",
+    "Page": "answers.pages",
+    "Person": "answers.tasks",
+    "PersonalKey": "answers.accounts",
+    "PreparedUpload": "answers.artifacts",
+    "PresignedUrl": "answers.artifacts",
+    "Project": "answers.accounts",
+    "Repository": "answers.repositories",
+    "RepositoryReadiness": "answers.readiness",
+    "Run": "answers.runs",
+    "SandboxEnvironment": "answers.environments",
+    "SlackThread": "answers.integrations",
+    "Task": "answers.tasks",
+    "TaskSummary": "answers.tasks",
+}
+
 
 def __getattr__(name: str) -> Any:
-    """The client that awaits is imported when it is first used: the command line starts sooner without it."""
-    if name == "AsyncClient":
-        from hedgerow.client.asynchronous.client import AsyncClient
+    if name not in _LATER:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from importlib import import_module
 
-        return AsyncClient
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    found = globals()[name] = getattr(import_module(f"{__name__}.{_LATER[name]}"), name)
+    return found

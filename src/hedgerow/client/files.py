@@ -3,10 +3,7 @@
 Reading and writing block for the moment that one piece of 64 KiB takes; that is less than handing each piece to a thread would.
 """
 
-import mimetypes
 import os
-import shutil
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -55,12 +52,17 @@ def opened(source: Source, name: str | None, content_type: str | None) -> Iterat
     elif source.seekable():
         yield _upload(source, name or _name_of(source), content_type)
     else:
+        import shutil
+        import tempfile
+
         with tempfile.TemporaryFile() as content:
             shutil.copyfileobj(source, content)
             yield _upload(content, name or _name_of(source), content_type)
 
 
 def _upload(content: IO[bytes], name: str | None, content_type: str | None) -> Upload:
+    import mimetypes
+
     size = content.seek(0, os.SEEK_END)
     content.seek(0)
     name = name or "artifact"

@@ -1,9 +1,12 @@
 """What a reader that follows a run gets."""
 
-from dataclasses import dataclass
-from typing import Any
+from __future__ import annotations
 
-from hedgerow.client.answers.runs import Run
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from hedgerow.client.answers.runs import Run
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,12 +1,15 @@
 """How a client follows the stream of a run through cuts, restarts and slow networks (contract 8 and 13.1)."""
 
+from __future__ import annotations
+
 import time
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
+from typing import TYPE_CHECKING
 
 from httpx_sse import EventSource, ServerSentEvent
 
-from hedgerow.client.answers.runs import Run, run_from
+from hedgerow.client import answers
 from hedgerow.client.asynchronous.runs import RunCalls
 from hedgerow.client.calls import Call, get
 from hedgerow.client.errors import ClientError, UnreachableError
@@ -14,6 +17,9 @@ from hedgerow.client.events import BrokenStreamError, data_of
 from hedgerow.client.places import RunPlace, run_path
 from hedgerow.client.retrying import NEVER
 from hedgerow.client.updates import Cut, Ended, Received, Update
+
+if TYPE_CHECKING:
+    from hedgerow.client.answers.runs import Run
 
 _FIRST_DELAY_SECONDS = 0.2
 _LONGEST_DELAY_SECONDS = 5.0
@@ -93,7 +99,7 @@ class StreamCalls(RunCalls):
                     return
 
     async def _ask_once(self, run: RunPlace) -> Run:
-        return await self._ask(get(run_path(run)), run_from, retries=NEVER)
+        return await self._ask(get(run_path(run)), answers.runs.run_from, retries=NEVER)
 
 
 def _passes(error: ClientError) -> bool:

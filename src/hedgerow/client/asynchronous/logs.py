@@ -1,14 +1,19 @@
 """Logs (contract 7 and 5.3)."""
 
-from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
-from typing import Any, Unpack
+from __future__ import annotations
 
-from hedgerow.client.answers.logs import Entry, LogPage, log_page_from
-from hedgerow.client.answers.runs import Run, run_from
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Unpack
+
+from hedgerow.client import answers
 from hedgerow.client.asynchronous.caller import Caller
 from hedgerow.client.calls import Repeat, get, post
-from hedgerow.client.fields import LogFilters
 from hedgerow.client.places import RunPlace, run_path
+
+if TYPE_CHECKING:
+    from hedgerow.client.answers.logs import Entry, LogPage
+    from hedgerow.client.answers.runs import Run
+    from hedgerow.client.fields import LogFilters
 
 
 class LogCalls(Caller):
@@ -16,7 +21,9 @@ class LogCalls(Caller):
 
     async def append_log(self, run: RunPlace, entries: Sequence[Mapping[str, Any]]) -> Run:
         """Add entries, JSON objects of any shape, to the log of a run. Chunks of agent messages are not stored."""
-        return await self._ask(post(f"{run_path(run)}append_log/", {"entries": list(entries)}, repeat=Repeat.UNDER_ITS_KEY), run_from)
+        return await self._ask(
+            post(f"{run_path(run)}append_log/", {"entries": list(entries)}, repeat=Repeat.UNDER_ITS_KEY), answers.runs.run_from
+        )
 
     async def read_logs(self, run: RunPlace) -> AsyncGenerator[str, None]:
         """The log of a run and of those it resumes, oldest first: one JSON text per entry, as it was stored."""
@@ -34,7 +41,7 @@ class LogCalls(Caller):
     async def session_logs(self, run: RunPlace, *, limit: int = 1000, offset: int = 0, **filters: Unpack[LogFilters]) -> LogPage:
         """Entries of one run's log, oldest first: one page of at most 5,000, with its counts."""
         response = await self._answer(get(f"{run_path(run)}session_logs/", limit=limit, offset=offset, **filters))
-        return self._read(response, lambda entries: log_page_from(entries, response.headers))
+        return self._read(response, lambda entries: answers.logs.log_page_from(entries, response.headers))
 
     async def iterate_session_logs(self, run: RunPlace, *, page: int = 5000, **filters: Unpack[LogFilters]) -> AsyncIterator[Entry]:
         """Every entry of one run's log that passes the filters, page by page."""

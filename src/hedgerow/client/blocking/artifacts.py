@@ -1,20 +1,25 @@
 # Made from asynchronous/artifacts.py by scripts/blocking-client: change that file, not this one.
 """Artifacts: files of a run, and files staged for a run to come (contract 6)."""
 
+from __future__ import annotations
+
 from base64 import b64encode
 from collections.abc import Generator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import httpx
 
-from hedgerow.client.answers.artifacts import Artifact, PreparedUpload, PresignedUrl, artifacts_from, prepared_from, presigned_from
+from hedgerow.client import answers
 from hedgerow.client.blocking.caller import Caller, lies_outside
 from hedgerow.client.calls import Call, Repeat, post
 from hedgerow.client.errors import BrokenOffError, store_failure, upload_refusal
-from hedgerow.client.fields import ArtifactType
 from hedgerow.client.files import INLINE_BYTES, Landing, Source, Target, Upload, opened
 from hedgerow.client.places import RunPlace, TaskPlace, run_path, task_path
+
+if TYPE_CHECKING:
+    from hedgerow.client.answers.artifacts import Artifact, PreparedUpload, PresignedUrl
+    from hedgerow.client.fields import ArtifactType
 
 Items = Sequence[Mapping[str, Any]]
 
@@ -71,7 +76,7 @@ class ArtifactCalls(Caller):
         It is named by itself or by its storage path, and never held whole in memory. The path it was written to; None for an open
         file. Raises ClientError, and then the path is as it was; OSError where it cannot be written.
         """
-        landing = Landing(to, artifact.name if isinstance(artifact, Artifact) else artifact)
+        landing = Landing(to, artifact.name if isinstance(artifact, answers.artifacts.Artifact) else artifact)
         try:
             self._land(run, artifact, landing)
             landing.keep()
@@ -94,7 +99,7 @@ class ArtifactCalls(Caller):
     def upload_artifacts(self, run: RunPlace, artifacts: Items) -> list[Artifact]:
         """Add files to a run whose contents stand in the call (contract 6.3): the whole manifest, with the new ones last."""
         call = post(f"{run_path(run)}artifacts/", {"artifacts": list(artifacts)}, repeat=Repeat.UNDER_ITS_KEY)
-        return self._ask(call, artifacts_from)
+        return self._ask(call, answers.artifacts.artifacts_from)
 
     def prepare_artifact_upload(self, run: RunPlace, artifacts: Items) -> list[PreparedUpload]:
         """Forms for files of a run (contract 6.4), in the same order."""
@@ -115,7 +120,7 @@ class ArtifactCalls(Caller):
     def presign_artifact(self, run: RunPlace, artifact: Artifact | str) -> PresignedUrl:
         """A URL that answers with an artifact of this very run, without a key."""
         body = {"storage_path": _storage_path(artifact)}
-        return self._ask(post(f"{run_path(run)}artifacts/presign/", body, repeat=Repeat.FREELY), presigned_from)
+        return self._ask(post(f"{run_path(run)}artifacts/presign/", body, repeat=Repeat.FREELY), answers.artifacts.presigned_from)
 
     def send_form(self, prepared: PreparedUpload, upload: Upload) -> None:
         """Send a file by its form: its fields first, the file last, and no key of this client, since the store may be another server."""
@@ -155,10 +160,10 @@ class ArtifactCalls(Caller):
             tries += 1
 
     def _prepare(self, path: str, artifacts: Items) -> list[PreparedUpload]:
-        return self._ask(post(path, {"artifacts": list(artifacts)}, repeat=Repeat.FREELY), prepared_from)
+        return self._ask(post(path, {"artifacts": list(artifacts)}, repeat=Repeat.FREELY), answers.artifacts.prepared_from)
 
     def _finalize(self, path: str, artifacts: Items) -> list[Artifact]:
-        return self._ask(post(path, {"artifacts": list(artifacts)}, repeat=Repeat.FREELY), artifacts_from)
+        return self._ask(post(path, {"artifacts": list(artifacts)}, repeat=Repeat.FREELY), answers.artifacts.artifacts_from)
 
 
 def _item(upload: Upload, kind: str, source: str) -> dict[str, Any]:

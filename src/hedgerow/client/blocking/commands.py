@@ -1,17 +1,22 @@
 # Made from asynchronous/commands.py by scripts/blocking-client: change that file, not this one.
 """Commands to the agent of a run, and the messages that wait for it (contract 9, 13.4)."""
 
+from __future__ import annotations
+
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
-from hedgerow.client.answers.messages import Message, message_from
-from hedgerow.client.answers.pages import Page, page_of
+from hedgerow.client import answers
 from hedgerow.client.blocking.caller import Caller
 from hedgerow.client.calls import Call, Repeat, delete, get, patch, post
 from hedgerow.client.errors import ClientError
-from hedgerow.client.fields import GitState
 from hedgerow.client.places import RunPlace, quoted, run_path
+
+if TYPE_CHECKING:
+    from hedgerow.client.answers.messages import Message
+    from hedgerow.client.answers.pages import Page
+    from hedgerow.client.fields import GitState
 
 # 502 and 504 tell what came of a command at the agent; another try would be another command.
 _PASSING = frozenset({503})
@@ -76,11 +81,11 @@ class CommandCalls(Caller):
 
     def list_messages(self, run: RunPlace, *, limit: int = 100, offset: int = 0) -> Page[Message]:
         """The messages of a run, those that the agent has and those that wait, in its order: one page."""
-        return self._ask(get(f"{run_path(run)}messages/", limit=limit, offset=offset), page_of(message_from))
+        return self._ask(get(f"{run_path(run)}messages/", limit=limit, offset=offset), answers.pages.page_of(answers.messages.message_from))
 
     def move_message(self, run: RunPlace, message_id: str, position: int) -> Message:
         """Give a waiting message another place. Raises ClientError with status 409 once the agent has it."""
-        return self._ask(patch(_message_path(run, message_id), {"position": position}), message_from)
+        return self._ask(patch(_message_path(run, message_id), {"position": position}), answers.messages.message_from)
 
     def delete_message(self, run: RunPlace, message_id: str) -> None:
         """Take a waiting message back. Raises ClientError with status 409 once the agent has it."""
@@ -88,11 +93,11 @@ class CommandCalls(Caller):
 
     def promote_message(self, run: RunPlace, message_id: str) -> Message:
         """Have a waiting message said at once, or next. Raises ClientError with status 409 once the agent has it."""
-        return self._ask(post(f"{_message_path(run, message_id)}promote/", repeat=Repeat.FREELY), message_from)
+        return self._ask(post(f"{_message_path(run, message_id)}promote/", repeat=Repeat.FREELY), answers.messages.message_from)
 
     def demote_message(self, run: RunPlace, message_id: str) -> Message:
         """Have a waiting message said after all others. Raises ClientError with status 409 once the agent has it."""
-        return self._ask(post(f"{_message_path(run, message_id)}demote/", repeat=Repeat.FREELY), message_from)
+        return self._ask(post(f"{_message_path(run, message_id)}demote/", repeat=Repeat.FREELY), answers.messages.message_from)
 
 
 def _message_path(run: RunPlace, message_id: str) -> str:

@@ -1,13 +1,16 @@
 # Made from asynchronous/following.py by scripts/blocking-client: change that file, not this one.
 """How a client follows the stream of a run through cuts, restarts and slow networks (contract 8 and 13.1)."""
 
+from __future__ import annotations
+
 import time
 from collections.abc import Generator
 from contextlib import closing
+from typing import TYPE_CHECKING
 
 from httpx_sse import EventSource, ServerSentEvent
 
-from hedgerow.client.answers.runs import Run, run_from
+from hedgerow.client import answers
 from hedgerow.client.blocking.runs import RunCalls
 from hedgerow.client.calls import Call, get
 from hedgerow.client.errors import ClientError, UnreachableError
@@ -15,6 +18,9 @@ from hedgerow.client.events import BrokenStreamError, data_of
 from hedgerow.client.places import RunPlace, run_path
 from hedgerow.client.retrying import NEVER
 from hedgerow.client.updates import Cut, Ended, Received, Update
+
+if TYPE_CHECKING:
+    from hedgerow.client.answers.runs import Run
 
 _FIRST_DELAY_SECONDS = 0.2
 _LONGEST_DELAY_SECONDS = 5.0
@@ -94,7 +100,7 @@ class StreamCalls(RunCalls):
                     return
 
     def _ask_once(self, run: RunPlace) -> Run:
-        return self._ask(get(run_path(run)), run_from, retries=NEVER)
+        return self._ask(get(run_path(run)), answers.runs.run_from, retries=NEVER)
 
 
 def _passes(error: ClientError) -> bool:

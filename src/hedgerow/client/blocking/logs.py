@@ -1,15 +1,20 @@
 # Made from asynchronous/logs.py by scripts/blocking-client: change that file, not this one.
 """Logs (contract 7 and 5.3)."""
 
-from collections.abc import Generator, Iterator, Mapping, Sequence
-from typing import Any, Unpack
+from __future__ import annotations
 
-from hedgerow.client.answers.logs import Entry, LogPage, log_page_from
-from hedgerow.client.answers.runs import Run, run_from
+from collections.abc import Generator, Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Unpack
+
+from hedgerow.client import answers
 from hedgerow.client.blocking.caller import Caller
 from hedgerow.client.calls import Repeat, get, post
-from hedgerow.client.fields import LogFilters
 from hedgerow.client.places import RunPlace, run_path
+
+if TYPE_CHECKING:
+    from hedgerow.client.answers.logs import Entry, LogPage
+    from hedgerow.client.answers.runs import Run
+    from hedgerow.client.fields import LogFilters
 
 
 class LogCalls(Caller):
@@ -17,7 +22,9 @@ class LogCalls(Caller):
 
     def append_log(self, run: RunPlace, entries: Sequence[Mapping[str, Any]]) -> Run:
         """Add entries, JSON objects of any shape, to the log of a run. Chunks of agent messages are not stored."""
-        return self._ask(post(f"{run_path(run)}append_log/", {"entries": list(entries)}, repeat=Repeat.UNDER_ITS_KEY), run_from)
+        return self._ask(
+            post(f"{run_path(run)}append_log/", {"entries": list(entries)}, repeat=Repeat.UNDER_ITS_KEY), answers.runs.run_from
+        )
 
     def read_logs(self, run: RunPlace) -> Generator[str, None, None]:
         """The log of a run and of those it resumes, oldest first: one JSON text per entry, as it was stored."""
@@ -35,7 +42,7 @@ class LogCalls(Caller):
     def session_logs(self, run: RunPlace, *, limit: int = 1000, offset: int = 0, **filters: Unpack[LogFilters]) -> LogPage:
         """Entries of one run's log, oldest first: one page of at most 5,000, with its counts."""
         response = self._answer(get(f"{run_path(run)}session_logs/", limit=limit, offset=offset, **filters))
-        return self._read(response, lambda entries: log_page_from(entries, response.headers))
+        return self._read(response, lambda entries: answers.logs.log_page_from(entries, response.headers))
 
     def iterate_session_logs(self, run: RunPlace, *, page: int = 5000, **filters: Unpack[LogFilters]) -> Iterator[Entry]:
         """Every entry of one run's log that passes the filters, page by page."""
