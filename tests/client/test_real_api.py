@@ -2,6 +2,7 @@
 
 import asyncio
 import base64
+import socket
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass
 
@@ -34,12 +35,14 @@ def database_url(postgres_url: str, template_database: str) -> Iterator[str]:
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def house(database_url: str) -> AsyncIterator[House]:
-    async with opened(database_url) as backends:
+    listening = socket.create_server(("127.0.0.1", 0))
+    port = listening.getsockname()[1]
+    async with opened(database_url, public_url=f"http://127.0.0.1:{port}") as backends:
         project, _, key = await populate(backends)
         server = QuietServer(quiet_config(create_api(backends)))
-        serving = asyncio.ensure_future(server.serve())
+        serving = asyncio.ensure_future(server.serve(sockets=[listening]))
         await server.serving.wait()
-        credentials = Credentials(f"http://127.0.0.1:{server.port}", key, str(project.id))
+        credentials = Credentials(f"http://127.0.0.1:{port}", key, str(project.id))
         async with AsyncClient(credentials) as awaiting:
             with Client(credentials) as waiting:
                 yield House(awaiting, waiting, server)
