@@ -34,6 +34,7 @@ class StreamCalls(RunCalls):
 
         Cuts are survived: each durable event comes once, in order. Raises UnreachableError once nothing has come for
         `patience_seconds`, and ClientError where the server refuses for good: a cursor that is none has the code invalid_cursor.
+        Who leaves early closes what this gives (contextlib), so that the connection ends at once.
         """
         heard_at, delay = time.monotonic(), _FIRST_DELAY_SECONDS
         while True:

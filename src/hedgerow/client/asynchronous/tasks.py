@@ -25,7 +25,10 @@ class TaskCalls(Caller):
         return await self._ask(get("tasks/", limit=limit, offset=offset, **filters), answers.pages.page_of(answers.tasks.task_from))
 
     async def iterate_tasks(self, *, page: int = 500, **filters: Unpack[TaskFilters]) -> AsyncIterator[Task]:
-        """Every task that passes the filters, newest first, page by page. A task made meanwhile is not among them."""
+        """Every task that passes the filters, newest first, page by page.
+
+        A task that is made meanwhile is not among them, and where one is deleted meanwhile another may be left out.
+        """
         seen: set[str] = set()
         offset, more = 0, True
         while more:
