@@ -5,6 +5,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import partial
+from ipaddress import IPv4Network, IPv6Network
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 from urllib.parse import urlsplit
@@ -58,6 +59,7 @@ StorageAddress = Annotated[str, AfterValidator(partial(_address, schemes=("file"
 GitAddress = Annotated[str, AfterValidator(partial(_address, schemes=("http", "https", "ssh", "git", "file")))]
 DatabaseAddress = Annotated[SecretStr, AfterValidator(_database_address)]
 Hosts = Annotated[tuple[Annotated[HostPort, BeforeValidator(_host_port)], ...], NoDecode, BeforeValidator(_split)]
+Networks = Annotated[tuple[IPv4Network | IPv6Network, ...], NoDecode, BeforeValidator(_split)]
 Port = Annotated[int, Field(ge=0, le=65535)]
 Seconds = Annotated[float, Field(gt=0)]
 
@@ -85,6 +87,11 @@ class Settings(BaseSettings):
     port: Port = Field(8010, description="The port that the API listens on; 0 takes any free one.")
     public_url: Address | None = Field(
         None, description="How others reach this hedgerow (links, forms, log_url); default http://HOST:PORT."
+    )
+    trusted_proxies: Networks = Field(
+        (),
+        description="Proxies whose X-Forwarded-Proto, -Host, -Port, -Prefix or Forwarded headers say how a client reaches this hedgerow, "
+        "comma-separated addresses or networks such as 10.0.0.0/8.",
     )
     log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="What is logged on stderr: this level and above.")
     log_format: Literal["auto", "console", "json"] = Field(

@@ -25,6 +25,14 @@ def secret_values(environment: Mapping[str, str]) -> list[str]:
     return found
 
 
+def every_value(variables: Mapping[str, str]) -> list[str]:
+    """The values of a project's own variables. They are stored as secrets, so each is one, whatever its variable is called.
+
+    A value of several lines is one line by line as well: programs like to print them so.
+    """
+    return [part for value in variables.values() for part in (value, value.strip(), *map(str.strip, value.splitlines()))]
+
+
 def _leaves(value: str) -> list[str]:
     if not value.lstrip().startswith("{"):
         return []

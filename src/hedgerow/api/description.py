@@ -28,6 +28,8 @@ _PATH_FIELDS = {
     "project_id": "The project's number, or @current.",
     "task_id": "The task's id, a UUID.",
     "run_id": "The run's id, a UUID.",
+    "environment_id": "The sandbox environment's id, a UUID.",
+    "key_id": "The personal key's id, a UUID.",
 }
 
 

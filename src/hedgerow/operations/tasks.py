@@ -8,11 +8,12 @@ from uuid import UUID
 from hedgerow.db import executions, projects, runs, tasks
 from hedgerow.db.database import Transaction
 from hedgerow.domain.access import Caller, Project, RunCaller
+from hedgerow.domain.audit import AuditAction
 from hedgerow.domain.errors import InvalidError, NotFoundError
 from hedgerow.domain.ids import uuid7
 from hedgerow.domain.runs import Ending, EndReason, RunStatus
 from hedgerow.domain.tasks import OriginProduct, Task, TaskFilters, normal_repository, title_from
-from hedgerow.operations import access, run_changes
+from hedgerow.operations import access, audit, run_changes
 from hedgerow.operations.backends import Backends
 from hedgerow.operations.pages import Page, Paging
 from hedgerow.operations.patches import UNSET, Unset
@@ -58,6 +59,7 @@ async def create_task(backends: Backends, caller: Caller, project: Project, draf
     columns.setdefault("origin_product", OriginProduct.USER_CREATED.value)
     async with backends.database.transaction() as tx:
         await tasks.add(tx, columns | {"task_number": await projects.take_task_number(tx, project.id)})
+        await audit.note(backends, tx, caller, AuditAction.TASK_CREATE, project_id=project.id, task_id=task_id)
         return await find_task(tx, project, task_id)
 
 
@@ -82,6 +84,8 @@ async def update_task(backends: Backends, caller: Caller, project: Project, task
         stored = await locked_task(tx, project, task_id)
         columns["updated_at"] = max(backends.clock.now(), stored.updated_at + timedelta(milliseconds=1))
         await tasks.change(tx, task_id, columns)
+        changed = sorted(name for name in columns if name != "updated_at")
+        await audit.note(backends, tx, caller, AuditAction.TASK_UPDATE, project_id=project.id, task_id=task_id, fields=changed)
         return await find_task(tx, project, task_id)
 
 
@@ -93,6 +97,7 @@ async def delete_task(backends: Backends, caller: Caller, project: Project, task
     async with backends.database.transaction() as tx:
         if not await tasks.delete(tx, project.id, task_id, now):
             raise NotFoundError("Task not found.")
+        await audit.note(backends, tx, caller, AuditAction.TASK_DELETE, project_id=project.id, task_id=task_id)
         for run in await executions.conclude_all(tx, task_id, ending, now):
             run_changes.nudge(backends, tx, run)
 
