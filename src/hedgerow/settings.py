@@ -5,12 +5,12 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import partial
-from ipaddress import IPv4Network, IPv6Network
+from ipaddress import IPv4Network, IPv6Network, ip_network
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 from urllib.parse import urlsplit
 
-from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, ValidationError, model_validator
+from pydantic import AfterValidator, BeforeValidator, Field, PlainValidator, SecretStr, ValidationError, model_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from hedgerow.data_directory import default_data_dir
@@ -36,6 +36,13 @@ def _host_port(value: object) -> object:
     return HostPort(host.strip("[]").lower(), int(port))
 
 
+def _network(value: object) -> IPv4Network | IPv6Network:
+    try:
+        return ip_network(str(value))
+    except ValueError as problem:
+        raise ValueError(f"{value} is no address and no network") from problem
+
+
 def _address(value: str, schemes: tuple[str, ...]) -> str:
     if urlsplit(value).scheme not in schemes:
         raise ValueError(f"must begin with {' or '.join(f'{scheme}://' for scheme in schemes)}")
@@ -59,7 +66,8 @@ StorageAddress = Annotated[str, AfterValidator(partial(_address, schemes=("file"
 GitAddress = Annotated[str, AfterValidator(partial(_address, schemes=("http", "https", "ssh", "git", "file")))]
 DatabaseAddress = Annotated[SecretStr, AfterValidator(_database_address)]
 Hosts = Annotated[tuple[Annotated[HostPort, BeforeValidator(_host_port)], ...], NoDecode, BeforeValidator(_split)]
-Networks = Annotated[tuple[IPv4Network | IPv6Network, ...], NoDecode, BeforeValidator(_split)]
+Network = Annotated[IPv4Network | IPv6Network, PlainValidator(_network)]
+Networks = Annotated[tuple[Network, ...], NoDecode, BeforeValidator(_split)]
 Port = Annotated[int, Field(ge=0, le=65535)]
 Seconds = Annotated[float, Field(gt=0)]
 

@@ -74,7 +74,11 @@ class Egress:
             wanted = None
         if wanted is None or not (wanted in self._allowed or self._public.hold(wanted.host, wanted.port)):
             self._note(text)
-            raise Refusal(403, f"'{text[:300]}' is not on the list of hosts that this run may reach. HEDGEROW_EGRESS_ALLOW adds to it.")
+            raise Refusal(
+                403,
+                f"'{text[:300]}' is not on the list of hosts that this run may reach. "
+                "HEDGEROW_EGRESS_ALLOW adds to it. A sandbox environment opens more of the internet.",
+            )
         return wanted
 
     async def _connect(self, wanted: HostPort) -> Connection:

@@ -131,7 +131,10 @@ _IDENTIFIERS = ("requestId", "optionId", "configId")
 
 
 async def _note_sending(backends: Backends, caller: PersonalCaller, run: TaskRun, command: Command) -> None:
-    """Record a command before it is sent on: nothing that reaches an agent may be missing, whatever dies meanwhile."""
+    """Record a command before it is sent on: nothing that reaches an agent may be missing, whatever dies meanwhile.
+
+    Under an Idempotency-Key the record stands or falls with the answer that is kept.
+    """
     named = {name: audit.word(command.params[name]) for name in _IDENTIFIERS if name in command.params}
     async with backends.database.transaction() as tx:
         await audit.note_run(backends, tx, caller, _RECORDED[command.method], run, **named)
