@@ -1,5 +1,6 @@
 """Settings come from HEDGEROW_* variables, and a bad one is named in one sentence."""
 
+from ipaddress import ip_network
 from pathlib import Path
 
 import pytest
@@ -27,6 +28,14 @@ def test_lists_are_written_with_commas(monkeypatch: pytest.MonkeyPatch) -> None:
     assert settings.sandbox_url_allowlist == ("http://127.0.0.1:*",)
 
 
+def test_trusted_proxies_are_addresses_and_networks(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HEDGEROW_TRUSTED_PROXIES", "127.0.0.1, 10.0.0.0/8,::1")
+    settings = load_settings()
+    assert settings.trusted_proxies == tuple(map(ip_network, ("127.0.0.1", "10.0.0.0/8", "::1")))
+    shown = {field.name: field.value for field in describe(settings)}
+    assert shown["HEDGEROW_TRUSTED_PROXIES"] == "127.0.0.1/32,10.0.0.0/8,::1/128"
+
+
 def test_what_is_given_stands_above_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HEDGEROW_PORT", "9000")
     assert load_settings(port=9001, host=None).local_url == "http://127.0.0.1:9001"
@@ -41,6 +50,7 @@ def test_what_is_given_stands_above_the_environment(monkeypatch: pytest.MonkeyPa
         ("SANDBOX", "docker", "HEDGEROW_SANDBOX is not right: input should be 'auto', 'process' or 'bubblewrap'."),
         ("PUBLIC_URL", "example.org", "HEDGEROW_PUBLIC_URL is not right: must begin with http:// or https://."),
         ("DATABASE_URL", "mysql://x", "HEDGEROW_DATABASE_URL is not right: must begin with postgresql://."),
+        ("TRUSTED_PROXIES", "10.0.0.1/8", "HEDGEROW_TRUSTED_PROXIES is not right: 10.0.0.1/8 is no address and no network."),
         ("REASONING_EFFORTS", "{", "HEDGEROW_REASONING_EFFORTS is not right"),
     ],
 )

@@ -242,6 +242,7 @@ def _rules(settings: Settings, address: str, allow_local_repositories: bool) -> 
     return Rules(
         secrets=tuple(text.encode() for text in (key, *old)),
         public_url=settings.public_url or address,
+        trusted_proxies=settings.trusted_proxies,
         git_base_url=settings.git_base_url,
         allow_local_repositories=allow_local_repositories if local is None else local,
         sandbox_url_allowlist=settings.sandbox_url_allowlist,

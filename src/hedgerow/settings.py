@@ -5,11 +5,12 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import partial
+from ipaddress import IPv4Network, IPv6Network, ip_network
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 from urllib.parse import urlsplit
 
-from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, ValidationError, model_validator
+from pydantic import AfterValidator, BeforeValidator, Field, PlainValidator, SecretStr, ValidationError, model_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from hedgerow.data_directory import default_data_dir
@@ -33,6 +34,13 @@ def _host_port(value: object) -> object:
     if not host or not port.isdigit() or not 0 < int(port) < 65536:
         raise ValueError(f"{value} is no host:port")
     return HostPort(host.strip("[]").lower(), int(port))
+
+
+def _network(value: object) -> IPv4Network | IPv6Network:
+    try:
+        return ip_network(str(value))
+    except ValueError as problem:
+        raise ValueError(f"{value} is no address and no network") from problem
 
 
 def _address(value: str, schemes: tuple[str, ...]) -> str:
@@ -66,6 +74,8 @@ GitAddress = Annotated[str, AfterValidator(partial(_address, schemes=("http", "h
 DatabaseAddress = Annotated[SecretStr, AfterValidator(_database_address)]
 SlackToken = Annotated[SecretStr, AfterValidator(_one_word)]
 Hosts = Annotated[tuple[Annotated[HostPort, BeforeValidator(_host_port)], ...], NoDecode, BeforeValidator(_split)]
+Network = Annotated[IPv4Network | IPv6Network, PlainValidator(_network)]
+Networks = Annotated[tuple[Network, ...], NoDecode, BeforeValidator(_split)]
 Port = Annotated[int, Field(ge=0, le=65535)]
 Seconds = Annotated[float, Field(gt=0)]
 
@@ -93,6 +103,11 @@ class Settings(BaseSettings):
     port: Port = Field(8010, description="The port that the API listens on; 0 takes any free one.")
     public_url: Address | None = Field(
         None, description="How others reach this hedgerow (links, forms, log_url); default http://HOST:PORT."
+    )
+    trusted_proxies: Networks = Field(
+        (),
+        description="Proxies whose X-Forwarded-Proto, -Host, -Port, -Prefix or Forwarded headers say how a client reaches this hedgerow, "
+        "comma-separated addresses or networks such as 10.0.0.0/8.",
     )
     log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="What is logged on stderr: this level and above.")
     log_format: Literal["auto", "console", "json"] = Field(

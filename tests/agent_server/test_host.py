@@ -261,3 +261,30 @@ async def _gone(pid: int) -> None:
             except ProcessLookupError:
                 return
             await asyncio.sleep(0.01)
+
+
+async def test_a_projects_variables_come_first_and_every_one_is_a_secret(sandbox: Sandbox) -> None:
+    words = "an ordinary looking value"
+    variables = {
+        "GREETING": words,
+        "LINES": "first of the lines\nsecond of the lines",
+        "ANTHROPIC_API_KEY": "not the operator's",
+        "MODE": "x",
+    }
+    await sandbox.session(variables=variables)
+    own = {"run": f'test "$ANTHROPIC_API_KEY" = {SECRET} && test "$GREETING" = "{words}" && echo right $MODE'}
+    await sandbox.play(own, {"run": 'echo "$GREETING"; echo "$LINES"; echo done'})
+    await sandbox.control_plane.until_method("_posthog/turn_complete")
+    journal = json.dumps(sandbox.control_plane.entries)
+    assert "right x" in journal
+    assert "done" in journal
+    spooled = (sandbox.spool / "entries").read_text() + (sandbox.spool / "inbox").read_text() if (sandbox.spool / "inbox").exists() else ""
+    for secret in (words, "first of the lines", "second of the lines"):
+        assert secret not in journal
+        assert secret not in (sandbox.spool / "entries").read_text() + spooled
+
+
+@pytest.mark.parametrize("variables", [[], {"A": 1}, {"A": "\0"}, None])
+async def test_variables_that_are_none_are_refused(sandbox: Sandbox, variables: object) -> None:
+    answer = await sandbox.session(variables=variables)
+    assert (answer.status_code, answer.json()["error"]) == (400, "agent.variables must be an object of strings.")

@@ -117,3 +117,31 @@ async def test_the_value_of_a_key_is_never_kept_to_be_answered_again(served: Ser
     body, key = {"label": "x", "scopes": ["*"]}, {"Idempotency-Key": "k"}
     values = {(await served.client.post(KEYS, json=body, headers=key)).json()["value"] for _ in range(2)}
     assert len(values) == 2
+
+
+async def test_own_keys_are_listed_shown_and_revoked(served: Served) -> None:
+    made = (await served.client.post(KEYS, json={"label": "laptop", "scopes": ["task:read"]})).json()
+    page = (await served.client.get(KEYS, params={"limit": 1})).json()
+    assert (page["count"], page["results"][0]["id"]) == (2, made["id"])
+    assert list(page["results"][0]) == ["id", "label", "scopes", "scoped_teams", "created_at", "last_used_at"]
+    assert (await served.client.get(f"{KEYS}{made['id']}")).json() == page["results"][0]
+    header = {"Authorization": f"Bearer {made['value']}"}
+    assert (await served.client.get(served.tasks, headers=header)).status_code == 200
+    deleted = await served.client.delete(f"{KEYS}{made['id']}/")
+    assert (deleted.status_code, deleted.content) == (204, b"")
+    assert (await served.client.get(served.tasks, headers=header)).status_code == 401
+    for key_id in (made["id"], "x"):
+        assert error(await served.client.delete(f"{KEYS}{key_id}/")) == (404, "invalid_request", "not_found", None)
+        assert error(await served.client.get(f"{KEYS}{key_id}/")) == (404, "invalid_request", "not_found", None)
+
+
+async def test_a_key_may_revoke_itself(served: Served) -> None:
+    me = (await served.client.get(KEYS)).json()["results"][0]
+    assert (await served.client.delete(f"{KEYS}{me['id']}/")).status_code == 204
+    assert error(await served.client.get(KEYS)) == (401, "authentication_error", "authentication_failed", None)
+
+
+async def test_keys_are_managed_with_a_key_that_may_everything(served: Served) -> None:
+    me = (await served.client.get(KEYS)).json()["results"][0]
+    for method, path in (("GET", KEYS), ("GET", f"{KEYS}{me['id']}/"), ("DELETE", f"{KEYS}{me['id']}/")):
+        assert (await served.client.request(method, path, headers=await served.key_with("task:write"))).status_code == 403

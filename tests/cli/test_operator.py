@@ -11,6 +11,7 @@ import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import httpx
 import psycopg
@@ -233,6 +234,53 @@ def test_an_operator_connects_projects_and_links_people_with_github(house: Start
         assert json.loads(said("list-integrations", "--project", "1", "--json")) == {"results": []}
         assert "no integration" in said("disconnect", "--project", "1", "--integration", number, code=1)
         assert "belong together" in said("list-integrations", "--project", "1", code=2, HEDGEROW_GITHUB_APP_ID="1")
+
+
+def test_an_operator_takes_away_keys_and_memberships_while_the_server_runs(house: Started, data_dir: Path) -> None:
+    def said(*arguments: str) -> dict[str, Any]:
+        result = _run(data_dir, "admin", *arguments, "--json")
+        assert result.returncode == 0, result.stderr
+        answer = json.loads(result.stdout)
+        assert isinstance(answer, dict)
+        return answer
+
+    email = ("--email", "grace@example.org")
+    said("create-user", *email)
+    said("add-member", *email, "--project", "1")
+    revoked, kept = (said("create-key", *email, "--scope", "*", "--label", "x") for _ in range(2))
+    listed = said("list-keys", *email)["keys"]
+    assert {key["id"] for key in listed} == {revoked["id"], kept["id"]}
+    assert all(key["email"] == "grace@example.org" and "value" not in key for key in listed)
+    tasks = f"{house.url}/api/projects/1/tasks/"
+
+    def status(key: dict[str, Any]) -> int:
+        return httpx.get(tasks, headers={"Authorization": f"Bearer {key['value']}"}, trust_env=False).status_code
+
+    with httpx.Client(headers={"Authorization": f"Bearer {revoked['value']}"}, trust_env=False, timeout=30) as client:
+        task = client.post(tasks, json={"title": "x"}).json()["id"]
+        run = client.post(f"{tasks}{task}/runs/", json={"environment": "local"}).json()["id"]
+        with client.stream("GET", f"{tasks}{task}/runs/{run}/stream/") as stream:
+            lines = stream.iter_lines()
+            next(lines)
+            assert said("revoke-key", revoked["id"])["id"] == revoked["id"]
+            assert not any("event: error" in line for line in lines)  # and it ends
+    assert (status(revoked), status(kept)) == (401, 200)
+    assert said("remove-member", *email, "--project", "1")["project"] == 1
+    assert status(kept) == 403
+    entries = said("audit", "--limit", "4")["entries"]
+    assert [entry["action"] for entry in entries] == ["member.remove", "key.revoke", "run.create", "task.create"]
+    assert [entry["actor"] for entry in entries] == ["operator", "operator", "user", "user"]
+    shown = _run(data_dir, "admin", "audit", "--project", "1", "--limit", "1").stdout
+    assert "operator  member.remove  project 1" in shown
+    assert "grace@example.org" in _run(data_dir, "admin", "list-keys").stdout
+
+
+def test_a_key_that_is_none_is_named_in_one_sentence(data_dir: Path) -> None:
+    for key, code in (("nonsense", 2), ("01890000-0000-7000-8000-000000000000", 1)):
+        refused = _run(data_dir, "admin", "revoke-key", key)
+        assert refused.returncode == code
+        assert key in refused.stderr
+        assert len(refused.stderr.splitlines()) == 1
 
 
 def test_an_unknown_person_is_named_in_one_sentence(data_dir: Path) -> None:

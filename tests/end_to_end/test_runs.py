@@ -142,3 +142,22 @@ def test_the_command_line_runs_a_task_to_its_commit(house: House, repository: Pa
     branch = git(repository, "branch", "--list", "--format=%(refname:short)", "hedgerow/*")
     assert branch in finished.stdout
     assert git(repository, "rev-parse", branch)[:12] in finished.stdout
+
+
+def test_a_sandbox_environment_reaches_the_agent_and_none_of_its_values_the_journal(house: House) -> None:
+    value = "an ordinary looking value"
+    with house.client() as http:
+        fields = {"name": "Build", "environment_variables": {"GREETING": value, "HOME": "/nowhere"}, "network_access_level": "trusted"}
+        environment = http.post("sandbox_environments/", json=fields).raise_for_status().json()
+    check = f'test "$GREETING" = "{value}" && test "$HOME" != /nowhere && echo it is $GREETING'
+    run = house.run([{"run": check}], sandbox_environment_id=environment["id"])
+    ended = run.ended()
+    assert ended["status"] == "completed"
+    journal = json.dumps(run.logs())
+    assert "it is ***" in journal
+    assert value not in journal
+    with house.client() as http:
+        audit = http.get("audit/", params={"run": run.id}).raise_for_status().json()["results"]
+    moved = [entry["detail"] for entry in audit if entry["action"] == "run.move"]
+    assert moved == [{"from": "in_progress", "to": "completed"}, {"from": "queued", "to": "in_progress"}]
+    assert value not in json.dumps(audit)

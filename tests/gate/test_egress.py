@@ -8,8 +8,9 @@ from pathlib import Path
 import pytest
 import structlog
 
-from hedgerow.domain.sandboxes import HostPort
+from hedgerow.domain.sandboxes import HostPort, PublicHosts
 from hedgerow.gate import EGRESS_SOCKET, Gate
+from hedgerow.gate.streams import Connection
 from tests.gate.conftest import LIMITS, RUN, Server, Visit, ask, dial, echo
 
 
@@ -240,3 +241,83 @@ async def test_more_connections_than_allowed_are_turned_away(gate: Gate, sockets
     assert (await one_more.reader.read()).startswith(b"HTTP/1.1 503 ")
     for visit in (*held, one_more):
         visit.writer.close()
+
+
+PUBLIC = "93.184.215.14"
+INSIDE = {
+    "loopback.test": "127.0.0.1",
+    "metadata.test": "169.254.169.254",
+    "private.test": "10.1.2.3",
+    "shared.test": "100.100.100.200",
+    "platform.test": "168.63.129.16",
+    "local6.test": "fe80::1",
+    "site6.test": "fec0::1",
+    "unique6.test": "fd00:ec2::254",
+    "mapped.test": "::ffff:10.0.0.1",
+    "nat64.test": "64:ff9b::a00:1",
+    "unspecified.test": "0.0.0.0",
+    "multicast.test": "224.0.0.1",
+}
+
+
+@pytest.fixture
+async def reached(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, int]]:
+    """The addresses that a gate has connected to, which lead nowhere here."""
+    made: list[tuple[str, int]] = []
+
+    async def open_tcp(host: str, port: int, **_: object) -> Connection:
+        made.append((host, port))
+        raise ConnectionRefusedError
+
+    monkeypatch.setattr("hedgerow.gate.egress.open_tcp", open_tcp)
+    return made
+
+
+async def answer_of(sockets: Path, public: PublicHosts, target: str, *, trusted: frozenset[HostPort] = frozenset()) -> bytes:
+    """What a gate that is open for `public` hosts alone answers to a CONNECT."""
+
+    async def resolve(host: str, port: int) -> list[str]:
+        return [INSIDE[host]] if host in INSIDE else ["10.0.0.1", PUBLIC] if host == "both.test" else [PUBLIC]
+
+    gate = Gate(control_plane_url="http://127.0.0.1:9", limits=LIMITS, trusted_hosts=trusted, resolve_name=resolve)
+    await gate.open(RUN, sockets, frozenset(), None, public=public)
+    try:
+        return await ask(sockets / EGRESS_SOCKET, connect(target))
+    finally:
+        await gate.stop()
+
+
+@pytest.mark.parametrize(
+    ("target", "port"), [("some.test:22", 22), ("SOME.test:443", 443), (f"{PUBLIC}:8443", 8443), ("both.test:443", 443)]
+)
+async def test_full_access_leads_to_every_public_host_by_the_address_that_was_checked(
+    sockets: Path, reached: list[tuple[str, int]], target: str, port: int
+) -> None:
+    answer = await answer_of(sockets, PublicHosts(every=True), target)
+    assert answer.startswith(b"HTTP/1.1 502 ")
+    assert reached == [(PUBLIC, port)]
+
+
+@pytest.mark.parametrize("host", [*INSIDE, *(f"[{text}]" if ":" in text else text for text in INSIDE.values())])
+async def test_full_access_never_leads_inside(sockets: Path, reached: list[tuple[str, int]], host: str) -> None:
+    answer = await answer_of(sockets, PublicHosts(every=True), f"{host}:80", trusted=frozenset({HostPort("private.test", 80)}))
+    assert answer.startswith(b"HTTP/1.1 403 ")
+    assert reached == []
+
+
+async def test_other_spellings_of_this_machine_are_looked_up_and_refused(sockets: Path, reached: list[tuple[str, int]]) -> None:
+    gate = Gate(control_plane_url="http://127.0.0.1:9", limits=LIMITS)
+    await gate.open(RUN, sockets, frozenset(), None, public=PublicHosts(every=True))
+    for host in ("localhost", "127.1", "0x7f000001", "2130706433", "0"):
+        assert (await ask(sockets / EGRESS_SOCKET, connect(f"{host}:80"))).split(b" ")[1] in {b"403", b"502"}
+    await gate.stop()
+    assert reached == []
+
+
+async def test_domains_lead_to_themselves_and_nowhere_else(sockets: Path, reached: list[tuple[str, int]]) -> None:
+    hosts = PublicHosts(domains=frozenset({"some.test", "*.wild.test", "metadata.test"}))
+    for target in ("some.test:443", "a.wild.test:80"):
+        assert (await answer_of(sockets, hosts, target)).startswith(b"HTTP/1.1 502 ")
+    for target in ("other.test:443", "wild.test:443", "some.test:22", f"{PUBLIC}:443", "metadata.test:80"):
+        assert (await answer_of(sockets, hosts, target)).startswith(b"HTTP/1.1 403 ")
+    assert reached == [(PUBLIC, 443), (PUBLIC, 80)]

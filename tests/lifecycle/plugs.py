@@ -10,7 +10,7 @@ from uuid import UUID
 from hedgerow.agents.base import AgentLaunch, LaunchRequest
 from hedgerow.domain.errors import HedgerowError, UnavailableError
 from hedgerow.domain.runs import SandboxHandle
-from hedgerow.domain.sandboxes import HostPort, SandboxSpec, SandboxState
+from hedgerow.domain.sandboxes import NO_PUBLIC_HOSTS, HostPort, PublicHosts, SandboxSpec, SandboxState
 from hedgerow.repositories import Checkout, Published
 
 
@@ -85,9 +85,19 @@ class MemoryGate:
 
     def __init__(self) -> None:
         self.doors: dict[UUID, frozenset[HostPort]] = {}
+        self.public: dict[UUID, PublicHosts] = {}
 
-    async def open(self, run_id: UUID, sockets: Path, allowed: frozenset[HostPort], owner: tuple[int, int] | None) -> None:
+    async def open(
+        self,
+        run_id: UUID,
+        sockets: Path,
+        allowed: frozenset[HostPort],
+        owner: tuple[int, int] | None,
+        *,
+        public: PublicHosts = NO_PUBLIC_HOSTS,
+    ) -> None:
         self.doors[run_id] = allowed
+        self.public[run_id] = public
 
     async def close(self, run_id: UUID) -> None:
         self.doors.pop(run_id, None)

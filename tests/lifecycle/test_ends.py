@@ -2,9 +2,7 @@
 
 import asyncio
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any, cast
-from uuid import UUID
 
 from hedgerow.db import executions, messages
 from hedgerow.db.database import DatabaseLostError
@@ -13,7 +11,7 @@ from hedgerow.domain.errors import UnavailableError
 from hedgerow.domain.lifecycle import Conclude, Prepare
 from hedgerow.domain.messages import MessageStatus
 from hedgerow.domain.runs import Ending, EndReason, RunStatus, SandboxHandle, TaskRun
-from hedgerow.domain.sandboxes import HostPort, SandboxSpec
+from hedgerow.domain.sandboxes import SandboxSpec
 from hedgerow.lifecycle import reconcile, reopen_door
 from hedgerow.lifecycle.ends import EndsRunError, conclude, fail
 from hedgerow.operations import commands
@@ -115,7 +113,7 @@ async def test_a_sandbox_that_has_ended_is_not_named_in_the_state_any_more(world
 class WalledUpGate(MemoryGate):
     """A gate that cannot open a door."""
 
-    async def open(self, run_id: UUID, sockets: Path, allowed: frozenset[HostPort], owner: tuple[int, int] | None) -> None:
+    async def open(self, *where: Any, **wishes: Any) -> None:
         raise UnavailableError("The socket cannot be made.")
 
 

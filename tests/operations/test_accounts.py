@@ -1,4 +1,5 @@
 import asyncio
+import time
 from dataclasses import replace
 
 import pytest
@@ -8,6 +9,7 @@ from hedgerow.domain.access import PersonalCaller, RunCaller, Scope
 from hedgerow.domain.errors import ConflictError, ForbiddenError, InvalidError, NotFoundError, UnauthenticatedError
 from hedgerow.operations import access, accounts
 from hedgerow.operations.backends import Backends
+from hedgerow.operations.recent import Recent
 from tests.operations.conftest import Desk, new_desk
 
 
@@ -123,3 +125,72 @@ async def test_the_first_of_many_starts_makes_the_first_account(backends: Backen
     caller = await access.authenticate(empty, made[0].value)
     assert await access.project(empty, caller, "@current") == made[0].project
     await database.close()
+
+
+async def test_a_revoked_key_opens_nothing_from_then_on(desk: Desk) -> None:
+    key, value = await accounts.create_key(desk.backends, email=desk.email, label="laptop", scopes=["*"])
+    await access.authenticate(desk.backends, value)
+
+    revoked, owner = await accounts.revoke_key(desk.backends, key.id)
+
+    assert (revoked.id, owner.email) == (key.id, desk.email)
+    with pytest.raises(UnauthenticatedError):
+        await access.authenticate(desk.backends, value)
+    with pytest.raises(NotFoundError):
+        await accounts.revoke_key(desk.backends, key.id)
+
+
+async def test_another_process_forgets_a_revoked_key_within_a_second(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    key, value = await accounts.create_key(desk.backends, email=desk.email, label="laptop", scopes=["*"])
+    elsewhere = replace(desk.backends, callers=Recent(), projects=Recent())
+    await access.authenticate(elsewhere, value)
+    await accounts.revoke_key(desk.backends, key.id)
+    a_second_later = time.monotonic() + 1
+    monkeypatch.setattr("hedgerow.operations.recent.time.monotonic", lambda: a_second_later)
+
+    with pytest.raises(UnauthenticatedError):
+        await access.authenticate(elsewhere, value)
+
+
+async def test_keys_are_listed_newest_first_without_what_opens_anything(desk: Desk) -> None:
+    key, value = await accounts.create_key(desk.backends, email=desk.email, label="x", scopes=["task:read"], project_ids=[desk.project.id])
+    await access.authenticate(desk.backends, value)
+
+    listed = await accounts.list_keys(desk.backends, email=desk.email)
+
+    assert [found.id for found, _ in listed] == [key.id, desk.caller.key_id]
+    assert (listed[0][0].project_ids, listed[0][0].last_used_at is None) == (frozenset({desk.project.id}), False)
+    assert {owner.email for _, owner in listed} == {desk.email}
+    assert key.id in {found.id for found, _ in await accounts.list_keys(desk.backends)}
+    with pytest.raises(NotFoundError):
+        await accounts.list_keys(desk.backends, email="no@one.test")
+
+
+async def test_a_limited_key_manages_none_that_reaches_further(desk: Desk) -> None:
+    _, value = await accounts.create_key(desk.backends, email=desk.email, label="x", scopes=["*"], project_ids=[desk.project.id])
+    limited = await access.authenticate(desk.backends, value)
+
+    assert [key.label for key in await accounts.own_keys(desk.backends, limited)] == ["x"]
+    assert [key.label for key in await accounts.own_keys(desk.backends, desk.caller)] == ["x", "tests"]
+    with pytest.raises(NotFoundError):
+        await accounts.revoke_own_key(desk.backends, limited, desk.caller.key_id)
+    stranger = await new_desk(desk.backends)
+    with pytest.raises(NotFoundError):
+        await accounts.revoke_own_key(desk.backends, stranger.caller, desk.caller.key_id)
+
+
+async def test_who_is_removed_from_a_project_sees_it_no_more(desk: Desk) -> None:
+    other = await accounts.create_project(desk.backends, name="Other")
+    await accounts.add_member(desk.backends, email=desk.email, project_id=other.id)
+    await access.project(desk.backends, desk.caller, str(desk.project.id))
+
+    user = await accounts.remove_member(desk.backends, email=desk.email.upper(), project_id=desk.project.id)
+
+    assert user.current_project_id == other.id
+    with pytest.raises(ForbiddenError):
+        await access.project(desk.backends, desk.caller, str(desk.project.id))
+    for email in (desk.email, "no@one.test"):
+        with pytest.raises(NotFoundError):
+            await accounts.remove_member(desk.backends, email=email, project_id=desk.project.id)
+    last = await accounts.remove_member(desk.backends, email=desk.email, project_id=other.id)
+    assert last.current_project_id is None

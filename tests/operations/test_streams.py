@@ -10,14 +10,15 @@ import pytest
 
 from hedgerow.db import runs as rows
 from hedgerow.db.notify import Hub
+from hedgerow.domain.access import Caller
 from hedgerow.domain.clock import FixedClock
 from hedgerow.domain.errors import InvalidError, NotFoundError
 from hedgerow.domain.journal import EventKind, JournalEvent, Preview
 from hedgerow.domain.runs import RunStatus, TaskRun
-from hedgerow.operations import streams
+from hedgerow.operations import access, accounts, streams
 from hedgerow.operations.run_updates import RunPatch, update_run
 from hedgerow.operations.streams import Frame, Keepalive, StreamError
-from tests.operations.conftest import Desk
+from tests.operations.conftest import Desk, new_desk
 from tests.operations.test_logs import appended, update
 
 PATIENCE_SECONDS = 10
@@ -223,3 +224,26 @@ async def test_a_driven_run_that_ended_is_followed_until_it_is_drained(desk: Des
         await rows.note(tx, run.id, {"cleaned_at": clock.now()})
     desk.backends.hub.changed(run.id)
     assert await readers[1].rest() == []
+
+
+async def test_a_stream_ends_with_the_key_or_the_membership_that_it_was_opened_with(desk: Desk) -> None:
+    run = await desk.started_run()
+    other = await new_desk(desk.backends)
+    await accounts.add_member(desk.backends, email=other.email, project_id=desk.project.id)
+    key, value = await accounts.create_key(desk.backends, email=other.email, label="x", scopes=["*"])
+    with_key, as_member = await access.authenticate(desk.backends, value), other.caller
+
+    async def ends(caller: Caller, begun: asyncio.Event) -> None:
+        async for _ in await streams.follow(desk.backends, caller, desk.project, run.task_id, run.id):
+            begun.set()
+
+    for caller, take_away in (
+        (with_key, lambda: accounts.revoke_key(desk.backends, key.id)),
+        (as_member, lambda: accounts.remove_member(desk.backends, email=other.email, project_id=desk.project.id)),
+    ):
+        begun = asyncio.Event()
+        reading = asyncio.create_task(ends(caller, begun))
+        await asyncio.wait_for(begun.wait(), 10)
+        assert not reading.done()
+        await take_away()
+        await asyncio.wait_for(reading, 10)

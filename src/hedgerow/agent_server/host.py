@@ -16,7 +16,7 @@ from hedgerow.agent_server.home_files import write_home_files
 from hedgerow.agent_server.inbox import Inbox, Prompt
 from hedgerow.agent_server.journal import Journal
 from hedgerow.agent_server.launch import SessionRequest
-from hedgerow.agent_server.masking import secret_values
+from hedgerow.agent_server.masking import every_value, secret_values
 from hedgerow.agent_server.narration import Narration
 from hedgerow.agent_server.network import Network
 from hedgerow.agent_server.permissions import Permissions
@@ -150,13 +150,15 @@ class Host:
 
     async def _start(self, request: SessionRequest) -> None:
         logins = {f"AUTH {path}": text for path, text in request.files.items() if path.endswith(".json")}
-        self._writer.mask = Mask([request.run_token, *secret_values(request.environment), *secret_values(logins)])
+        self._writer.mask = Mask(
+            [request.run_token, *secret_values(request.environment), *secret_values(logins), *every_value(request.variables)]
+        )
         self._pusher.start(request.run_token)
         try:
             proxies = await self._network.open(request.relays) if self.configuration.isolated else {}
         except OSError as error:
             raise AgentStartError(f"The agent's network could not be made: {error}.") from error
-        environment = {**(self.configuration.base_environment or {}), **proxies, **request.environment}
+        environment = {**request.variables, **(self.configuration.base_environment or {}), **proxies, **request.environment}
         try:
             write_home_files(Path(environment.get("HOME", ".")), request.files)
         except OSError as error:

@@ -19,6 +19,7 @@ class SessionRequest:
     mode: RunMode
     command: tuple[str, ...]
     environment: Mapping[str, str] = field(repr=False)
+    variables: Mapping[str, str] = field(repr=False, default_factory=dict)  # of the project: set before everything else, all secret
     session_meta: Mapping[str, Any] = field(repr=False, default_factory=dict)
     agent_mode: str | None = None
     model: str | None = None
@@ -37,8 +38,9 @@ def session_request(body: Any) -> SessionRequest:
     _check(isinstance(agent, dict), "agent must be an object.")
     command, environment = agent.get("command"), agent.get("environment", {})
     _check(isinstance(command, list) and command and all(_plain(part) for part in command), "agent.command must be a list of strings.")
-    sound = isinstance(environment, dict) and all(_plain(name) and _plain(value) for name, value in environment.items())
-    _check(sound, "agent.environment must be an object of strings.")
+    variables = agent.get("variables", {})
+    _check(_are_plain(environment), "agent.environment must be an object of strings.")
+    _check(_are_plain(variables), "agent.variables must be an object of strings.")
     meta = agent.get("session_meta") or {}
     _check(isinstance(meta, dict), "agent.session_meta must be an object.")
     _check(_plain(body.get("run_token")), "run_token must be a string.")
@@ -50,6 +52,7 @@ def session_request(body: Any) -> SessionRequest:
         mode=RunMode.BACKGROUND if body.get("mode") == RunMode.BACKGROUND else RunMode.INTERACTIVE,
         command=tuple(command),
         environment=environment,
+        variables=variables,
         session_meta=meta,
         agent_mode=_optional(agent, "mode"),
         model=_optional(agent, "model"),
@@ -70,6 +73,10 @@ def _check(holds: object, sentence: str) -> None:
 def _plain(value: object) -> bool:
     """Whether a value can stand in a command line, an environment or a header."""
     return isinstance(value, str) and "\0" not in value
+
+
+def _are_plain(values: object) -> bool:
+    return isinstance(values, dict) and all(_plain(name) and _plain(value) for name, value in values.items())
 
 
 def _optional(agent: Mapping[str, Any], name: str) -> str | None:

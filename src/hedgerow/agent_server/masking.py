@@ -11,6 +11,8 @@ _SECRET_NAME = re.compile(r"KEY|TOKEN|SECRET|PASS|CREDENTIAL|AUTH|COOKIE", re.IG
 _PLACE_NAME = re.compile(r"(_URL|_URI|_HOST|_FILE|_PATH|_DIR|_HOME|_SOCK|_PORT|_PROXY)$", re.IGNORECASE)
 _USER_INFO = re.compile(r"://[^/@\s:]*:([^/@\s]+)@")
 
+_MOST_LINES = 200  # of one value; a key has a quarter of that
+
 
 def secret_values(environment: Mapping[str, str]) -> list[str]:
     """The values of an agent's environment that nobody else may see, told by the names of their variables.
@@ -22,6 +24,17 @@ def secret_values(environment: Mapping[str, str]) -> list[str]:
         found += _USER_INFO.findall(value)
         if _SECRET_NAME.search(name) and not _PLACE_NAME.search(name):
             found += [value, value.strip(), *_leaves(value)]
+    return found
+
+
+def every_value(variables: Mapping[str, str]) -> list[str]:
+    """The values of a project's own variables. They are stored as secrets, so each is one, whatever its variable is called.
+
+    A value of several lines is one line by line as well: programs like to print them so.
+    """
+    found = []
+    for value in variables.values():
+        found += [value, value.strip(), *map(str.strip, value.splitlines()[:_MOST_LINES])]
     return found
 
 

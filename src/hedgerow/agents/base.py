@@ -33,6 +33,7 @@ class AgentLaunch:
 
     command: tuple[str, ...]
     environment: Mapping[str, str] = field(repr=False, default_factory=dict)  # with the operator's keys
+    reserved: tuple[str, ...] = ()  # beginnings of names that the operator alone sets: they say where the keys go
     session_meta: Mapping[str, Any] = field(default_factory=dict)  # `_meta` of session/new
     mode: str | None = None  # the session mode to set, where the agent has it
     model: str | None = None  # the model to choose through the session, where the command line cannot

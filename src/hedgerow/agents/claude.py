@@ -75,6 +75,7 @@ class ClaudeRuntime:
         return AgentLaunch(
             command=(str(folder / "bin" / "node"), str(folder / _ADAPTER)),
             environment=environment | _without_keys(folder),
+            reserved=("ANTHROPIC_", "CLAUDE_"),
             session_meta={"claudeCode": {"emitRawSDKMessages": [{"type": "system", "subtype": "api_retry"}]}},
             mode=request.permission_mode,
             reasoning_effort=request.reasoning_effort,

@@ -23,7 +23,7 @@ _FOLDER = ".codex"
 _TEMPORARY = "tmp/.keep"
 _FULL_ACCESS, _READ_ONLY = "full-access", "read-only"
 
-# Commands get no variable that looks like a secret; a snapshot of the shell would give it back to them.
+# Commands get the project's own variables, but not the operator's key; a snapshot of the shell would give it back to them.
 _SETTINGS = """\
 check_for_update_on_startup = false
 cli_auth_credentials_store = "file"
@@ -40,7 +40,8 @@ use_legacy_landlock = {nested}
 
 [shell_environment_policy]
 inherit = "all"
-exclude = ["*KEY*", "*TOKEN*", "*SECRET*"]
+ignore_default_excludes = true
+exclude = ["OPENAI_API_KEY", "CODEX_API_KEY"]
 """
 
 _PROVIDER_SETTINGS = """
@@ -95,6 +96,7 @@ class CodexRuntime:
         return AgentLaunch(
             command=(str(folder / _program()),),
             environment=environment | _places(request) | ({_KEY_INSIDE: login.key} if login.key else {}),
+            reserved=("OPENAI_", "CODEX_"),
             mode=_mode(request),
             hosts=hosts,
             relays=tuple(sorted(host for host in hosts if request.isolated and is_loopback(host))),

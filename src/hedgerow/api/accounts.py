@@ -4,7 +4,16 @@ from starlette.responses import Response
 
 from hedgerow.api.calls import CurrentCall
 from hedgerow.api.json_bytes import JsonResponse
-from hedgerow.api.schemas.users import CurrentUserWrite, PersonalKeyWrite, ProjectUpdate, current_user, new_personal_key, project_detail
+from hedgerow.api.paging import page
+from hedgerow.api.schemas.users import (
+    CurrentUserWrite,
+    PersonalKeyWrite,
+    ProjectUpdate,
+    current_user,
+    new_personal_key,
+    personal_key,
+    project_detail,
+)
 from hedgerow.domain.errors import HedgerowError
 from hedgerow.operations import access, accounts, projects
 
@@ -44,3 +53,22 @@ async def create_personal_key(call: CurrentCall, body: PersonalKeyWrite) -> Resp
         call.backends, call.caller, label=body.label, scopes=scopes, project_ids=body.scoped_teams or []
     )
     return JsonResponse(new_personal_key(key, value), 201, {"Cache-Control": "no-store"})
+
+
+async def list_personal_keys(call: CurrentCall) -> Response:
+    """The caller's personal keys, newest first. Their values are kept nowhere."""
+    part = call.window
+    found = await accounts.own_keys(call.backends, call.caller)
+    shown = [personal_key(key) for key in found[part.offset : part.offset + part.limit]]
+    return JsonResponse(page(shown, len(found), part, call.url, call.request.query_params))
+
+
+async def retrieve_personal_key(call: CurrentCall) -> Response:
+    """One of the caller's personal keys."""
+    return JsonResponse(personal_key(await accounts.own_key(call.backends, call.caller, call.path_id("key_id"))))
+
+
+async def revoke_personal_key(call: CurrentCall) -> Response:
+    """Make one of the caller's personal keys worthless, at once. It may be the one in use."""
+    await accounts.revoke_own_key(call.backends, call.caller, call.path_id("key_id"))
+    return Response(status_code=204)

@@ -52,6 +52,10 @@ class Call:
         """The absolute address that was called, as the client wrote its path, without the query."""
         return self.backends.rules.public_url + str(self.request.scope.get(SENT_PATH, self.request.url.path))
 
+    def path_id(self, name: str) -> UUID:
+        """The UUID that the URL names in one of its places; NotFoundError where that is none."""
+        return self._id(name)
+
     def _id(self, name: str) -> UUID:
         return uuid_in_path(self.request.path_params[name])
 

@@ -30,6 +30,8 @@ _PATH_FIELDS = {
     "run_id": "The run's id, a UUID.",
     "integration_id": "The integration's number.",
     "installation_id": "The installation_id of one of the caller's own integrations.",
+    "environment_id": "The sandbox environment's id, a UUID.",
+    "key_id": "The personal key's id, a UUID.",
 }
 
 

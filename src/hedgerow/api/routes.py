@@ -4,6 +4,7 @@ from typing import Any
 
 from hedgerow.api import (
     accounts,
+    audit,
     commands,
     connection_tokens,
     github,
@@ -12,6 +13,7 @@ from hedgerow.api import (
     readiness,
     repositories,
     runs,
+    sandbox_environments,
     slack,
     stream,
     task_overviews,
@@ -19,6 +21,7 @@ from hedgerow.api import (
 )
 from hedgerow.api.bodies import LOG_BODY_BYTES
 from hedgerow.api.endpoints import Endpoint
+from hedgerow.api.schemas.audit import AuditPage
 from hedgerow.api.schemas.commands import CommandAnswer
 from hedgerow.api.schemas.github import (
     FeatureFlags,
@@ -33,10 +36,11 @@ from hedgerow.api.schemas.logs import LogAppend, SessionLogQuery
 from hedgerow.api.schemas.readiness import ReportedInsightCount, RepositoryReadiness
 from hedgerow.api.schemas.repositories import Repository, RepositoryPage
 from hedgerow.api.schemas.runs import TaskRunDetail, TaskRunPage
+from hedgerow.api.schemas.sandbox_environments import SandboxEnvironment, SandboxEnvironmentPage
 from hedgerow.api.schemas.slack import RelayAnswer, SlackThread
 from hedgerow.api.schemas.task_overviews import TaskRepositories, TaskSummaryPage
 from hedgerow.api.schemas.tasks import Task, TaskPage
-from hedgerow.api.schemas.users import CurrentUser, NewPersonalKey, ProjectDetail
+from hedgerow.api.schemas.users import CurrentUser, NewPersonalKey, PersonalKey, PersonalKeyPage, ProjectDetail
 from hedgerow.domain.access import Scope
 from hedgerow.operations import log_urls
 
@@ -51,6 +55,9 @@ INTEGRATIONS = PROJECT + "integrations/"
 INTEGRATION = INTEGRATIONS + "{integration_id}/"
 ME = "/api/users/@me/"
 OWN_GITHUB = ME + "integrations/github/{installation_id}/"
+SANDBOX_ENVIRONMENTS = PROJECT + "sandbox_environments/"
+SANDBOX_ENVIRONMENT = SANDBOX_ENVIRONMENTS + "{environment_id}/"
+KEYS = "/api/personal_api_keys/"
 
 
 def _parameter(name: str, place: str, description: str, schema: dict[str, Any]) -> dict[str, Any]:
@@ -197,8 +204,43 @@ ENDPOINTS: tuple[Endpoint, ...] = (
         answers=Repository,
     ),
     Endpoint(
+        method="GET",
+        path=SANDBOX_ENVIRONMENTS,
+        handler=sandbox_environments.list_sandbox_environments,
+        scope=READ,
+        answers=SandboxEnvironmentPage,
+        parameters=_PAGING,
+    ),
+    Endpoint(
         method="POST",
-        path="/api/personal_api_keys/",
+        path=SANDBOX_ENVIRONMENTS,
+        handler=sandbox_environments.create_sandbox_environment,
+        scope=WRITE,
+        status=201,
+        answers=SandboxEnvironment,
+    ),
+    Endpoint(
+        method="GET",
+        path=SANDBOX_ENVIRONMENT,
+        handler=sandbox_environments.retrieve_sandbox_environment,
+        scope=READ,
+        answers=SandboxEnvironment,
+    ),
+    Endpoint(
+        method="PATCH",
+        path=SANDBOX_ENVIRONMENT,
+        handler=sandbox_environments.update_sandbox_environment,
+        scope=WRITE,
+        answers=SandboxEnvironment,
+    ),
+    Endpoint(method="DELETE", path=SANDBOX_ENVIRONMENT, handler=sandbox_environments.delete_sandbox_environment, scope=WRITE, status=204),
+    Endpoint(method="GET", path=PROJECT + "audit/", handler=audit.list_audit, scope=Scope.ALL, answers=AuditPage, parameters=_PAGING),
+    Endpoint(method="GET", path=KEYS, handler=accounts.list_personal_keys, scope=Scope.ALL, answers=PersonalKeyPage, parameters=_PAGING),
+    Endpoint(method="GET", path=KEYS + "{key_id}/", handler=accounts.retrieve_personal_key, scope=Scope.ALL, answers=PersonalKey),
+    Endpoint(method="DELETE", path=KEYS + "{key_id}/", handler=accounts.revoke_personal_key, scope=Scope.ALL, status=204),
+    Endpoint(
+        method="POST",
+        path=KEYS,
         handler=accounts.create_personal_key,
         scope=Scope.ALL,
         status=201,

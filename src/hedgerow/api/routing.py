@@ -24,6 +24,7 @@ from hedgerow.api.calls import SCOPE_KEY, Call
 from hedgerow.api.description import fastapi_options
 from hedgerow.api.endpoints import Endpoint
 from hedgerow.api.errors import error_response, unexpected_response
+from hedgerow.api.proxies import facing
 from hedgerow.api.validation import first_error
 from hedgerow.domain.errors import HedgerowError, InvalidError
 from hedgerow.operations import idempotency, throttles
@@ -67,15 +68,16 @@ class ContractRoute(APIRoute):
 
     async def _checked(self, request: Request) -> Response:
         endpoint, body = self.declared, RequestBody(request)
+        backends = facing(self.backends, request)
         _drop_empty_values(request)
         if endpoint.open:
-            return await endpoint.handler(request, self.backends)
-        caller = await authenticate(self.backends, request, body, endpoint.scope)
-        project = await project_of(self.backends, request, caller)
+            return await endpoint.handler(request, backends)
+        caller = await authenticate(backends, request, body, endpoint.scope)
+        project = await project_of(backends, request, caller)
         if project is not None:
-            await throttles.count_call(self.backends, caller, project)
+            await throttles.count_call(backends, caller, project)
         raw = await body.read(endpoint.limit_bytes) if endpoint.takes_body else b""
-        call = Call(request=request, backends=self.backends, caller=caller, raw=raw, of_project=project)
+        call = Call(request=request, backends=backends, caller=caller, raw=raw, of_project=project)
         key = sound_key(request) if endpoint.idempotent and not endpoint.plain else None
         return await self._once(call, key) if key else await self._carry_out(call)
 

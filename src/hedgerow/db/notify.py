@@ -74,17 +74,19 @@ class Hub:
         self._tasks = []
 
     @asynccontextmanager
-    async def subscribe(self, run_id: UUID) -> AsyncIterator[Watcher]:
-        """A watcher of a run, which hears everything from now on."""
-        channel = self._channels.setdefault(run_id, Channel(run_id))
-        watcher = Watcher(channel)
-        channel.watchers.add(watcher)
+    async def subscribe(self, run_id: UUID, key_id: UUID | None = None) -> AsyncIterator[Watcher]:
+        """A watcher of a run, which hears everything from now on; also changes of the personal key that it is watched with."""
+        channels = [self._channels.setdefault(name, Channel(name)) for name in (run_id, key_id) if name is not None]
+        watcher = Watcher(channels[0])
+        for channel in channels:
+            channel.watchers.add(watcher)
         try:
             yield watcher
         finally:
-            channel.watchers.discard(watcher)
-            if not channel.watchers:
-                self._channels.pop(run_id, None)
+            for channel in channels:
+                channel.watchers.discard(watcher)
+                if not channel.watchers:
+                    self._channels.pop(channel.run_id, None)
 
     def publish(self, run_id: UUID, head: int, events: Sequence[JournalEvent] = ()) -> None:
         """Say that a run's journal has grown to `head`, by `events` where the caller has them. To be called after the commit."""
@@ -95,7 +97,7 @@ class Hub:
         self._queue(signals.grown(run_id, head))
 
     def changed(self, run_id: UUID) -> None:
-        """Say that a run's row or inbox has changed. To be called after the commit."""
+        """Say that a run's row or inbox has changed, or what a personal key opens. To be called after the commit."""
         channel = self._channels.get(run_id)
         if channel is not None:
             _wake(channel)

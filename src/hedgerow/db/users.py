@@ -82,3 +82,14 @@ async def is_member(tx: Transaction, user_id: int, project_id: int) -> bool:
     """Whether a person belongs to a project."""
     statement: LiteralString = "SELECT 1 FROM project_members WHERE project_id = %s AND user_id = %s"
     return await (await tx.connection.execute(statement, [project_id, user_id])).fetchone() is not None
+
+
+async def leave_project(tx: Transaction, user_id: int, project_id: int) -> bool:
+    """End a membership. The oldest other project becomes the person's current one where this was. False where there was none."""
+    ended = await tx.connection.execute("DELETE FROM project_members WHERE user_id = %s AND project_id = %s", [user_id, project_id])
+    await tx.connection.execute(
+        "UPDATE users SET current_project_id = (SELECT min(project_id) FROM project_members WHERE user_id = %(user)s)"
+        " WHERE id = %(user)s AND current_project_id = %(project)s",
+        {"user": user_id, "project": project_id},
+    )
+    return ended.rowcount > 0

@@ -52,7 +52,7 @@ class Project:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PersonalKey:
-    """A personal key. Its value is shown once, when it is made."""
+    """A personal key. Its value is shown once, when it is made. `last_used_at` is exact to the minute."""
 
     id: UUID
     user_id: int
@@ -60,6 +60,7 @@ class PersonalKey:
     scopes: frozenset[str]
     project_ids: frozenset[int] | None
     created_at: datetime
+    last_used_at: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -7,6 +7,7 @@ from typing import Any
 from uuid import UUID
 
 UNANSWERED = "The run ended before the agent could answer."
+HANDED_OVER = "The run was handed over to its client before the agent could answer."
 
 
 class MessageStatus(StrEnum):

@@ -55,3 +55,26 @@ class HostPort:
 
     def __str__(self) -> str:
         return f"{self.host}:{self.port}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PublicHosts:
+    """The part of the public internet that an agent may reach through the gate, beside exact addresses.
+
+    `domains`: names in lower case, and `*.name` for everything below a name, on the ports of the web. `every`: all hosts, all ports.
+    """
+
+    domains: frozenset[str] = frozenset()
+    every: bool = False
+
+    def hold(self, host: str, port: int) -> bool:
+        """Whether a host (lower case) and port are among them. Where the name leads is another question."""
+        if self.every:
+            return True
+        labels = host.split(".")
+        above = ("*." + ".".join(labels[index:]) for index in range(1, len(labels)))
+        return port in _WEB_PORTS and (host in self.domains or not self.domains.isdisjoint(above))
+
+
+_WEB_PORTS = frozenset({80, 443})
+NO_PUBLIC_HOSTS = PublicHosts()

@@ -14,6 +14,7 @@ Resolve = Callable[[str, int], Awaitable[list[str]]]  # a name's addresses; rais
 _NAME = re.compile(r"(?=.{1,253}\Z)[a-z0-9_]([a-z0-9_-]{0,61}[a-z0-9_])?(\.[a-z0-9_]([a-z0-9_-]{0,61}[a-z0-9_])?)*\Z")
 _TRANSLATED = ipaddress.IPv6Network("64:ff9b::/96")  # RFC 6052: the last four bytes are an IPv4 address
 _HIGHEST_PORT = 65535
+_PLATFORM = frozenset({ipaddress.IPv4Address("168.63.129.16")})  # looks public, and is Azure's own inside every machine there
 
 
 def parse_host_port(text: str, *, default_port: int | None = None) -> HostPort:
@@ -54,6 +55,10 @@ def is_public(address: Address) -> bool:
         inner = address.ipv4_mapped or address.sixtofour or _translated(address)
         if inner is not None:
             return is_public(inner)
+        if address.is_site_local:
+            return False
+    if address in _PLATFORM:
+        return False
     return address.is_global and not address.is_multicast and not address.is_reserved
 
 

@@ -1,11 +1,11 @@
-"""The way out of a sandbox: a proxy that knows an exact list of hosts and ports (CONNECT, and absolute http:// targets)."""
+"""The way out of a sandbox: a proxy that knows which hosts and ports it may lead to (CONNECT, and absolute http:// targets)."""
 
 import asyncio
 from urllib.parse import urlsplit
 
 import structlog
 
-from hedgerow.domain.sandboxes import HostPort
+from hedgerow.domain.sandboxes import HostPort, PublicHosts
 from hedgerow.gate.addresses import Resolve, is_public, literal, parse_host_port
 from hedgerow.gate.forwarding import Route, Tunnel
 from hedgerow.gate.messages import Head, Limits, Refusal
@@ -19,11 +19,22 @@ class Egress:
     """Routes one run's requests to the outside."""
 
     def __init__(
-        self, run_id: str, allowed: frozenset[HostPort], *, trusted: frozenset[HostPort], resolve: Resolve, limits: Limits
+        self,
+        run_id: str,
+        allowed: frozenset[HostPort],
+        *,
+        public: PublicHosts,
+        trusted: frozenset[HostPort],
+        resolve: Resolve,
+        limits: Limits,
     ) -> None:
-        """`trusted`: addresses that the operator named as a model's own, which may lie in the operator's network."""
+        """`allowed`: exact addresses. `public`: what of the public internet may be reached as well, and nothing else under its names.
+
+        `trusted`: addresses that the operator named as a model's own, which may lie in the operator's network.
+        """
         self._run_id = run_id
         self._allowed = allowed
+        self._public = public
         self._trusted = trusted
         self._resolve = resolve
         self._limits = limits
@@ -61,9 +72,13 @@ class Egress:
             wanted = parse_host_port(text, default_port=default_port)
         except ValueError:
             wanted = None
-        if wanted is None or wanted not in self._allowed:
+        if wanted is None or not (wanted in self._allowed or self._public.hold(wanted.host, wanted.port)):
             self._note(text)
-            raise Refusal(403, f"'{text[:300]}' is not on the list of hosts that this run may reach. HEDGEROW_EGRESS_ALLOW adds to it.")
+            raise Refusal(
+                403,
+                f"'{text[:300]}' is not on the list of hosts that this run may reach. "
+                "HEDGEROW_EGRESS_ALLOW adds to it. A sandbox environment opens more of the internet.",
+            )
         return wanted
 
     async def _connect(self, wanted: HostPort) -> Connection:
@@ -78,11 +93,14 @@ class Egress:
 
     async def _addresses(self, wanted: HostPort) -> list[str]:
         """The addresses to try. One that stands on the list itself, or is a model's own, may lie anywhere; a name's must be public."""
-        if literal(wanted.host) is not None:
+        if literal(wanted.host) is None:
+            async with asyncio.timeout(self._limits.connect_seconds):
+                found = await self._resolve(wanted.host, wanted.port)
+        elif wanted in self._allowed:
             return [wanted.host]
-        async with asyncio.timeout(self._limits.connect_seconds):
-            found = await self._resolve(wanted.host, wanted.port)
-        if wanted in self._trusted:
+        else:
+            found = [wanted.host]
+        if wanted in self._trusted and wanted in self._allowed:
             return found
         public = [text for text in found if (address := literal(text)) is not None and is_public(address)]
         if found and not public:

@@ -5,7 +5,7 @@ from dataclasses import replace
 from pathlib import Path
 from uuid import UUID
 
-from hedgerow.domain.sandboxes import HostPort
+from hedgerow.domain.sandboxes import NO_PUBLIC_HOSTS, HostPort, PublicHosts
 from hedgerow.gate.addresses import Resolve, canonical, resolve
 from hedgerow.gate.control_plane import ControlPlane
 from hedgerow.gate.doors import Door
@@ -49,14 +49,25 @@ class Gate:
         self._inbound = Door(Inbound(self._folders).route, limits)
         return await self._inbound.listen_tcp(host, port)
 
-    async def open(self, run_id: UUID | str, sockets: Path, allowed: frozenset[HostPort], owner: tuple[int, int] | None) -> None:
+    async def open(
+        self,
+        run_id: UUID | str,
+        sockets: Path,
+        allowed: frozenset[HostPort],
+        owner: tuple[int, int] | None,
+        *,
+        public: PublicHosts = NO_PUBLIC_HOSTS,
+    ) -> None:
         """Open the ways out of a run's sandbox, in its sockets folder; `owner` is the account inside (None: the present one).
+
+        `allowed` are exact addresses; `public` is what may be reached of the public internet as well.
 
         May be called again, with another list as well, and after a restart: the sandbox goes on with the new sockets.
         Raises UnavailableError where a socket can't be made, ValueError where `allowed` holds something that is no host.
         """
         run = str(run_id).lower()
-        egress = Egress(run, frozenset(map(canonical, allowed)), trusted=self._trusted, resolve=self._resolve, limits=self._limits)
+        exact = frozenset(map(canonical, allowed))
+        egress = Egress(run, exact, public=public, trusted=self._trusted, resolve=self._resolve, limits=self._limits)
         async with self._opening:
             await self._shut(run)
             control_door, egress_door = Door(self._control_plane.route, self._limits), Door(egress.route, self._limits)

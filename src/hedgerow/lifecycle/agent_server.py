@@ -3,6 +3,7 @@
 from pathlib import Path
 from typing import Any
 
+from hedgerow.agents.base import AgentLaunch
 from hedgerow.agents.connection import AgentConnection
 from hedgerow.agents.runtime_tree import python_command
 from hedgerow.domain import run_tokens
@@ -10,7 +11,9 @@ from hedgerow.domain.runs import TaskRun
 from hedgerow.lifecycle.agent_choice import AgentChoice
 from hedgerow.lifecycle.github import agent_environment
 from hedgerow.lifecycle.node import Node
-from hedgerow.operations import connection_tokens, relays
+from hedgerow.operations import connection_tokens, relays, sandbox_environments
+
+_OWN_PREFIX = "HEDGEROW_"
 
 
 async def connect(node: Node, run: TaskRun) -> AgentConnection:
@@ -34,7 +37,10 @@ async def agent_server_environment(node: Node, run: TaskRun, tree: Path, *, isol
 
 
 async def session_body(node: Node, run: TaskRun, agent: AgentChoice) -> dict[str, Any]:
-    """What `POST /session` says: how to start the agent, and with what the agent server reports home."""
+    """What `POST /session` says: how to start the agent, and with what the agent server reports home.
+
+    Raises NotFoundError where the run's sandbox environment is gone.
+    """
     handle = run.execution.sandbox
     assert handle is not None
     isolated = node.sandboxes[handle.provider].isolated
@@ -48,6 +54,7 @@ async def session_body(node: Node, run: TaskRun, agent: AgentChoice) -> dict[str
         "agent": {
             "command": list(launch.command),
             "environment": {**launch.environment, **await agent_environment(node, run)},
+            "variables": await _variables(node, run, launch),
             "session_meta": dict(launch.session_meta),
             "mode": launch.mode,
             "model": launch.model,
@@ -59,3 +66,13 @@ async def session_body(node: Node, run: TaskRun, agent: AgentChoice) -> dict[str
         "asks_in_thread": tells_thread and relays.comes_from_slack(run),
         "relays": [str(address) for address in launch.relays],
     }
+
+
+async def _variables(node: Node, run: TaskRun, launch: AgentLaunch) -> dict[str, str]:
+    """The variables of the run's sandbox environment, without those that hedgerow and the agent's operator keep to themselves."""
+    environment = await sandbox_environments.of_run(node.backends, run)
+    if environment is None:
+        return {}
+    reserved = (_OWN_PREFIX, *launch.reserved)
+    variables = sandbox_environments.variables_of(node.backends, environment)
+    return {name: value for name, value in variables.items() if not name.upper().startswith(reserved)}

@@ -5,22 +5,32 @@ from typing import Any
 import structlog
 
 from hedgerow.agents.base import AgentLaunch
-from hedgerow.domain.errors import HedgerowError
+from hedgerow.domain.errors import HedgerowError, NotFoundError
 from hedgerow.domain.runs import Ending, EndReason, RunStatus, TaskRun
+from hedgerow.domain.sandboxes import NO_PUBLIC_HOSTS, PublicHosts
 from hedgerow.lifecycle.agent_choice import choose_agent
 from hedgerow.lifecycle.ends import conclude_unless_ending
 from hedgerow.lifecycle.facts import change
 from hedgerow.lifecycle.node import Node
+from hedgerow.operations import sandbox_environments
 from hedgerow.sandboxes.base import SandboxProvider
 
 log = structlog.get_logger()
 
 
 async def open_door(node: Node, run: TaskRun, provider: SandboxProvider, launch: AgentLaunch | None) -> None:
-    """Let the run's sandbox reach the control plane, the hosts of its agent's model, and what the operator allows. Safe to repeat."""
+    """Let the run's sandbox reach the control plane, the hosts of its agent's model, and what the operator and its sandbox environment
+    allow. Safe to repeat. Raises NotFoundError where that environment is gone.
+    """
+    environment = await sandbox_environments.of_run(node.backends, run)
+    await _open(node, run, provider, launch, NO_PUBLIC_HOSTS if environment is None else environment.public_hosts)
+
+
+async def _open(node: Node, run: TaskRun, provider: SandboxProvider, launch: AgentLaunch | None, public: PublicHosts) -> None:
     models = launch.hosts if launch is not None else frozenset()
     allowed = models | node.egress if provider.isolated else frozenset()
-    await node.gate.open(run.id, node.folders(run.id).sockets, allowed, provider.owner)
+    sockets = node.folders(run.id).sockets
+    await node.gate.open(run.id, sockets, allowed, provider.owner, public=public if provider.isolated else NO_PUBLIC_HOSTS)
 
 
 async def reopen_door(node: Node, run: TaskRun) -> None:
@@ -40,7 +50,12 @@ async def _reopen(node: Node, run: TaskRun) -> None:
     handle = run.execution.sandbox
     assert handle is not None
     provider = node.sandboxes[handle.provider]
-    await open_door(node, run, provider, await _launch(node, run, provider))
+    launch = await _launch(node, run, provider)
+    try:
+        await open_door(node, run, provider, launch)
+    except NotFoundError as error:
+        log.warning("a run goes on with the operator's hosts alone", run_id=str(run.id), reason=error.message)
+        await _open(node, run, provider, launch, NO_PUBLIC_HOSTS)
     if run.execution.session_ready_at is not None:
         await change(node, run, lambda fresh: with_sandbox_url(node, fresh))
 

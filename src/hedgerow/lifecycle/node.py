@@ -14,7 +14,7 @@ from uuid import UUID
 
 from hedgerow.agents.base import AgentRuntime
 from hedgerow.domain.lifecycle import Deadlines
-from hedgerow.domain.sandboxes import HostPort
+from hedgerow.domain.sandboxes import NO_PUBLIC_HOSTS, HostPort, PublicHosts
 from hedgerow.operations.backends import Backends
 from hedgerow.repositories import Repositories, ScanLimits
 from hedgerow.sandboxes.base import SandboxProvider
@@ -26,8 +26,16 @@ _LONGEST_SOCKET_NAME = "/egress.sock"
 class SandboxGate(Protocol):
     """The way between sandboxes and the control plane. The worker holds it; a run's actions open and close their own door."""
 
-    async def open(self, run_id: UUID, sockets: Path, allowed: frozenset[HostPort], owner: tuple[int, int] | None) -> None:
-        """Let the run's sandbox reach the control plane and the `allowed` hosts. Safe to repeat."""
+    async def open(
+        self,
+        run_id: UUID,
+        sockets: Path,
+        allowed: frozenset[HostPort],
+        owner: tuple[int, int] | None,
+        *,
+        public: PublicHosts = NO_PUBLIC_HOSTS,
+    ) -> None:
+        """Let the run's sandbox reach the control plane, the `allowed` addresses and the `public` hosts. Safe to repeat."""
         ...
 
     async def close(self, run_id: UUID) -> None:

@@ -74,7 +74,7 @@ def _make_own(folder: Path) -> None:
 async def _sandbox(node: Node, run: TaskRun, agent: AgentChoice, provider: SandboxProvider, origin: Origin) -> None:
     tree, launch = await _programs(node, run, agent, provider)
     async with step(node, run, Step.SANDBOX) as note:
-        note.detail = provider.name if provider.isolated else f"{provider.name}, without isolation"
+        note.detail = provider.name if provider.isolated else f"{provider.name}, without isolation: its network is this machine's"
         try:
             await open_door(node, run, provider, launch)
             await _whole(_create(node, run, provider, await _spec(node, run, tree, origin, provider.isolated)))

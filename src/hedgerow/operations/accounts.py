@@ -8,10 +8,11 @@ from uuid import UUID, uuid4
 
 from hedgerow.db import keys, projects, users
 from hedgerow.db.database import Transaction
-from hedgerow.domain.access import ORGANIZATION_ID, Caller, PersonalKey, Project, Scope, User
+from hedgerow.domain.access import ORGANIZATION_ID, Caller, PersonalCaller, PersonalKey, Project, Scope, User
+from hedgerow.domain.audit import Actor, ActorKind, AuditAction
 from hedgerow.domain.errors import ConflictError, InvalidError, NotFoundError
 from hedgerow.domain.ids import uuid7
-from hedgerow.operations import access
+from hedgerow.operations import access, audit
 from hedgerow.operations.access import key_hash
 from hedgerow.operations.backends import Backends
 
@@ -36,7 +37,9 @@ async def create_user(backends: Backends, *, email: str, name: str = "", is_staf
     if not _EMAIL.fullmatch(email.strip()):
         raise InvalidError(f"{email!r} is no e-mail address.", attr="email", detail_code="invalid_input")
     async with backends.database.transaction() as tx:
-        return await _add_user(backends, tx, email.strip(), name, is_staff)
+        user = await _add_user(backends, tx, email.strip(), name, is_staff)
+        await audit.note(backends, tx, ActorKind.OPERATOR, AuditAction.USER_CREATE, subject=user.id)
+        return user
 
 
 async def _add_user(backends: Backends, tx: Transaction, email: str, name: str, is_staff: bool) -> User:
@@ -54,7 +57,9 @@ async def create_project(backends: Backends, *, name: str) -> Project:
     if not name.strip():
         raise InvalidError("A project needs a name.", attr="name", detail_code="blank")
     async with backends.database.transaction() as tx:
-        return await projects.add(tx, uuid4(), name.strip(), backends.clock.now())
+        project = await projects.add(tx, uuid4(), name.strip(), backends.clock.now())
+        await audit.note(backends, tx, ActorKind.OPERATOR, AuditAction.PROJECT_CREATE, project_id=project.id)
+        return project
 
 
 async def add_member(backends: Backends, *, email: str, project_id: int) -> User:
@@ -63,10 +68,43 @@ async def add_member(backends: Backends, *, email: str, project_id: int) -> User
         user = await _existing_user(tx, email)
         if await projects.load(tx, project_id) is None:
             raise NotFoundError(f"There is no project {project_id}.")
+        if not await users.is_member(tx, user.id, project_id):
+            await audit.note(backends, tx, ActorKind.OPERATOR, AuditAction.MEMBER_ADD, project_id=project_id, subject=user.id)
         await users.join_project(tx, user.id, project_id, backends.clock.now())
         joined = await users.load(tx, user.id)
         assert joined is not None
         return joined
+
+
+async def remove_member(backends: Backends, *, email: str, project_id: int) -> User:
+    """End a person's membership: their keys lead into the project no more, and their open streams of it end.
+
+    Raises NotFoundError for a person or a project that is not there, and for one who is no member.
+    """
+    async with backends.database.transaction() as tx:
+        user = await _existing_user(tx, email)
+        if not await users.leave_project(tx, user.id, project_id):
+            raise NotFoundError(f"{user.email} is no member of project {project_id}.")
+        await audit.note(backends, tx, ActorKind.OPERATOR, AuditAction.MEMBER_REMOVE, project_id=project_id, subject=user.id)
+        _take_away(backends, tx, [key.id for key, _ in await keys.select(tx, user.id)])
+        left = await users.load(tx, user.id)
+        assert left is not None
+        return left
+
+
+def _take_away(backends: Backends, tx: Transaction, key_ids: Sequence[UUID]) -> None:
+    """After the commit, let nobody rely on what was known of these keys: this process at once, the others within a second.
+
+    Whoever streams with one of them looks again now.
+    """
+
+    async def tell() -> None:
+        backends.callers.forget()
+        backends.projects.forget()
+        for key_id in key_ids:
+            backends.hub.changed(key_id)
+
+    tx.after_commit(tell)
 
 
 async def create_key(
@@ -80,7 +118,7 @@ async def create_key(
     async with backends.database.transaction() as tx:
         user = await _existing_user(tx, email)
         await _check_projects(tx, user, project_ids or (), attr="project_ids")
-        return await _add_key(backends, tx, user, label.strip(), scopes, project_ids)
+        return await _add_key(backends, tx, ActorKind.OPERATOR, user, label.strip(), scopes, project_ids)
 
 
 async def create_own_key(
@@ -100,7 +138,59 @@ async def create_own_key(
             raise InvalidError(f"Your own key does not reach project {project_id}.", attr="scoped_teams", detail_code="invalid_input")
     async with backends.database.transaction() as tx:
         await _check_projects(tx, who.user, project_ids, attr="scoped_teams")
-        return await _add_key(backends, tx, who.user, label.strip(), scopes, project_ids or (None if reach is None else sorted(reach)))
+        within = project_ids or (None if reach is None else sorted(reach))
+        return await _add_key(backends, tx, who, who.user, label.strip(), scopes, within)
+
+
+async def list_keys(backends: Backends, *, email: str | None = None) -> list[tuple[PersonalKey, User]]:
+    """Every key with its owner, newest first; one person's where their address is given. Raises NotFoundError for an unknown one."""
+    async with backends.database.transaction() as tx:
+        user = None if email is None else await _existing_user(tx, email)
+        return await keys.select(tx, None if user is None else user.id)
+
+
+async def revoke_key(backends: Backends, key_id: UUID) -> tuple[PersonalKey, User]:
+    """Make a key worthless, on every API process within a second; the key and its owner. Raises NotFoundError."""
+    async with backends.database.transaction() as tx:
+        found = await keys.load(tx, key_id)
+        if found is None:
+            raise NotFoundError(f"There is no key {key_id}.")
+        await _revoke(backends, tx, ActorKind.OPERATOR, found[0])
+        return found
+
+
+async def own_keys(backends: Backends, caller: Caller) -> list[PersonalKey]:
+    """The caller's keys, newest first: those that reach no further than the one in use. Raises ForbiddenError without scope `*`."""
+    who = access.person(caller)
+    access.require(who, Scope.ALL)
+    async with backends.database.statement() as tx:
+        return [key for key, _ in await keys.select(tx, who.user.id) if _is_within(who, key)]
+
+
+async def own_key(backends: Backends, caller: Caller, key_id: UUID) -> PersonalKey:
+    """One of `own_keys`. Raises NotFoundError, and ForbiddenError without scope `*`."""
+    found = next((key for key in await own_keys(backends, caller) if key.id == key_id), None)
+    if found is None:
+        raise NotFoundError("Personal key not found.")
+    return found
+
+
+async def revoke_own_key(backends: Backends, caller: Caller, key_id: UUID) -> None:
+    """Make one of `own_keys` worthless, on every API process within a second; it may be the one in use. Raises as `own_key`."""
+    key = await own_key(backends, caller, key_id)
+    async with backends.database.transaction() as tx:
+        await _revoke(backends, tx, caller, key)
+
+
+def _is_within(who: PersonalCaller, key: PersonalKey) -> bool:
+    return who.project_ids is None or (key.project_ids is not None and key.project_ids <= who.project_ids)
+
+
+async def _revoke(backends: Backends, tx: Transaction, actor: Actor, key: PersonalKey) -> None:
+    if not await keys.remove(tx, key.id):
+        raise NotFoundError("Personal key not found.")
+    await audit.note(backends, tx, actor, AuditAction.KEY_REVOKE, subject=key.id, owner=key.user_id)
+    _take_away(backends, tx, [key.id])
 
 
 async def _check_projects(tx: Transaction, user: User, project_ids: Sequence[int], *, attr: str) -> None:
@@ -137,7 +227,7 @@ def _check_key(label: str, scopes: Sequence[str]) -> None:
 
 
 async def _add_key(
-    backends: Backends, tx: Transaction, user: User, label: str, scopes: Sequence[str], project_ids: Sequence[int] | None
+    backends: Backends, tx: Transaction, actor: Actor, user: User, label: str, scopes: Sequence[str], project_ids: Sequence[int] | None
 ) -> tuple[PersonalKey, str]:
     value = KEY_PREFIX + secrets.token_urlsafe(32)
     now = backends.clock.now()
@@ -150,6 +240,8 @@ async def _add_key(
         created_at=now,
     )
     await keys.add(tx, key, key_hash(value))
+    reach = None if key.project_ids is None else sorted(key.project_ids)
+    await audit.note(backends, tx, actor, AuditAction.KEY_CREATE, subject=key.id, owner=user.id, scopes=sorted(key.scopes), projects=reach)
     return key, value
 
 
@@ -170,7 +262,7 @@ async def bootstrap(backends: Backends) -> FirstKey | None:
         user = await _add_user(backends, tx, FIRST_EMAIL, "Admin", is_staff=True)
         project = await projects.add(tx, uuid4(), FIRST_PROJECT, now)
         await users.join_project(tx, user.id, project.id, now)
-        _, value = await _add_key(backends, tx, user, "First key", [Scope.ALL.value], None)
+        _, value = await _add_key(backends, tx, ActorKind.SERVER, user, "First key", [Scope.ALL.value], None)
         return FirstKey(user=user, project=project, value=value)
 
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from ipaddress import IPv4Network, IPv6Network
 from uuid import UUID
 
 import httpx
@@ -28,6 +29,7 @@ class Rules:
 
     secrets: tuple[bytes, ...] = field(repr=False)  # the first signs and encrypts, the others still verify and decrypt
     public_url: str  # how others reach this hedgerow, without a slash at the end
+    trusted_proxies: tuple[IPv4Network | IPv6Network, ...] = ()  # whose word for how a client reaches us counts above public_url
     git_base_url: str = "https://github.com"  # what `org/repo` is appended to
     allow_local_repositories: bool = False  # whether a path of this machine may be registered as a repository
     sandbox_url_allowlist: tuple[str, ...] = ()  # patterns such as http://127.0.0.1:* or https://*.modal.run

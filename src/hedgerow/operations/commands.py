@@ -8,12 +8,13 @@ from uuid import UUID
 from hedgerow.db import messages, runs
 from hedgerow.db.database import Transaction
 from hedgerow.domain.access import Caller, PersonalCaller, Project
+from hedgerow.domain.audit import AuditAction
 from hedgerow.domain.commands import Command, CommandMethod
 from hedgerow.domain.errors import InvalidError, RefusedError
 from hedgerow.domain.ids import uuid7
 from hedgerow.domain.messages import Message, MessageStatus
 from hedgerow.domain.runs import Environment, TaskRun
-from hedgerow.operations import access, forwarding, run_changes
+from hedgerow.operations import access, audit, forwarding, run_changes
 from hedgerow.operations.backends import Backends
 
 _NO_SANDBOX = "No active sandbox for this run."
@@ -34,6 +35,7 @@ async def send_command(backends: Backends, caller: Caller, project: Project, tas
         run = await access.readable_run(tx, who, project, task_id, run_id)
     if not run.state.get("sandbox_url"):
         raise RefusedError(_NO_SANDBOX)
+    await _note_sending(backends, who, run, command)
     answer = await forwarding.forward(backends, who, run, command)
     if command.method is CommandMethod.CANCEL and answer.succeeded:
         await _note_cancel(backends, run)
@@ -117,6 +119,25 @@ async def _add_message(backends: Backends, tx: Transaction, run: TaskRun, conten
     # Whoever speaks after a cancel wants the run to go on.
     await runs.note(tx, run.id, {"active_at": now, "wake_at": now, "cancel_requested_at": None})
     run_changes.nudge(backends, tx, run)
+
+
+_RECORDED = {
+    CommandMethod.CANCEL: AuditAction.COMMAND_CANCEL,
+    CommandMethod.CLOSE: AuditAction.COMMAND_CLOSE,
+    CommandMethod.PERMISSION_RESPONSE: AuditAction.COMMAND_PERMISSION_RESPONSE,
+    CommandMethod.SET_CONFIG_OPTION: AuditAction.COMMAND_SET_CONFIG_OPTION,
+}
+_IDENTIFIERS = ("requestId", "optionId", "configId")
+
+
+async def _note_sending(backends: Backends, caller: PersonalCaller, run: TaskRun, command: Command) -> None:
+    """Record a command before it is sent on: nothing that reaches an agent may be missing, whatever dies meanwhile.
+
+    Under an Idempotency-Key the record stands or falls with the answer that is kept.
+    """
+    named = {name: audit.word(command.params[name]) for name in _IDENTIFIERS if name in command.params}
+    async with backends.database.transaction() as tx:
+        await audit.note_run(backends, tx, caller, _RECORDED[command.method], run, **named)
 
 
 async def _note_cancel(backends: Backends, run: TaskRun) -> None:

@@ -7,9 +7,10 @@ from hedgerow.db import integrations
 from hedgerow.db.database import Transaction
 from hedgerow.db.integrations import NewIntegration
 from hedgerow.domain.access import Caller, Project
+from hedgerow.domain.audit import Actor, ActorKind, AuditAction
 from hedgerow.domain.errors import NotFoundError
 from hedgerow.domain.integrations import Integration, IntegrationKind
-from hedgerow.operations import access, sealing
+from hedgerow.operations import access, audit, sealing
 from hedgerow.operations.backends import Backends
 
 
@@ -22,6 +23,7 @@ async def connect(
     secret: str | None = None,
     config: Mapping[str, Any] | None = None,
     created_by: int | None = None,
+    actor: Actor = ActorKind.OPERATOR,
 ) -> Integration:
     """Connect a project with a service. The secret is stored encrypted, and no answer ever holds it."""
     new = NewIntegration(
@@ -36,16 +38,18 @@ async def connect(
         added = await integrations.add(tx, new)
         if secret is not None:
             await integrations.keep_secret(tx, added.id, sealing.seal(backends.rules.secrets[0], _purpose(added.id), secret.encode()))
+        await audit.note(backends, tx, actor, AuditAction.INTEGRATION_CREATE, project_id=project_id, subject=added.id, kind=kind.value)
         stored = await integrations.load(tx, project_id, added.id)
     assert stored is not None
     return stored
 
 
-async def disconnect(backends: Backends, project_id: int, integration_id: int) -> None:
+async def disconnect(backends: Backends, project_id: int, integration_id: int, *, actor: Actor = ActorKind.OPERATOR) -> None:
     """Forget an integration with its secret. Raises NotFoundError."""
     async with backends.database.transaction() as tx:
         if not await integrations.remove(tx, project_id, integration_id):
             raise NotFoundError(f"Project {project_id} has no integration {integration_id}.")
+        await audit.note(backends, tx, actor, AuditAction.INTEGRATION_DELETE, project_id=project_id, subject=integration_id)
 
 
 async def list_integrations(backends: Backends, caller: Caller, project: Project) -> list[Integration]:

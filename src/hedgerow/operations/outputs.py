@@ -32,7 +32,7 @@ async def set_output(backends: Backends, caller: Caller, project: Project, task_
         run = await access.locked_run(tx, caller, project, task_id, run_id)
         if task.json_schema is not None and _is_driven(run) and not _is_late(run, caller):
             await _conclude(backends, tx, run)
-        return await run_changes.change_run(backends, tx, run, {"output": output})
+        return await run_changes.change_run(backends, tx, run, {"output": output}, caller)
 
 
 def _is_driven(run: TaskRun) -> bool:

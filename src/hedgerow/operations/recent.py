@@ -8,13 +8,13 @@ from typing import Generic, TypeVar
 Question = TypeVar("Question", bound=Hashable)
 Answer = TypeVar("Answer")
 
-_SECONDS = 2.0  # how long a key or a membership that was taken away still counts
+_SECONDS = 1.0  # how long a key or a membership that was taken away still counts
 _MOST = 10_000
 
 
 @dataclass(slots=True)
 class Recent(Generic[Question, Answer]):
-    """What was found within the last two seconds. What was not found is not remembered."""
+    """What was found within the last second. What was not found is not remembered."""
 
     _found: dict[Question, tuple[float, Answer]] = field(default_factory=dict, repr=False)
 
@@ -28,3 +28,7 @@ class Recent(Generic[Question, Answer]):
         if len(self._found) >= _MOST:
             self._found.clear()
         self._found[question] = (time.monotonic() + _SECONDS, answer)
+
+    def forget(self) -> None:
+        """Remember nothing any more: something was taken away."""
+        self._found.clear()

@@ -7,11 +7,12 @@ from urllib.parse import unquote, urlsplit
 
 from hedgerow.db import repositories
 from hedgerow.domain.access import Caller, Project
+from hedgerow.domain.audit import AuditAction
 from hedgerow.domain.errors import InvalidError, NotFoundError
 from hedgerow.domain.ids import uuid7
 from hedgerow.domain.repositories import Repository
 from hedgerow.domain.tasks import normal_repository
-from hedgerow.operations import access
+from hedgerow.operations import access, audit
 from hedgerow.operations.backends import Backends
 
 _LOCAL = "local/"
@@ -40,8 +41,10 @@ async def register(
         setup_command=setup_command or None,
         created_at=now,
     )
-    async with backends.database.statement() as tx:
-        return await repositories.put(tx, repository, user.id)
+    async with backends.database.transaction() as tx:
+        stored = await repositories.put(tx, repository, user.id)
+        await audit.note(backends, tx, caller, AuditAction.REPOSITORY_REGISTER, project_id=project.id, subject=stored.id)
+        return stored
 
 
 def _local_path(url: str) -> PurePosixPath | None:

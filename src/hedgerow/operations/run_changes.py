@@ -8,8 +8,10 @@ from uuid import UUID
 
 from hedgerow.db import journal, runs
 from hedgerow.db.database import Transaction
+from hedgerow.domain.audit import Actor, ActorKind, AuditAction
 from hedgerow.domain.journal import EventKind, JournalEvent, NewEvent, entry_timestamp, event_type, state_event
-from hedgerow.domain.runs import TaskRun
+from hedgerow.domain.runs import Environment, TaskRun
+from hedgerow.operations import audit
 from hedgerow.operations.backends import Backends
 from hedgerow.operations.relays import queue_pull_request
 
@@ -57,13 +59,21 @@ async def _changed(backends: Backends, run_id: UUID) -> None:
     backends.hub.changed(run_id)
 
 
-async def change_run(backends: Backends, tx: Transaction, run: TaskRun, columns: Mapping[str, Any]) -> TaskRun:
+async def change_run(
+    backends: Backends, tx: Transaction, run: TaskRun, columns: Mapping[str, Any], actor: Actor = ActorKind.SERVER
+) -> TaskRun:
     """Change the named columns of a run whose row is locked, with one state event that its readers get after the commit.
 
-    A pull request that the run's output newly names is told in its thread, where it has one.
+    A pull request that the run's output newly names is told in its thread, where it has one. `actor` is who is recorded as having
+    moved the run to another status, or to its client.
     """
     changed = await runs.change(tx, run, await queue_pull_request(backends, tx, run, columns), backends.clock.now())
     await add_state(backends, tx, changed)
+    if changed.status is not run.status:
+        moved = {"from": run.status.value, "to": changed.status.value}
+        await audit.note_run(backends, tx, actor, AuditAction.RUN_MOVE, changed, **moved)
+    if changed.environment is Environment.LOCAL and run.environment is Environment.CLOUD:
+        await audit.note_run(backends, tx, actor, AuditAction.RUN_HAND_OVER, changed)
     return changed
 
 

@@ -121,6 +121,7 @@ def initial_state(request: RunRequest, previous: TaskRun | None) -> dict[str, An
         "pr_authorship_mode": authorship(request),
         "run_source": request.run_source,
         "signal_report_id": request.signal_report_id,
+        "sandbox_environment_id": None if request.sandbox_environment_id is None else str(request.sandbox_environment_id),
         "runtime_adapter": request.runtime_adapter,
         "provider": PROVIDERS.get(request.runtime_adapter or ""),
         "model": request.model,

@@ -7,11 +7,12 @@ from uuid import UUID
 from hedgerow.db import runs
 from hedgerow.db.database import Transaction
 from hedgerow.domain.access import Caller, PersonalCaller, Project
+from hedgerow.domain.audit import AuditAction
 from hedgerow.domain.errors import RefusedError
 from hedgerow.domain.ids import uuid7
 from hedgerow.domain.runs import Environment, Execution, RunStatus, TaskRun
 from hedgerow.domain.tasks import Task
-from hedgerow.operations import access, authorship, run_changes, run_requests
+from hedgerow.operations import access, audit, authorship, run_changes, run_requests, sandbox_environments
 from hedgerow.operations.backends import Backends
 from hedgerow.operations.first_messages import first_words, queue_message
 from hedgerow.operations.pages import Page, Paging
@@ -30,8 +31,9 @@ async def run_task(backends: Backends, caller: Caller, project: Project, task_id
     async with backends.database.transaction() as tx:
         task = await locked_task(tx, project, task_id)
         run = await _prepare(backends, tx, creator, task, request, Environment.CLOUD)
-        stored = await _store(backends, tx, run, started_at=run.created_at)
+        stored = await _store(backends, tx, creator, run, started_at=run.created_at)
         await authorship.keep_token(backends, tx, stored, request.github_user_token)
+        await audit.note_run(backends, tx, creator, AuditAction.RUN_START, stored)
         await queue_message(tx, stored, first_words(task, stored), stored.created_at)
         run_changes.nudge(backends, tx, stored)
         return await find_task(tx, project, task_id)
@@ -46,7 +48,7 @@ async def create_run(
     async with backends.database.transaction() as tx:
         task = await locked_task(tx, project, task_id)
         run = await _prepare(backends, tx, creator, task, request, environment)
-        stored = await _store(backends, tx, run, started_at=None)
+        stored = await _store(backends, tx, creator, run, started_at=None)
         await authorship.keep_token(backends, tx, stored, request.github_user_token)
         return stored
 
@@ -60,8 +62,8 @@ async def _prepare(
         request = run_requests.inherit(request, previous)
         run_requests.check_effort(request, backends.rules)
     authored = await _authored(backends, tx, creator, task, request)
-    if request.sandbox_environment_id is not None:
-        raise RefusedError(f"There is no sandbox environment {request.sandbox_environment_id}.", family="detail")
+    chosen = await sandbox_environments.choose(tx, task, request.sandbox_environment_id, previous)
+    request = replace(request, sandbox_environment_id=chosen)
     if request.pending_user_artifact_ids:
         missing = list(dict.fromkeys(request.pending_user_artifact_ids))
         raise RefusedError("Some of the artifacts are not known or have expired.", family="detail", missing_artifact_ids=missing)
@@ -100,9 +102,10 @@ def _new_run(task: Task, request: RunRequest, previous: TaskRun | None, environm
     )
 
 
-async def _store(backends: Backends, tx: Transaction, run: TaskRun, started_at: datetime | None) -> TaskRun:
+async def _store(backends: Backends, tx: Transaction, creator: PersonalCaller, run: TaskRun, started_at: datetime | None) -> TaskRun:
     facts = Execution(started_at=started_at, active_at=started_at, wake_at=started_at)
     stored = await runs.add(tx, replace(run, execution=facts))
+    await audit.note_run(backends, tx, creator, AuditAction.RUN_CREATE, stored, environment=stored.environment.value)
     await run_changes.add_state(backends, tx, stored)
     return stored
 

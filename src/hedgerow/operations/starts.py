@@ -7,11 +7,12 @@ from uuid import UUID
 from hedgerow.db import executions, github, messages, runs
 from hedgerow.db.database import Transaction
 from hedgerow.domain.access import Caller, PersonalCaller, Project
+from hedgerow.domain.audit import AuditAction
 from hedgerow.domain.errors import InvalidError, RefusedError
 from hedgerow.domain.messages import UNANSWERED
 from hedgerow.domain.runs import Environment, RunMode, RunStatus, TaskRun
 from hedgerow.domain.tasks import OriginProduct, Task
-from hedgerow.operations import access, authorship, run_changes
+from hedgerow.operations import access, audit, authorship, run_changes
 from hedgerow.operations.backends import Backends
 from hedgerow.operations.commands import artifacts_of
 from hedgerow.operations.first_messages import continuing_words, first_words, queue_message
@@ -51,8 +52,9 @@ async def start_run(backends: Backends, caller: Caller, project: Project, task_i
         artifacts = artifacts_of(run, request.pending_user_artifact_ids, family="detail")
         repeated = all(run.state.get(key) == value for key, value in request.state.items())
         if not repeated:
-            run = await run_changes.change_run(backends, tx, run, {"state": run.state | request.state})
+            run = await run_changes.change_run(backends, tx, run, {"state": run.state | request.state}, caller)
         if run.execution.started_at is None:
+            await audit.note_run(backends, tx, caller, AuditAction.RUN_START, run)
             await _drive(backends, tx, run, first_words(task, run), artifacts)
         elif not repeated:
             await _say_as_well(backends, tx, run, request.pending_user_message or "", artifacts)
@@ -81,7 +83,8 @@ async def resume_in_cloud(backends: Backends, caller: Caller, project: Project, 
         state = {key: value for key, value in run.state.items() if key not in _GONE_AT_RESUME}
         state |= {"handoff_resumed": True, "mode": RunMode.INTERACTIVE.value} | await _authorship(backends, tx, who, task, run)
         columns = {"status": RunStatus.QUEUED.value, "environment": Environment.CLOUD.value, "completed_at": None, "error_message": None}
-        resumed = await run_changes.change_run(backends, tx, run, columns | {"state": state})
+        resumed = await run_changes.change_run(backends, tx, run, columns | {"state": state}, caller)
+        await audit.note_run(backends, tx, caller, AuditAction.RUN_RESUME, resumed)
         return await _drive(backends, tx, resumed, continuing_words(task), [])
 
 

@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from datetime import timedelta
 from uuid import UUID
 
-from hedgerow.db import journal, runs
+from hedgerow.db import journal, keys, runs
 from hedgerow.db.channels import Watcher
-from hedgerow.domain.access import Caller, Project
+from hedgerow.domain.access import Caller, PersonalCaller, Project
 from hedgerow.domain.errors import InvalidError
 from hedgerow.domain.journal import EventKind, JournalEvent, Preview
 from hedgerow.domain.runs import TaskRun
@@ -47,6 +47,8 @@ async def follow(
 ) -> AsyncIterator[list[Frame]]:
     """The run's events after the cursor, in batches that can be written at once; ends when the run is terminal and drained.
 
+    It ends as well once the caller's key is revoked, or leads into the project no more.
+
     `last_event_id` wins over `from_latest`; neither: from the beginning. Raises NotFoundError, and InvalidError with
     detail_code `invalid_cursor` for an id that is no number, negative, or beyond the end, before the first batch.
     """
@@ -54,10 +56,10 @@ async def follow(
         run = await access.readable_run(tx, caller, project, task_id, run_id)
         head = await journal.head(tx, run_id)
     if last_event_id:
-        return _Reader(backends, run, _cursor(last_event_id, head)).batches([])
+        return _Reader(backends, caller, run, _cursor(last_event_id, head)).batches([])
     if from_latest:
-        return _Reader(backends, run, head).batches([Keepalive(head)])
-    return _Reader(backends, run, 0).batches([])
+        return _Reader(backends, caller, run, head).batches([Keepalive(head)])
+    return _Reader(backends, caller, run, 0).batches([])
 
 
 def _cursor(text: str, head: int) -> int:
@@ -70,25 +72,30 @@ def _cursor(text: str, head: int) -> int:
 class _Reader:
     """One reader of a run's stream. It holds one page at most, whatever the journal's length and the reader's pace."""
 
-    def __init__(self, backends: Backends, run: TaskRun, position: int) -> None:
+    def __init__(self, backends: Backends, caller: Caller, run: TaskRun, position: int) -> None:
         self._backends = backends
+        self._key_id = caller.key_id if isinstance(caller, PersonalCaller) else None
+        self._project_id = run.project_id
         self._rules = backends.rules
         self._run_id = run.id
         self._position = position
         self._caught_up = False  # whether everything up to the watcher's head was read
         self._must_look = True  # whether something was heard that may mean that the run has ended
         self._ended = False
+        self._shut_out = False  # whether the reader's key was revoked, or leads into the project no more
         self._changes = 0  # how many changes of the run the last look knew of
         self._time = asyncio.get_running_loop().time
         self._begun = self._spoke = self._time()
 
     async def batches(self, first: list[Frame]) -> AsyncIterator[list[Frame]]:
         """Everything there is to say, until the end."""
-        async with self._backends.hub.subscribe(self._run_id) as watcher:
+        async with self._backends.hub.subscribe(self._run_id, self._key_id) as watcher:
             if first:
                 yield first
             while True:
                 drained = await self._look(watcher)
+                if self._shut_out:
+                    return
                 async for batch in self._stored(watcher):
                     self._spoke = self._time()
                     yield batch
@@ -101,6 +108,7 @@ class _Reader:
                     return
                 if self._left(self._spoke, self._rules.keepalive_seconds) <= 0:
                     self._spoke = self._time()
+                    self._must_look = True  # now and then also without a word: it may have been lost
                     yield [Keepalive()]
                 await watcher.wait(self._patience())
 
@@ -110,6 +118,7 @@ class _Reader:
             return False
         self._must_look, self._changes = False, watcher.changes
         async with self._backends.database.statement() as tx:
+            self._shut_out = self._key_id is not None and not await keys.opens(tx, self._key_id, self._project_id)
             run = await runs.load(tx, self._run_id)
         self._ended = run is None or run.status.terminal
         drained = run is None or (self._ended and _is_drained(run, self._backends))

@@ -9,12 +9,13 @@ from uuid import UUID
 from hedgerow.db import executions, github, integrations, projects, runs, tasks
 from hedgerow.db.database import Transaction
 from hedgerow.domain.access import Caller, Project, RunCaller, User
+from hedgerow.domain.audit import AuditAction
 from hedgerow.domain.errors import InvalidError, NotFoundError
 from hedgerow.domain.ids import uuid7
 from hedgerow.domain.integrations import IntegrationKind
 from hedgerow.domain.runs import Ending, EndReason, RunStatus
 from hedgerow.domain.tasks import OriginProduct, Task, TaskFilters, normal_repository, title_from
-from hedgerow.operations import access, run_changes
+from hedgerow.operations import access, audit, run_changes
 from hedgerow.operations.backends import Backends
 from hedgerow.operations.integrations import first_of_kind
 from hedgerow.operations.pages import Page, Paging
@@ -64,6 +65,7 @@ async def create_task(backends: Backends, caller: Caller, project: Project, draf
         if columns.get("github_integration") is None:
             columns["github_integration"] = await _own_integration(tx, project)
         await tasks.add(tx, columns | {"task_number": await projects.take_task_number(tx, project.id)})
+        await audit.note(backends, tx, caller, AuditAction.TASK_CREATE, project_id=project.id, task_id=task_id)
         return await find_task(tx, project, task_id)
 
 
@@ -89,6 +91,8 @@ async def update_task(backends: Backends, caller: Caller, project: Project, task
         await _check_github(tx, who, project, columns, stored)
         columns["updated_at"] = max(backends.clock.now(), stored.updated_at + timedelta(milliseconds=1))
         await tasks.change(tx, task_id, columns)
+        changed = sorted(name for name in columns if name != "updated_at")
+        await audit.note(backends, tx, caller, AuditAction.TASK_UPDATE, project_id=project.id, task_id=task_id, fields=changed)
         return await find_task(tx, project, task_id)
 
 
@@ -100,6 +104,7 @@ async def delete_task(backends: Backends, caller: Caller, project: Project, task
     async with backends.database.transaction() as tx:
         if not await tasks.delete(tx, project.id, task_id, now):
             raise NotFoundError("Task not found.")
+        await audit.note(backends, tx, caller, AuditAction.TASK_DELETE, project_id=project.id, task_id=task_id)
         for run in await executions.conclude_all(tx, task_id, ending, now):
             run_changes.nudge(backends, tx, run)
 

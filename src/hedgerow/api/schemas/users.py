@@ -7,7 +7,8 @@ from uuid import UUID
 from pydantic import BaseModel, Field
 
 from hedgerow.api.schemas.fields import Integer, Optionally, RequestModel, Words255
-from hedgerow.domain.access import ORGANIZATION_ID, ORGANIZATION_NAME, PersonalKey, Project, Scope, User
+from hedgerow.domain.access import ORGANIZATION_ID, ORGANIZATION_NAME, Project, Scope, User
+from hedgerow.domain.access import PersonalKey as DomainPersonalKey
 from hedgerow.domain.journal import wire_time
 
 
@@ -97,6 +98,26 @@ class PersonalKeyWrite(RequestModel):
     scoped_teams: list[Integer] | None = Field(None, description="Only these projects; none given: all that the key in use reaches.")
 
 
+class PersonalKey(BaseModel):
+    """A personal key, without its value."""
+
+    id: UUID
+    label: str
+    scopes: list[Scope]
+    scoped_teams: list[int] | None = Field(description="null: every project of the person.")
+    created_at: datetime
+    last_used_at: datetime | None = Field(description="To the minute.")
+
+
+class PersonalKeyPage(BaseModel):
+    """A page of personal keys."""
+
+    count: int
+    next: str | None
+    previous: str | None
+    results: list[PersonalKey]
+
+
 class NewPersonalKey(BaseModel):
     """A personal key that was made just now. Its value is shown this once."""
 
@@ -155,7 +176,19 @@ def current_user(user: User, project: Project | None, projects: list[Project]) -
     }
 
 
-def new_personal_key(key: PersonalKey, value: str) -> dict[str, Any]:
+def personal_key(key: DomainPersonalKey) -> dict[str, Any]:
+    """A key as the API shows it."""
+    return {
+        "id": str(key.id),
+        "label": key.label,
+        "scopes": sorted(key.scopes),
+        "scoped_teams": None if key.project_ids is None else sorted(key.project_ids),
+        "created_at": wire_time(key.created_at),
+        "last_used_at": wire_time(key.last_used_at),
+    }
+
+
+def new_personal_key(key: DomainPersonalKey, value: str) -> dict[str, Any]:
     """A key that was made just now, with the value that is kept nowhere."""
     return {
         "id": str(key.id),

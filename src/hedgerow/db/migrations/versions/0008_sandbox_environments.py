@@ -1,0 +1,13 @@
+"""Sandbox environments of projects."""
+
+from pathlib import Path
+
+from hedgerow.db.migrations import execute_script
+
+revision = "0008"
+down_revision = "0007"
+
+
+def upgrade() -> None:
+    """Run the SQL that stands beside this file."""
+    execute_script(Path(__file__).with_suffix(".sql").read_text())
