@@ -14,6 +14,8 @@ _SENTENCES = {
     403: "The key lacks a scope, or its owner is no member of the project.",
     404: "Not found.",
     405: "This method is not allowed here.",
+    408: "The body came too slowly, or stopped coming.",
+    413: "The body is larger than this endpoint takes.",
     406: "The Accept header leaves no form in which this could be answered.",
     409: "The Idempotency-Key was used with another body.",
     415: "The body is neither JSON nor a form.",
@@ -28,6 +30,7 @@ _PATH_FIELDS = {
     "project_id": "The project's number, or @current.",
     "task_id": "The task's id, a UUID.",
     "run_id": "The run's id, a UUID.",
+    "message_id": "The message's id, a UUID.",
 }
 
 
@@ -63,7 +66,7 @@ def _statuses(endpoint: Endpoint) -> list[int]:
     if not endpoint.open:
         found |= {400, 401, 403, 429}
     if endpoint.takes_body:
-        found |= {400, 415}
+        found |= {400, 408, 413, 415}
     if endpoint.idempotent:
         found.add(409)
     return sorted(found)

@@ -25,7 +25,8 @@ class HttpError:
 HTTP_ERRORS: dict[str, HttpError] = {
     "invalid": HttpError(400, "validation_error", "invalid_input"),
     "malformed": HttpError(400, "invalid_request", "parse_error"),
-    "too_large": HttpError(400, "invalid_request", "body_too_large"),
+    "too_large": HttpError(413, "invalid_request", "body_too_large"),
+    "too_slow": HttpError(408, "invalid_request", "body_too_slow"),
     "unauthenticated": HttpError(401, "authentication_error", "not_authenticated"),
     "forbidden": HttpError(403, "authentication_error", "permission_denied"),
     "not_found": HttpError(404, "invalid_request", "not_found"),
@@ -37,6 +38,11 @@ HTTP_ERRORS: dict[str, HttpError] = {
     "error": HttpError(500, "server_error", "error"),
     "unavailable": HttpError(503, "server_error", "unavailable"),
     "timed_out": HttpError(504, "server_error", "timed_out"),
+}
+
+_HEADERS = {
+    401: {"WWW-Authenticate": "Bearer"},
+    408: {"Connection": "close"},  # the rest of such a body is not waited for
 }
 
 _TOLD_AS_PARSE_ERRORS = frozenset({"parse_error"})
@@ -65,8 +71,7 @@ def error_response(error: HedgerowError) -> Response:
     if isinstance(error, UnreachableError):
         return JsonResponse(refusal_body(error.message), 504 if error.late else 502)
     kind = HTTP_ERRORS.get(error.code, HTTP_ERRORS["error"])
-    headers = {"WWW-Authenticate": "Bearer"} if kind.status == 401 else None
-    return JsonResponse(framework_body(error), kind.status, headers)
+    return JsonResponse(framework_body(error), kind.status, _HEADERS.get(kind.status))
 
 
 def unexpected_response() -> Response:

@@ -2,11 +2,12 @@
 
 from typing import Any
 
-from hedgerow.api import accounts, commands, connection_tokens, health, logs, repositories, runs, stream, task_overviews, tasks
+from hedgerow.api import accounts, commands, connection_tokens, health, logs, messages, repositories, runs, stream, task_overviews, tasks
 from hedgerow.api.bodies import LOG_BODY_BYTES
 from hedgerow.api.endpoints import Endpoint
 from hedgerow.api.schemas.commands import CommandAnswer
 from hedgerow.api.schemas.logs import LogAppend, SessionLogQuery
+from hedgerow.api.schemas.messages import Message, MessagePage
 from hedgerow.api.schemas.repositories import Repository, RepositoryPage
 from hedgerow.api.schemas.runs import TaskRunDetail, TaskRunPage
 from hedgerow.api.schemas.task_overviews import TaskRepositories, TaskSummaryPage
@@ -22,6 +23,8 @@ TASKS = PROJECT + "tasks/"
 TASK = TASKS + "{task_id}/"
 RUNS = TASK + "runs/"
 RUN = RUNS + "{run_id}/"
+MESSAGES = RUN + "messages/"
+MESSAGE = MESSAGES + "{message_id}/"
 
 
 def _parameter(name: str, place: str, description: str, schema: dict[str, Any]) -> dict[str, Any]:
@@ -112,8 +115,14 @@ ENDPOINTS: tuple[Endpoint, ...] = (
         scope=WRITE,
         answers=CommandAnswer,
         idempotent=True,
+        lingers=commands.is_forwarded,
         errors=(502, 504),
     ),
+    Endpoint(method="GET", path=MESSAGES, handler=messages.list_messages, scope=READ, answers=MessagePage, parameters=_PAGING),
+    Endpoint(method="PATCH", path=MESSAGE, handler=messages.move_message, scope=WRITE, answers=Message, errors=(409,)),
+    Endpoint(method="DELETE", path=MESSAGE, handler=messages.delete_message, scope=WRITE, status=204, errors=(409,)),
+    Endpoint(method="POST", path=MESSAGE + "promote/", handler=messages.promote_message, scope=WRITE, answers=Message, errors=(409,)),
+    Endpoint(method="POST", path=MESSAGE + "demote/", handler=messages.demote_message, scope=WRITE, answers=Message, errors=(409,)),
     Endpoint(
         method="GET",
         path=RUN + "connection_token/",

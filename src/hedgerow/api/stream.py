@@ -29,7 +29,8 @@ async def stream(call: Call) -> Response:
         from_latest=call.request.query_params.get("start") == "latest",
     )
     headers = {"Cache-Control": "no-cache", "X-Accel-Buffering": "no"}
-    return Outflow(_pieces(batches), media_type="text/event-stream", headers=headers)
+    stall_seconds = call.backends.rules.reader_stall_seconds
+    return Outflow(_pieces(batches), media_type="text/event-stream", stall_seconds=stall_seconds, headers=headers)
 
 
 def _check_accept(accept: str) -> None:

@@ -34,6 +34,8 @@ class Rules:
     keepalive_seconds: float = 20.0
     drain_seconds: float = 10.0  # how long a stream waits for the last entries of a run that has ended
     log_url_seconds: int = 3600
+    reader_stall_seconds: float = 30.0  # how long a client may leave a piece of an answer unread
+    sender_stall_seconds: float = 30.0  # within which a client sends a fair part of its body, or the end of it
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
