@@ -1,0 +1,180 @@
+"""Clients that send too much, too slowly, or do not read, on a real server."""
+
+import asyncio
+import json
+from collections.abc import AsyncIterator
+from dataclasses import dataclass, field
+from typing import Any
+
+import pytest
+from starlette.requests import Request
+from starlette.responses import PlainTextResponse, Response
+from starlette.types import Receive, Scope, Send
+
+from hedgerow.api.bodies import RequestBody
+from hedgerow.api.errors import error_response
+from hedgerow.cli.connections import HEAD_BYTES, Patience
+from hedgerow.cli.serving import listen, serve
+from hedgerow.domain.errors import HedgerowError
+
+QUICK = 0.3
+
+
+@dataclass
+class Door:
+    """An application that reads bodies as the API does, and answers with as much as is asked for."""
+
+    port: int = 0
+    bodies: list[bytes] = field(default_factory=list)
+    problems: list[str] = field(default_factory=list)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        await (await self._answer(Request(scope, receive)))(scope, receive, send)
+
+    async def _answer(self, request: Request) -> Response:
+        if request.method == "POST" and request.url.path != "/early":
+            try:
+                self.bodies.append(await RequestBody(request, QUICK).read(2**20))
+            except HedgerowError as problem:
+                self.problems.append(problem.code)
+                return error_response(problem)
+        return PlainTextResponse("x" * int(request.query_params.get("size", "2")))
+
+
+@pytest.fixture
+async def door() -> AsyncIterator[Door]:
+    """The door, open on loopback, with little patience."""
+    app, stop, serving = Door(), asyncio.Event(), asyncio.Event()
+    listener = listen("127.0.0.1", 0)
+    app.port = listener.getsockname()[1]
+    task = asyncio.create_task(serve(app, listener, stop, serving.set, Patience(reader_seconds=QUICK, sender_seconds=QUICK)))
+    async with asyncio.timeout(10):
+        await serving.wait()
+    yield app
+    stop.set()
+    await task
+
+
+async def answer(door: Door, *pieces: bytes, pause: float = 0) -> tuple[int, dict[str, Any]]:
+    """What is answered to these bytes: the status, and the JSON of the body; the connection is closed by the server."""
+    reader, writer = await asyncio.open_connection("127.0.0.1", door.port)
+    for piece in pieces:
+        writer.write(piece)
+        await writer.drain()
+        if pause:
+            await asyncio.sleep(pause)
+    async with asyncio.timeout(15):
+        raw = await reader.read()
+    writer.close()
+    if not raw:
+        return 0, {}
+    head, _, body = raw.partition(b"\r\n\r\n")
+    return int(head.split()[1]), json.loads(body) if body.startswith(b"{") else {"text": body.decode()}
+
+
+CLOSE = b"Connection: close\r\n"
+
+
+async def test_an_ordinary_request_is_answered(door: Door) -> None:
+    assert await answer(door, b"GET / HTTP/1.1\r\nHost: x\r\n" + CLOSE + b"\r\n") == (200, {"text": "xx"})
+    body = b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\n" + CLOSE + b"\r\n"
+    assert await answer(door, body, b"hello") == (200, {"text": "xx"})
+    assert door.bodies == [b"hello"]
+
+
+async def test_a_head_and_its_body_may_come_in_any_pieces(door: Door) -> None:
+    whole = b"POST /a?b HTTP/1.1\r\nHost: x\r\nX: " + b"y" * 1000 + b"\r\nContent-Length: 300000\r\n" + CLOSE + b"\r\n" + b"z" * 300_000
+    assert (await answer(door, whole[:500], whole[500:900], whole[900:]))[0] == 200
+    assert [len(body) for body in door.bodies] == [300_000]
+
+
+@pytest.mark.parametrize(
+    ("flood", "status", "code"),
+    [
+        (b"GET /?" + b"q" * 2**20 + b" HTTP/1.1\r\nHost: x\r\n\r\n", 414, "uri_too_long"),
+        (b"GET / HTTP/1.1\r\n" + b"A: b\r\n" * 100_000 + b"\r\n", 431, "header_fields_too_large"),
+        (b"GET / HTTP/1.1\r\nA: " + b"b" * 2**20 + b"\r\n\r\n", 431, "header_fields_too_large"),
+        (b"GET / HTTP/1.1\r\n" + b"a" * 2**20 + b": b\r\n\r\n", 431, "header_fields_too_large"),
+        (b"GET / HTTP/1.1\r\nA: " + b"b" * (HEAD_BYTES + 1) + b"\r\n\r\n", 431, "header_fields_too_large"),
+        (b"nonsense\r\n\r\n", 400, "parse_error"),
+        (b"GET /\xff HTTP/1.1\r\nHost: x\r\n\r\n", 400, "parse_error"),
+        (b"GET / HTTP/1.1\r\nHost: x\r\nContent-Length: -1\r\n\r\n", 400, "parse_error"),
+        (b"GET / HTTP/1.1\r\nHost: x\r\nContent-Length: " + b"9" * 400 + b"\r\n\r\n", 400, "parse_error"),
+        (b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 1\r\nTransfer-Encoding: chunked\r\n\r\n", 400, "parse_error"),
+    ],
+)
+async def test_a_head_that_is_too_large_or_none_is_refused_in_the_shape_of_the_api(
+    door: Door, flood: bytes, status: int, code: str
+) -> None:
+    given, body = await answer(door, flood)
+    assert (given, body["type"], body["code"], body["attr"]) == (status, "invalid_request", code, None)
+    assert body["detail"]
+
+
+async def test_a_head_that_comes_too_slowly_is_cut_off(door: Door) -> None:
+    given, body = await answer(door, b"GET / HTTP/1.1\r\n", b"A: b\r\n", b"A", b"b", b"c", b"d", b"e", pause=QUICK / 4)
+    assert (given, body["code"]) == (408, "request_timeout")
+
+
+async def test_a_client_that_never_says_a_word_is_let_go(door: Door) -> None:
+    assert await answer(door) == (0, {})
+
+
+async def test_a_body_that_comes_a_byte_at_a_time_is_given_up(door: Door) -> None:
+    head = b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 1000\r\n\r\n"
+    given, body = await answer(door, head, *[b"x"] * 4, pause=QUICK / 4)
+    assert (given, body["code"]) == (408, "body_too_slow")
+    assert (door.bodies, door.problems) == ([], ["too_slow"])
+
+
+async def test_a_client_that_leaves_half_way_leaves_nothing(door: Door) -> None:
+    _reader, writer = await asyncio.open_connection("127.0.0.1", door.port)
+    writer.write(b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 1000\r\n\r\nhalf")
+    await writer.drain()
+    writer.close()
+    async with asyncio.timeout(10):
+        while not door.problems:  # noqa: ASYNC110 - nobody tells when a server has noticed
+            await asyncio.sleep(0.01)
+    assert (door.bodies, door.problems) == ([], ["malformed"])
+
+
+async def test_the_rest_of_a_body_that_nobody_needed_is_not_awaited_for_ever(door: Door) -> None:
+    reader, writer = await asyncio.open_connection("127.0.0.1", door.port)
+    writer.write(b"POST /early HTTP/1.1\r\nHost: x\r\nContent-Length: 100000\r\n\r\n")
+    await writer.drain()
+    assert b"200 OK" in await reader.readuntil(b"\r\n\r\n")
+    for _ in range(3):
+        writer.write(b"x")
+        await asyncio.sleep(QUICK / 5)
+    async with asyncio.timeout(10):
+        assert (await reader.read()).endswith(b"xx")  # and then the end
+    writer.close()
+
+
+async def test_a_whole_answer_that_is_not_read_is_cut_off(door: Door) -> None:
+    reader, writer = await asyncio.open_connection("127.0.0.1", door.port, limit=1024)
+    writer.write(b"GET /?size=50000000 HTTP/1.1\r\nHost: x\r\n\r\n")
+    await writer.drain()
+    await asyncio.sleep(QUICK * 4)
+    size = 0
+    with pytest.raises((ConnectionResetError, asyncio.IncompleteReadError, EOFError)):  # noqa: PT012 - reading on until it breaks
+        async with asyncio.timeout(15):
+            while True:
+                piece = await reader.read(2**20)
+                size += len(piece)
+                if not piece:
+                    raise EOFError
+    assert size < 50_000_000
+    writer.close()
+
+
+async def test_a_slow_but_steady_reader_gets_everything(door: Door) -> None:
+    reader, writer = await asyncio.open_connection("127.0.0.1", door.port, limit=2**16)
+    writer.write(b"GET /?size=20000000 HTTP/1.1\r\nHost: x\r\n" + CLOSE + b"\r\n")
+    size = 0
+    async with asyncio.timeout(30):
+        while piece := await reader.read(2**20):
+            size += len(piece)
+            await asyncio.sleep(0.002)
+    assert size > 20_000_000
+    writer.close()
