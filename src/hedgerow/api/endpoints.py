@@ -41,6 +41,9 @@ class Endpoint:
     takes: type[BaseModel] | None = None  # the body of a plain endpoint, for the description
     parameters: tuple[Mapping[str, Any], ...] = ()
     errors: tuple[int, ...] = ()
+    refuses: tuple[str, ...] = ()  # the families of refusals among its answers: "error", "detail"
+    body_example: Mapping[str, Any] | None = None  # for the description; made from the schema where it is None
+    answer_example: Any = None
     headers: Mapping[str, str] = field(default_factory=dict)  # of the answer: name to description
 
     @property
