@@ -82,9 +82,9 @@ async def test_every_endpoint_reads_no_body_as_an_empty_object(served: Served, e
 @pytest.mark.parametrize("endpoint", KEYED, ids=named)
 async def test_every_endpoint_wants_a_key_before_anything_else(served: Served, endpoint: Endpoint) -> None:
     url, _ = await served.a_run()
-    body = {"content": b"{", "headers": {**JSON, "Authorization": ""}} if endpoint.takes_body else {"headers": {"Authorization": ""}}
+    headers = {**JSON, "Authorization": ""}
     for path in (address(endpoint, served, url), address(endpoint, served, url).rstrip("/")):
-        response = await served.client.request(endpoint.method, path, **body)  # type: ignore[arg-type]
+        response = await served.client.request(endpoint.method, path, headers=headers, content=b"{" if endpoint.takes_body else None)
         assert error(response) == (401, "authentication_error", "not_authenticated", None)
         assert response.headers["www-authenticate"] == "Bearer"
 
@@ -111,14 +111,15 @@ async def test_every_endpoint_knows_the_current_project_and_no_other_word_for_on
     await served.client.patch(url, json={"status": "completed"})  # so that its stream ends
     path = address(endpoint, served, url)
     project = f"/projects/{served.project.id}/"
-    body = {} if endpoint.takes_body else None
+    body: dict[str, Any] | None = {} if endpoint.takes_body else None
     for word in ("0", "-1", "1e3", "\N{FULLWIDTH DIGIT NINE}", "9" * 400, "x", "@other", "%00", "1%00", "%2e%2e", "..%2f1"):
         response = await served.client.request(endpoint.method, path.replace(project, f"/projects/{word}/"), json=body)
         assert response.status_code == 404, word
     async with served.backends.database.statement() as tx:
         await tx.connection.execute("UPDATE users SET current_project_id = %s WHERE email = %s", [served.project.id, served.email])
-    fresh = {"headers": await served.key_with("*")}
-    current = await served.client.request(endpoint.method, path.replace(project, "/projects/@current/"), json=body, **fresh)  # type: ignore[arg-type]
+    current = await served.client.request(
+        endpoint.method, path.replace(project, "/projects/@current/"), json=body, headers=await served.key_with("*")
+    )
     assert current.status_code != 404 or MISSING in path
 
 

@@ -170,7 +170,7 @@ class Machine(RuleBasedStateMachine):
     @rule(index=st.integers(0, 20))
     def demote(self, index: int) -> None:
         message_id = self.pick(index)
-        if message_id in self.waiting:
+        if message_id is not None and message_id in self.waiting:
             self.do(self.inbox.demote(message_id))
             self.waiting.remove(message_id)
             self.waiting.append(message_id)
@@ -178,7 +178,7 @@ class Machine(RuleBasedStateMachine):
     @rule(index=st.integers(0, 20))
     def promote(self, index: int) -> None:
         message_id = self.pick(index)
-        if message_id in self.waiting:
+        if message_id is not None and message_id in self.waiting:
             self.do(self.inbox.promote(message_id))
             self.waiting.remove(message_id)
             self.waiting.insert(0, message_id)
@@ -205,7 +205,7 @@ class Machine(RuleBasedStateMachine):
     @rule(index=st.integers(0, 20))
     def delete_while_the_worker_takes(self, index: int) -> None:
         message_id = self.pick(index)
-        if message_id not in self.waiting:
+        if message_id is None or message_id not in self.waiting:
             return
         refusal, _ = self.do(_both(self.inbox.delete(message_id), self.inbox.deliver()))
         delivered = self.inbox.delivered[len(self.taken) :]

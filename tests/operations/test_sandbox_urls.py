@@ -64,7 +64,10 @@ async def test_a_request_goes_to_the_very_address_that_was_checked(monkeypatch: 
     assert (await destination("http://127.0.0.1:5/x", ALLOWED)).url == "http://127.0.0.1:5/x"
 
 
-@pytest.mark.parametrize("address", ["127.0.0.1", "10.0.0.1", "169.254.169.254", "::1", "::ffff:127.0.0.1", "fe80::1", "0.0.0.0"])
+@pytest.mark.parametrize(
+    "address",
+    ["127.0.0.1", "10.0.0.1", "169.254.169.254", "::1", "::ffff:127.0.0.1", "fe80::1", "0.0.0.0", "64:ff9b::a00:1", "2002:7f00:1::"],
+)
 async def test_a_name_of_others_never_leads_into_a_private_network(monkeypatch: pytest.MonkeyPatch, address: str) -> None:
     resolve_to(monkeypatch, address)
 
