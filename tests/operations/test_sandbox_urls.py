@@ -91,6 +91,11 @@ async def test_a_name_that_nobody_knows_is_unavailable(monkeypatch: pytest.Monke
         await destination("https://a.modal.run", ALLOWED)
 
 
+async def test_what_can_be_no_name_is_unavailable() -> None:
+    with pytest.raises(UnavailableError):
+        await destination(f"https://{'a' * 70}.modal.run", ALLOWED)
+
+
 def resolve_to(monkeypatch: pytest.MonkeyPatch, address: str | None) -> None:
     """Let every name stand for one address. The tests look nothing up in the network."""
 

@@ -150,7 +150,7 @@ class Connection(HttpToolsProtocol):
 
     def timeout_keep_alive_handler(self) -> None:
         super().timeout_keep_alive_handler()
-        if self.transport.get_write_buffer_size():
+        if self.transport.get_write_buffer_size() and self._write_timer is None:
             self._write_timer = self.loop.call_later(self.patience.reader_seconds, self.transport.abort)
 
     def _look_at_reader(self) -> None:

@@ -103,7 +103,7 @@ async def _address(host: str, port: int) -> ipaddress.IPv4Address | ipaddress.IP
         pass
     try:
         found = await asyncio.get_running_loop().getaddrinfo(host, port, type=socket.SOCK_STREAM)
-    except OSError as problem:
+    except (OSError, UnicodeError) as problem:  # the latter: no name could be like that
         raise UnavailableError("The sandbox address of this run is not known to the network.") from problem
     return _plain(str(found[0][4][0]))
 
