@@ -69,6 +69,7 @@ async def answer(door: Door, *pieces: bytes, pause: float = 0) -> tuple[int, dic
     if not raw:
         return 0, {}
     head, _, body = raw.partition(b"\r\n\r\n")
+    assert b"200 OK" in head or b"408" in head or b"x-request-id: " in head
     return int(head.split()[1]), json.loads(body) if body.startswith(b"{") else {"text": body.decode()}
 
 

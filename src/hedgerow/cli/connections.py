@@ -6,6 +6,7 @@ uvicorn itself waits for ever for the end of a head, keeps it however large it g
 import asyncio
 import json
 from dataclasses import dataclass
+from uuid import uuid4
 
 import structlog
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
@@ -126,9 +127,9 @@ class Connection(HttpToolsProtocol):
         self._refused = True
         self._stop_head_timer()
         body = json.dumps({"type": "invalid_request", "code": code, "detail": detail, "attr": None}).encode()
-        head = b"content-type: application/json\r\nconnection: close\r\ncontent-length: %d\r\n\r\n" % len(body)
+        head = b"content-type: application/json\r\nconnection: close\r\ncontent-length: %d\r\nx-request-id: %b\r\n\r\n"
         if self.cycle is None or self.cycle.response_complete:
-            self.transport.write(STATUS_LINE[status] + head + body)
+            self.transport.write(STATUS_LINE[status] + head % (len(body), uuid4().hex.encode()) + body)
         self.loop.call_later(_LINGER_SECONDS, self.transport.close)
 
     def on_response_complete(self) -> None:
