@@ -40,11 +40,6 @@ HTTP_ERRORS: dict[str, HttpError] = {
     "timed_out": HttpError(504, "server_error", "timed_out"),
 }
 
-_HEADERS = {
-    401: {"WWW-Authenticate": "Bearer"},
-    408: {"Connection": "close"},  # the rest of such a body is not waited for
-}
-
 _TOLD_AS_PARSE_ERRORS = frozenset({"parse_error"})
 """Refinements of "invalid" that operations find, and that the contract counts among the unreadable requests."""
 
@@ -71,7 +66,7 @@ def error_response(error: HedgerowError) -> Response:
     if isinstance(error, UnreachableError):
         return JsonResponse(refusal_body(error.message), 504 if error.late else 502)
     kind = HTTP_ERRORS.get(error.code, HTTP_ERRORS["error"])
-    return JsonResponse(framework_body(error), kind.status, _HEADERS.get(kind.status))
+    return JsonResponse(framework_body(error), kind.status, {"WWW-Authenticate": "Bearer"} if kind.status == 401 else None)
 
 
 def unexpected_response() -> Response:
