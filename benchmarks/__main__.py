@@ -4,7 +4,7 @@ import shutil
 import tempfile
 from pathlib import Path
 
-from benchmarks import append, latency, memory, run_start
+from benchmarks import append, latency, memory, readiness, run_start, task_list, volume
 from benchmarks.house import House, running_house
 from benchmarks.report import Figure, show
 from hedgerow.db.embedded import EmbeddedPostgres
@@ -28,9 +28,16 @@ def _journal() -> list[Figure]:
         postgres = EmbeddedPostgres(house.data_dir)
         database_url = postgres.start_or_join()
         try:
-            return [*figures, *append.measure(house, database_url), *latency.measure(house, database_url)]
+            figures += [*append.measure(house, database_url), *latency.measure(house, database_url)]
+            return [*figures, *volume.measure(house, database_url), *task_list.measure(house, database_url)]
         finally:
             postgres.leave()
+
+
+def _readiness() -> list[Figure]:
+    with running_house(**readiness.SETTINGS) as house, tempfile.TemporaryDirectory(prefix="hedgerow-bench-") as folder:
+        Path(folder).chmod(0o755)
+        return readiness.measure(house, _register(house, readiness.make_repository(Path(folder) / "large")))
 
 
 def main() -> None:
@@ -40,7 +47,7 @@ def main() -> None:
         print("bubblewrap is not installed: its start is not measured")
     else:
         figures += _starts("bubblewrap")
-    print(show(figures + _journal()))
+    print(show(figures + _journal() + _readiness()))
 
 
 main()

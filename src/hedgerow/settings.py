@@ -134,7 +134,22 @@ class Settings(BaseSettings):
     sender_stall_seconds: Seconds = Field(
         30, description="How long a client may take for its request's head, and for each 64 KiB of its body, before it is cut off."
     )
+    throttle_per_minute: int = Field(
+        0, ge=0, description="How often a project may be called with personal keys in a minute; 0: as often as wanted."
+    )
+    throttle_per_hour: int = Field(
+        0, ge=0, description="How often a project may be called with personal keys in an hour; 0: as often as wanted."
+    )
     log_url_seconds: int = Field(3600, gt=0, description="How long a signed log_url is valid.")
+
+    readiness_cache_seconds: Seconds = Field(600, description="How long an answer about a repository's readiness is given again.")
+    readiness_wait_seconds: Seconds = Field(5, description="How long a request about readiness waits for the scan of the repository.")
+    readiness_fetch_seconds: Seconds = Field(
+        60, description="How old a scan may be and still serve a request with refresh; also how soon one that failed is tried again."
+    )
+    scan_seconds: Seconds = Field(30, description="How long the scan of a repository may take, without the fetch before it.")
+    scan_file_bytes: int = Field(4 * 2**20, gt=0, description="Larger source files are left out of scans.")
+    scan_concurrency: int = Field(2, ge=1, le=100, description="How many repositories one worker fetches and scans at the same moment.")
 
     @model_validator(mode="after")
     def _shared_by_all(self) -> Self:

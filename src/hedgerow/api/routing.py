@@ -26,7 +26,7 @@ from hedgerow.api.endpoints import Endpoint
 from hedgerow.api.errors import error_response, unexpected_response
 from hedgerow.api.validation import first_error
 from hedgerow.domain.errors import HedgerowError, InvalidError
-from hedgerow.operations import idempotency
+from hedgerow.operations import idempotency, throttles
 from hedgerow.operations.backends import Backends
 
 LONGEST_KEY = 255
@@ -72,6 +72,8 @@ class ContractRoute(APIRoute):
             return await endpoint.handler(request, self.backends)
         caller = await authenticate(self.backends, request, body, endpoint.scope)
         project = await project_of(self.backends, request, caller)
+        if project is not None:
+            await throttles.count_call(self.backends, caller, project)
         raw = await body.read(endpoint.limit_bytes) if endpoint.takes_body else b""
         call = Call(request=request, backends=self.backends, caller=caller, raw=raw, of_project=project)
         key = sound_key(request) if endpoint.idempotent and not endpoint.plain else None

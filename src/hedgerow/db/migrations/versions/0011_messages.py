@@ -5,7 +5,7 @@ from pathlib import Path
 from hedgerow.db.migrations import execute_script
 
 revision = "0011"
-down_revision = "0004"
+down_revision = "0010"
 
 
 def upgrade() -> None:
