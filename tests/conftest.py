@@ -93,10 +93,10 @@ def _end_leftovers() -> None:
     """Stop the servers of earlier runs that were killed before they could clean up after themselves."""
     for folder in Path(tempfile.gettempdir()).glob(f"{_PREFIX}*"):
         try:
-            own = folder.stat().st_uid == os.geteuid()
+            own = folder.stat().st_uid == os.geteuid() and (folder / "postgres" / "participants").exists()
         except FileNotFoundError:
-            continue  # another run of the tests has just removed it
-        if not own or not (folder / "postgres" / "participants").exists():
+            continue  # its own run of tests has just removed it
+        if not own:
             continue
         postgres = EmbeddedPostgres(folder, settings=_SETTINGS)
         with suppress(UnavailableError):

@@ -254,6 +254,8 @@ def _rules(settings: Settings, address: str, allow_local_repositories: bool) -> 
         keepalive_seconds=settings.keepalive_seconds,
         drain_seconds=settings.drain_seconds,
         log_url_seconds=settings.log_url_seconds,
+        reader_stall_seconds=settings.reader_stall_seconds,
+        sender_stall_seconds=settings.sender_stall_seconds,
         most_calls={60: settings.throttle_per_minute, 3600: settings.throttle_per_hour},
         readiness_cache_seconds=settings.readiness_cache_seconds,
         readiness_wait_seconds=settings.readiness_wait_seconds,

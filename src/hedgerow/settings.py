@@ -175,6 +175,10 @@ class Settings(BaseSettings):
     stream_wait_seconds: Seconds = Field(120, description="How long a stream waits for a run's first event where there is none.")
     stream_limit_seconds: Seconds = Field(3600, description="After how long a stream ends, so that its client connects again.")
     drain_seconds: Seconds = Field(10, description="How long a stream waits for the last entries of a run that has ended.")
+    reader_stall_seconds: Seconds = Field(30, description="How long a client may leave an answer unread before its connection is cut.")
+    sender_stall_seconds: Seconds = Field(
+        30, description="How long a client may take for its request's head, and for each 64 KiB of its body, before it is cut off."
+    )
     throttle_per_minute: int = Field(
         0, ge=0, description="How often a project may be called with personal keys in a minute; 0: as often as wanted."
     )

@@ -54,11 +54,13 @@ async def test_a_message_is_queued_and_its_id_given_back(served: Served, request
     assert response.json() == {"jsonrpc": "2.0", "id": request_id, "result": {"queued": True}}
 
 
-async def test_a_message_may_hold_anything_that_json_can_say(served: Served) -> None:
+@pytest.mark.parametrize("content", ["a lone \ud800", "a null \x00"])
+async def test_a_message_that_could_not_be_kept_as_it_is_is_refused(served: Served, content: str) -> None:
     url, _ = await served.a_started_run()
-    body = {"jsonrpc": "2.0", "method": "user_message", "params": {"content": "\ud800 \x00 é"}}
+    body = {"jsonrpc": "2.0", "method": "user_message", "params": {"content": content}}
     response = await served.client.post(f"{url}command/", content=json.dumps(body), headers={"Content-Type": "application/json"})
-    assert response.status_code == 200
+    assert error(response) == (400, "validation_error", "invalid_input", "params")
+    assert (await served.client.get(f"{url}messages/")).json()["count"] == 1  # the run's own first
 
 
 async def test_a_command_without_a_sandbox_says_so(served: Served) -> None:

@@ -65,9 +65,11 @@ async def _serving(database_url: str) -> AsyncIterator[Target]:
         url, headers = f"http://127.0.0.1:{server.port}", {"Authorization": f"Bearer {key}"}
         async with httpx.AsyncClient(base_url=url, headers=headers) as caller:
             task = (await caller.post(f"/api/projects/{project.id}/tasks/", json={})).json()["id"]
-            run = (await caller.post(f"/api/projects/{project.id}/tasks/{task}/run/")).json()["latest_run"]["id"]
+            body = {"pending_user_message": "Mend it"}
+            run = (await caller.post(f"/api/projects/{project.id}/tasks/{task}/run/", json=body)).json()["latest_run"]["id"]
+            inbox = (await caller.get(f"/api/projects/{project.id}/tasks/{task}/runs/{run}/messages/")).json()["results"]
         with httpx.Client(base_url=url, headers=headers) as client:
-            yield Target(client, {"project_id": str(project.id), "task_id": task, "run_id": run})
+            yield Target(client, {"project_id": str(project.id), "task_id": task, "run_id": run, "message_id": inbox[0]["id"]})
         server.should_exit = True
         await serving
 

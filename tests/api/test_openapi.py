@@ -1,7 +1,12 @@
 """The document that describes the API."""
 
 from pathlib import Path
+from typing import Any
 
+import jsonschema_rs
+import schemathesis
+
+from hedgerow.api.docs import documentation_page
 from hedgerow.api.openapi import describe, text_of
 from hedgerow.api.routes import ENDPOINTS
 
@@ -22,7 +27,7 @@ def test_every_endpoint_is_described_once() -> None:
 
 def test_every_reference_of_the_document_leads_somewhere() -> None:
     document = describe(ENDPOINTS)
-    known = {f"#/components/schemas/{name}" for name in document["components"]["schemas"]}
+    known = {f"#/components/{kind}/{name}" for kind in ("schemas", "responses") for name in document["components"][kind]}
     assert set(_references(document)) <= known
 
 
@@ -38,3 +43,57 @@ def _references(part: object) -> list[str]:
         own = [part["$ref"]] if isinstance(part.get("$ref"), str) else []
         return own + [found for child in part.values() for found in _references(child)]
     return [found for child in part for found in _references(child)] if isinstance(part, list) else []
+
+
+def _operations() -> list[tuple[str, dict[str, Any]]]:
+    document = describe(ENDPOINTS)
+    return [(operation["operationId"], operation) for methods in document["paths"].values() for operation in methods.values()]
+
+
+def test_every_operation_shows_what_is_sent_and_answered_and_the_examples_fit_their_schemas() -> None:
+    document = describe(ENDPOINTS)
+    for name, operation in _operations():
+        success = next(answer for status, answer in operation["responses"].items() if status < "300")
+        contents = [*operation.get("requestBody", {}).get("content", {}).values(), *success.get("content", {}).values()]
+        assert contents or "204" in operation["responses"], name
+        for content in contents:
+            schema = {"components": document["components"], **content["schema"]}
+            jsonschema_rs.validator_for(schema).validate(content["example"])
+    for shared in document["components"]["responses"].values():
+        content = shared["content"]["application/json"]
+        for example in content["examples"].values():
+            jsonschema_rs.validator_for({"components": document["components"], **content["schema"]}).validate(example["value"])
+
+
+def test_both_families_of_errors_stand_where_they_occur() -> None:
+    told = {name: operation["responses"]["400"]["$ref"] for name, operation in _operations() if "400" in operation["responses"]}
+    assert told["create_task"].endswith("/Problem400")
+    assert told["send_command"].endswith("/ProblemOrRefusal400")
+    assert told["run_task"].endswith("/ProblemOrRunRefusal400")
+    assert told["start_run"].endswith("/ProblemOrRefusalOrRunRefusal400")
+    command = dict(_operations())["send_command"]["responses"]
+    assert command["502"]["$ref"].endswith("/Refusal502")
+
+
+def test_every_operation_stands_in_a_group_and_those_that_need_no_key_say_so() -> None:
+    groups = {tag["name"] for tag in describe(ENDPOINTS)["tags"]}
+    for name, operation in _operations():
+        assert set(operation["tags"]) <= groups, name
+    open_ones = {name for name, operation in _operations() if operation["security"] == []}
+    assert open_ones == {endpoint.operation_id for endpoint in ENDPOINTS if endpoint.open}
+
+
+def test_the_document_is_what_the_standard_asks_for() -> None:
+    schemathesis.openapi.from_dict(describe(ENDPOINTS)).validate()
+
+
+def test_the_page_shows_every_operation_with_its_examples_and_runs_no_script() -> None:
+    document = describe(ENDPOINTS)
+    page = documentation_page(document)
+    for name, operation in _operations():
+        assert f'<article id="{name}">' in page
+        assert f'href="#{name}"' in page
+        assert operation["summary"] in page
+    assert page.count("<pre>") >= len(_operations())
+    assert "<script" not in page
+    assert "src=" not in page

@@ -72,13 +72,13 @@ async def _letters(text: str) -> AsyncIterator[bytes]:
 
 async def test_an_answer_of_one_piece_has_a_length() -> None:
     for text in ("", "a"):
-        response = await pieces_response(_letters(text), media_type="text/plain", headers={})
+        response = await pieces_response(_letters(text), media_type="text/plain", stall_seconds=5, headers={})
         assert response.headers["content-length"] == str(len(text))
         assert response.body == text.encode()
 
 
 async def test_an_answer_of_many_pieces_flows_in_order() -> None:
-    response = await pieces_response(_letters("hedgerow"), media_type="text/plain", headers={"Cache-Control": "no-cache"})
+    response = await pieces_response(_letters("hedgerow"), media_type="text/plain", stall_seconds=5, headers={"Cache-Control": "no-cache"})
     transport = httpx.ASGITransport(response)
     async with httpx.AsyncClient(transport=transport, base_url="http://test") as client:
         answer = await client.get("/")

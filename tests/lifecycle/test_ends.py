@@ -30,7 +30,7 @@ async def turn_over(world: World, run: TaskRun, **facts: Any) -> TaskRun:
     now = world.node.backends.clock.now()
     async with world.node.backends.database.transaction() as tx:
         await executions.claim(tx, run.id, world.node.id)
-        first = await messages.oldest_queued(tx, run.id)
+        first = await messages.take(tx, run.id, world.node.backends.clock.now())
         assert first is not None
         await messages.finish(tx, run.id, first.id)
         claimed = await executions.look(tx, run.id)

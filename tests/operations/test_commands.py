@@ -212,6 +212,7 @@ async def test_a_cancel_that_reached_the_agent_is_noted(desk: Desk, body: bytes,
         (500, b"<html>secret detail</html>", "returned 500"),
         (302, b"", "returned 302"),
         (200, b"not json", "not JSON"),
+        (200, b"[" * 100_000, "not JSON"),
     ],
 )
 async def test_an_agent_server_that_refuses_is_quoted(desk: Desk, status: int, body: bytes, text: str) -> None:
@@ -224,6 +225,27 @@ async def test_an_agent_server_that_refuses_is_quoted(desk: Desk, status: int, b
     assert not isinstance(failure.value, TimedOutError)
     assert "secret" not in failure.value.message
     assert len(agent.requests) == 1
+
+
+async def test_anything_that_json_can_say_reaches_the_agent(desk: Desk) -> None:
+    run = await desk.run()
+    deep: Any = 10**400
+    for _ in range(500):
+        deep = [deep]
+    async with agent_server() as agent:
+        await with_state(desk, run, sandbox_url=agent.url)
+        rules = desk.with_rules(sandbox_url_allowlist=ALLOWED)
+        await sent(rules, run, "permission_response", requestId="\ud800", optionId="\x00 é", answers={"deep": deep})
+
+    assert agent.requests[0][2]["params"] == {"requestId": "\ud800", "optionId": "\x00 é", "answers": {"deep": deep}}
+
+
+@pytest.mark.parametrize("rest", ["/" + "a" * 70_000, "/\ud800", "/\x7f"])
+async def test_an_address_that_nothing_can_be_sent_to_is_refused(desk: Desk, rest: str) -> None:
+    run = await desk.run()
+    await with_state(desk, run, sandbox_url=f"http://127.0.0.1:1{rest}")
+    with pytest.raises((RefusedError, UnavailableError)):
+        await sent(desk.with_rules(sandbox_url_allowlist=ALLOWED), run, "close")
 
 
 async def test_an_agent_server_that_is_silent_or_gone_is_told_apart(desk: Desk) -> None:

@@ -186,7 +186,7 @@ async def test_known_secrets_do_not_reach_the_journal(desk: Desk) -> None:
 async def test_the_end_of_a_turn_acknowledges_its_message_and_wakes_the_lifecycle(desk: Desk) -> None:
     run = await desk.started_run()
     async with desk.backends.database.transaction() as tx:
-        message = await messages.oldest_queued(tx, run.id)
+        message = await messages.take(tx, run.id, desk.backends.clock.now())
         assert message is not None
         assert await messages.mark_delivered(tx, message.id)
 
@@ -205,7 +205,7 @@ async def test_the_end_of_a_turn_acknowledges_its_message_and_wakes_the_lifecycl
 async def test_a_turn_that_ends_before_its_delivery_is_noted_stays_ended(desk: Desk) -> None:
     run = await desk.started_run()
     async with desk.backends.database.statement() as tx:
-        message = await messages.oldest_queued(tx, run.id)
+        message = await messages.take(tx, run.id, desk.backends.clock.now())
     assert message is not None
 
     await appended(desk, run, said("_posthog/turn_complete", messageId=str(message.id)), caller=desk.agent(run))
@@ -217,7 +217,7 @@ async def test_a_turn_that_ends_before_its_delivery_is_noted_stays_ended(desk: D
 async def test_a_failed_turn_fails_its_message(desk: Desk) -> None:
     run = await desk.started_run()
     async with desk.backends.database.statement() as tx:
-        message = await messages.oldest_queued(tx, run.id)
+        message = await messages.take(tx, run.id, desk.backends.clock.now())
     assert message is not None
 
     entry = said("_posthog/error", message="no key sk-secret", messageId=str(message.id))

@@ -64,7 +64,10 @@ async def test_a_request_goes_to_the_very_address_that_was_checked(monkeypatch: 
     assert (await destination("http://127.0.0.1:5/x", ALLOWED)).url == "http://127.0.0.1:5/x"
 
 
-@pytest.mark.parametrize("address", ["127.0.0.1", "10.0.0.1", "169.254.169.254", "::1", "::ffff:127.0.0.1", "fe80::1", "0.0.0.0"])
+@pytest.mark.parametrize(
+    "address",
+    ["127.0.0.1", "10.0.0.1", "169.254.169.254", "::1", "::ffff:127.0.0.1", "fe80::1", "0.0.0.0", "64:ff9b::a00:1", "2002:7f00:1::"],
+)
 async def test_a_name_of_others_never_leads_into_a_private_network(monkeypatch: pytest.MonkeyPatch, address: str) -> None:
     resolve_to(monkeypatch, address)
 
@@ -86,6 +89,11 @@ async def test_a_name_that_nobody_knows_is_unavailable(monkeypatch: pytest.Monke
 
     with pytest.raises(UnavailableError):
         await destination("https://a.modal.run", ALLOWED)
+
+
+async def test_what_can_be_no_name_is_unavailable() -> None:
+    with pytest.raises(UnavailableError):
+        await destination(f"https://{'a' * 70}.modal.run", ALLOWED)
 
 
 def resolve_to(monkeypatch: pytest.MonkeyPatch, address: str | None) -> None:

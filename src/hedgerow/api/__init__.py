@@ -23,9 +23,13 @@ __all__ = ["create_api"]
 
 def create_api(backends: Backends) -> ASGIApp:
     """The API as an ASGI application on `backends`. It opens and closes nothing: its owner does."""
-    routes: list[BaseRoute] = [ContractRoute(endpoint, backends) for endpoint in ENDPOINTS]
+    routes: list[BaseRoute] = []
+    for path, fallback in fallback_routes(ENDPOINTS).items():
+        # Path by path: the fallback of `tasks/repositories/` stands before the endpoints of `tasks/{task_id}/`.
+        routes += [ContractRoute(endpoint, backends) for endpoint in ENDPOINTS if endpoint.path == path]
+        routes.append(fallback)
     app = FastAPI(
-        routes=[*routes, *_pages(), *fallback_routes(ENDPOINTS)],
+        routes=[*_pages(), *routes],
         openapi_url=None,
         docs_url=None,
         redoc_url=None,

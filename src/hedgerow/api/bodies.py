@@ -1,6 +1,7 @@
 """Reading the body of a request: bounded, JSON or a form, and `{}` where there is none (contract 1.1)."""
 
-from collections.abc import Iterable
+import asyncio
+from collections.abc import AsyncIterator, Iterable
 from typing import Any
 from urllib.parse import parse_qsl
 
@@ -10,42 +11,73 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.types import Message
 
 from hedgerow.api.json_bytes import parse_json
-from hedgerow.api.protocol_errors import BodyTooLargeError, MalformedError, UnsupportedMediaTypeError
-from hedgerow.domain.errors import InvalidError
+from hedgerow.api.protocol_errors import BodyTooLargeError, BodyTooSlowError, MalformedError, UnsupportedMediaTypeError
+from hedgerow.domain.errors import HedgerowError, InvalidError
 
 ORDINARY_BODY_BYTES = 20 * 1024 * 1024
 LOG_BODY_BYTES = 64 * 1024 * 1024
 MOST_FORM_FIELDS = 1000
 
 
+PACE_BYTES = 64 * 1024
+"""How much of a body must come, unless it ends, each time that a sender's patience is measured."""
+
+
+async def body_pieces(request: Request, stall_seconds: float) -> AsyncIterator[bytes]:
+    """The pieces of a body as they come.
+
+    BodyTooSlowError where less than `PACE_BYTES` come within `stall_seconds`, MalformedError where the client leaves half-way.
+    """
+    pieces, clock = aiter(request.stream()), asyncio.get_running_loop().time
+    since, behind = clock(), 0
+    try:
+        while True:
+            async with asyncio.timeout_at(since + stall_seconds):
+                piece = await anext(pieces, None)
+            if piece is None:
+                return
+            yield piece
+            behind += len(piece)
+            if behind >= PACE_BYTES:
+                since, behind = clock(), 0
+    except TimeoutError as error:
+        raise BodyTooSlowError(f"Less than {PACE_BYTES} bytes of the body came within {stall_seconds:g} seconds.") from error
+    except ClientDisconnect as error:
+        raise MalformedError("The connection was closed before the whole body had come.") from error
+
+
 class RequestBody:
     """The bytes of a request's body, read from the connection once, when they are first asked for."""
 
-    def __init__(self, request: Request) -> None:
+    def __init__(self, request: Request, stall_seconds: float) -> None:
         self._request = request
-        self._raw: bytes | None = None
+        self._pieces = body_pieces(request, stall_seconds)
+        self._read: list[bytes] = []
+        self._size = 0
+        self._problem: HedgerowError | None = None
 
     async def read(self, limit_bytes: int) -> bytes:
-        """The whole body. BodyTooLargeError past `limit_bytes`, as soon as that is known."""
-        if self._raw is None:
-            self._raw = await self._receive(limit_bytes)
-        return self._raw
-
-    async def _receive(self, limit_bytes: int) -> bytes:
+        """The whole body. BodyTooLargeError past `limit_bytes`, as soon as that is known; a larger limit may be asked for then."""
         declared = self._request.headers.get("content-length", "")
         if declared.isdecimal() and int(declared[:19]) > limit_bytes:
             raise _too_large(limit_bytes)
-        chunks: list[bytes] = []
-        size = 0
+        while self._size <= limit_bytes:
+            piece = await self._next()
+            if piece is None:
+                return b"".join(self._read)
+            self._read.append(piece)
+            self._size += len(piece)
+        raise _too_large(limit_bytes)
+
+    async def _next(self) -> bytes | None:
+        """The next piece. A body that broke off stays broken, whoever asks again: its beginning alone says something else."""
+        if self._problem is not None:
+            raise self._problem
         try:
-            async for chunk in self._request.stream():
-                size += len(chunk)
-                if size > limit_bytes:
-                    raise _too_large(limit_bytes)
-                chunks.append(chunk)
-        except ClientDisconnect as error:
-            raise MalformedError("The connection was closed before the whole body had come.") from error
-        return b"".join(chunks)
+            return await anext(self._pieces, None)
+        except HedgerowError as problem:
+            self._problem = problem
+            raise
 
 
 def _too_large(limit_bytes: int) -> BodyTooLargeError:

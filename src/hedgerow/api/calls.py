@@ -43,6 +43,11 @@ class Call:
         return self._id("run_id")
 
     @property
+    def message_id(self) -> UUID:
+        """The message that the URL names; NotFoundError where that is no UUID."""
+        return self._id("message_id")
+
+    @property
     def window(self) -> Window:
         """The part of a list that is wanted."""
         return window(self.request.query_params)

@@ -1,12 +1,21 @@
 """Commands to the agent of a run (contract 9)."""
 
+from collections.abc import Mapping
+from typing import Any
+
 from starlette.responses import Response
 
 from hedgerow.api.calls import CurrentCall
 from hedgerow.api.protocol_errors import UnreachableError
 from hedgerow.api.schemas.commands import CommandRequest
+from hedgerow.domain.commands import CommandMethod
 from hedgerow.domain.errors import TimedOutError, UnavailableError
 from hedgerow.operations import commands
+
+
+def is_forwarded(fields: Mapping[str, Any]) -> bool:
+    """Whether a command goes to the agent, whose answer is waited for; a message is only put down."""
+    return fields.get("method") != CommandMethod.USER_MESSAGE.value
 
 
 async def send_command(call: CurrentCall, body: CommandRequest) -> Response:

@@ -6,7 +6,9 @@ from typing import Any
 from starlette.responses import JSONResponse, Response
 
 from hedgerow.api.endpoints import Endpoint
-from hedgerow.api.schemas.problems import Problem
+from hedgerow.api.errors import HTTP_ERRORS
+from hedgerow.api.groups import group_of
+from hedgerow.api.schemas.problems import FAMILIES, Problem
 
 _SENTENCES = {
     400: "The request does not make sense as it stands.",
@@ -14,8 +16,10 @@ _SENTENCES = {
     403: "The key lacks a scope, or its owner is no member of the project.",
     404: "Not found.",
     405: "This method is not allowed here.",
+    408: "The body came too slowly, or stopped coming.",
+    413: "The body is larger than this endpoint takes.",
     406: "The Accept header leaves no form in which this could be answered.",
-    409: "The Idempotency-Key was used with another body.",
+    409: "The Idempotency-Key was used with another body, or what is to be changed is not to be changed any more.",
     415: "The body is neither JSON nor a form.",
     429: "Too many requests.",
     500: "An error of the server.",
@@ -32,6 +36,7 @@ _PATH_FIELDS = {
     "installation_id": "The installation_id of one of the caller's own integrations.",
     "environment_id": "The sandbox environment's id, a UUID.",
     "key_id": "The personal key's id, a UUID.",
+    "message_id": "The message's id, a UUID.",
 }
 
 
@@ -48,6 +53,7 @@ def fastapi_options(endpoint: Endpoint) -> dict[str, Any]:
         "name": endpoint.operation_id,
         "summary": endpoint.operation_id.replace("_", " ").capitalize(),
         "responses": _responses(endpoint),
+        "tags": [group_of(endpoint)],
         "openapi_extra": _extra(endpoint),
     }
 
@@ -67,23 +73,53 @@ def _statuses(endpoint: Endpoint) -> list[int]:
     if not endpoint.open:
         found |= {400, 401, 403, 429}
     if endpoint.takes_body:
-        found |= {400, 415}
+        found |= {400, 408, 413, 415}
     if endpoint.idempotent:
         found.add(409)
     return sorted(found)
 
 
 def _responses(endpoint: Endpoint) -> dict[int | str, dict[str, Any]]:
-    problem = {"application/json": {"schema": {"$ref": f"#/components/schemas/{Problem.__name__}"}}}
-    answers: dict[int | str, dict[str, Any]] = {
-        status: {"description": _SENTENCES[status], "content": problem} for status in _statuses(endpoint)
-    }
+    answers: dict[int | str, dict[str, Any]] = {status: _error_answer(endpoint, status) for status in _statuses(endpoint)}
     success: dict[str, Any] = {"description": "Done."}
     if endpoint.headers:
         success["headers"] = {name: {"description": text, "schema": {"type": "string"}} for name, text in endpoint.headers.items()}
     if endpoint.answers is None and endpoint.status != 204:
         success["content"] = {endpoint.media_type: {"schema": _plain_schema(endpoint)}}
     return answers | {endpoint.status: success}
+
+
+_REFUSED = frozenset({502, 504})
+"""Statuses that only refusals have: no request is at fault."""
+
+
+def _families(endpoint: Endpoint, status: int) -> tuple[str, ...]:
+    """The families of refusals among the answers of a status (contract 1.4)."""
+    return endpoint.refuses if status == 400 or status in _REFUSED else ()
+
+
+def _error_answer(endpoint: Endpoint, status: int) -> dict[str, Any]:
+    """What a status of the endpoint says: an E1 body, a refusal, or either."""
+    names = ([] if status in _REFUSED else [Problem.__name__]) + [FAMILIES[family].__name__ for family in _families(endpoint, status)]
+    kinds = [{"$ref": f"#/components/schemas/{name}"} for name in names]
+    content = {"schema": kinds[0] if len(kinds) == 1 else {"oneOf": kinds}}
+    answer: dict[str, Any] = {"description": _SENTENCES[status], "content": {"application/json": content}}
+    if status == 401:
+        answer["headers"] = {"WWW-Authenticate": {"description": "Bearer", "schema": {"type": "string"}}}
+    return answer
+
+
+def error_examples(endpoint: Endpoint, status: int) -> dict[str, Any]:
+    """An example of each body that a status of the endpoint may have."""
+    examples = {} if status in _REFUSED else {"problem": {"value": _problem_example(status)}}
+    return examples | {FAMILIES[family].__name__: {"value": {family: _SENTENCES[status]}} for family in _families(endpoint, status)}
+
+
+def _problem_example(status: int) -> dict[str, Any]:
+    if status == 400:
+        return {"type": "validation_error", "code": "required", "detail": "This field is required.", "attr": "title"}
+    kind = next(kind for kind in HTTP_ERRORS.values() if kind.status == status)
+    return {"type": kind.type, "code": kind.code, "detail": _SENTENCES[status], "attr": None}
 
 
 def _plain_schema(endpoint: Endpoint) -> dict[str, Any]:

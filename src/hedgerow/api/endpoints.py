@@ -11,6 +11,7 @@ from hedgerow.api.bodies import ORDINARY_BODY_BYTES
 from hedgerow.domain.access import Scope
 
 Handler = Callable[..., Awaitable[Response]]
+Lingers = Callable[[Mapping[str, Any]], bool]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -19,7 +20,8 @@ class Endpoint:
 
     `path` ends with a slash; callers may leave it out. `plain`: the handler takes the call alone and reads the body itself,
     without FastAPI, because the endpoint is hot or streams. `open`: answered without credentials; the handler takes request and
-    backends. `idempotent`: hears an Idempotency-Key; a plain handler sees to that itself.
+    backends. `idempotent`: hears an Idempotency-Key; a plain handler sees to that itself. `lingers`: whether a request of these fields
+    waits for others than the database, so that no transaction may stay open around it.
     """
 
     method: str
@@ -31,6 +33,7 @@ class Endpoint:
     answers: type[BaseModel] | None = None
     media_type: str = "application/json"
     idempotent: bool = False
+    lingers: Lingers | None = None
     plain: bool = False
     open: bool = False
     lists: bool = False  # the answer of a plain endpoint is a JSON array
@@ -38,6 +41,9 @@ class Endpoint:
     takes: type[BaseModel] | None = None  # the body of a plain endpoint, for the description
     parameters: tuple[Mapping[str, Any], ...] = ()
     errors: tuple[int, ...] = ()
+    refuses: tuple[str, ...] = ()  # the families of refusals among its answers: "error", "detail"
+    body_example: Mapping[str, Any] | None = None  # for the description; made from the schema where it is None
+    answer_example: Any = None
     headers: Mapping[str, str] = field(default_factory=dict)  # of the answer: name to description
 
     @property

@@ -25,7 +25,8 @@ class HttpError:
 HTTP_ERRORS: dict[str, HttpError] = {
     "invalid": HttpError(400, "validation_error", "invalid_input"),
     "malformed": HttpError(400, "invalid_request", "parse_error"),
-    "too_large": HttpError(400, "invalid_request", "body_too_large"),
+    "too_large": HttpError(413, "invalid_request", "body_too_large"),
+    "too_slow": HttpError(408, "invalid_request", "body_too_slow"),
     "unauthenticated": HttpError(401, "authentication_error", "not_authenticated"),
     "forbidden": HttpError(403, "authentication_error", "permission_denied"),
     "not_found": HttpError(404, "invalid_request", "not_found"),

@@ -1,6 +1,6 @@
 """What answers where no endpoint does: OPTIONS, methods that a path does not have, paths that are not there."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 from starlette.requests import Request
 from starlette.responses import Response
@@ -14,14 +14,14 @@ from hedgerow.api.protocol_errors import MethodNotAllowedError
 from hedgerow.domain.errors import NotFoundError
 
 
-def fallback_routes(endpoints: Iterable[Endpoint]) -> list[Route]:
-    """For each path a route that takes what the endpoints do not. They must stand behind the endpoints' own routes."""
+def fallback_routes(endpoints: Iterable[Endpoint]) -> Mapping[str, Route]:
+    """For each path a route that takes what its endpoints do not. It must stand directly behind theirs."""
     methods: dict[str, set[str]] = {}
     for endpoint in endpoints:
         methods.setdefault(endpoint.path, {"OPTIONS"}).add(endpoint.method)
         if endpoint.method == "GET":
             methods[endpoint.path].add("HEAD")
-    return [Route(path, _Fallback(", ".join(sorted(known))), include_in_schema=False) for path, known in methods.items()]
+    return {path: Route(path, _Fallback(", ".join(sorted(known))), include_in_schema=False) for path, known in methods.items()}
 
 
 class _Fallback:

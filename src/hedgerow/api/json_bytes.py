@@ -10,8 +10,8 @@ from starlette.responses import Response
 
 from hedgerow.api.protocol_errors import MalformedError
 
-DEEPEST_NESTING = 200
-"""Levels of arrays and objects in a body. Everything that reads a stored document again recurses, so there is a bound."""
+DEEPEST_NESTING = 600
+"""Levels of arrays and objects in a body. Everything that reads a stored document again recurses, Python itself some 1000 calls deep."""
 
 _decoder = msgspec.json.Decoder()
 

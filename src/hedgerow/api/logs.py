@@ -43,7 +43,7 @@ async def read_logs(call: Call) -> Response:
     """The entries of the run and of the runs it resumes from, oldest first, one JSON document a line."""
     started = time.perf_counter()
     pieces = await logs.read_logs(call.backends, call.caller, call.project, call.task_id, call.run_id)
-    return await _lines(pieces, started)
+    return await _lines(call.backends, pieces, started)
 
 
 async def session_logs(call: Call) -> Response:
@@ -60,7 +60,8 @@ async def session_logs(call: Call) -> Response:
         "Cache-Control": "no-cache",
         "Server-Timing": f"{timing}, {_timing('filter', started)}" if found.total else timing,
     }
-    return await pieces_response(found.body, media_type="application/json", headers=headers)
+    stall_seconds = call.backends.rules.reader_stall_seconds
+    return await pieces_response(found.body, media_type="application/json", stall_seconds=stall_seconds, headers=headers)
 
 
 async def read_signed_log(request: Request, backends: Backends) -> Response:
@@ -73,12 +74,12 @@ async def read_signed_log(request: Request, backends: Backends) -> Response:
         expires=query.get("expires", ""),
         signature=query.get("signature", ""),
     )
-    return await _lines(pieces, started)
+    return await _lines(backends, pieces, started)
 
 
-async def _lines(pieces: AsyncIterator[bytes], started: float) -> Response:
-    headers = {"Cache-Control": "no-cache"}
-    response = await pieces_response(pieces, media_type=JSON_LINES, headers=headers)
+async def _lines(backends: Backends, pieces: AsyncIterator[bytes], started: float) -> Response:
+    headers, stall_seconds = {"Cache-Control": "no-cache"}, backends.rules.reader_stall_seconds
+    response = await pieces_response(pieces, media_type=JSON_LINES, stall_seconds=stall_seconds, headers=headers)
     response.headers["Server-Timing"] = _timing("s3_read", started)
     return response
 

@@ -9,22 +9,22 @@ from starlette.types import Receive, Scope, Send
 
 from hedgerow.api.front import ABORT
 
-STALL_SECONDS = 30.0
-"""How long a client may leave a piece unread before its connection is cut."""
-
 _log = structlog.get_logger()
 
 
 class Outflow(Response):
-    """An answer whose body is an iterator of pieces, which is closed in the end, however that comes."""
+    """An answer whose body is an iterator of pieces, which is closed in the end, however that comes.
+
+    A client that leaves a piece unread for `stall_seconds` is cut off.
+    """
 
     def __init__(
         self,
         pieces: AsyncIterator[bytes],
         *,
         media_type: str,
+        stall_seconds: float,
         headers: Mapping[str, str] | None = None,
-        stall_seconds: float = STALL_SECONDS,
     ) -> None:
         self.pieces = pieces
         self.stall_seconds = stall_seconds
@@ -78,7 +78,7 @@ async def close(iterator: AsyncIterator[object]) -> None:
         await iterator.aclose()
 
 
-async def pieces_response(pieces: AsyncIterator[bytes], *, media_type: str, headers: Mapping[str, str]) -> Response:
+async def pieces_response(pieces: AsyncIterator[bytes], *, media_type: str, stall_seconds: float, headers: Mapping[str, str]) -> Response:
     """An answer of `pieces`: whole where there is one at most, flowing where there are more.
 
     What the iterator raises before its first piece is raised here, so that it still can be told with a status.
@@ -88,7 +88,7 @@ async def pieces_response(pieces: AsyncIterator[bytes], *, media_type: str, head
     if second is None:
         await close(pieces)
         return Response(first, media_type=media_type, headers=dict(headers))
-    return Outflow(_chain(first, second, pieces), media_type=media_type, headers=headers)
+    return Outflow(_chain(first, second, pieces), media_type=media_type, stall_seconds=stall_seconds, headers=headers)
 
 
 async def _chain(first: bytes, second: bytes, rest: AsyncIterator[bytes]) -> AsyncIterator[bytes]:

@@ -15,6 +15,12 @@ class BodyTooLargeError(HedgerowError):
     code = "too_large"
 
 
+class BodyTooSlowError(HedgerowError):
+    """The body comes too slowly, or has stopped coming."""
+
+    code = "too_slow"
+
+
 class MethodNotAllowedError(HedgerowError):
     """This method is not allowed here."""
 

@@ -1,5 +1,6 @@
 """Every endpoint of the API: its table of contents."""
 
+import json
 from typing import Any
 
 from hedgerow.api import (
@@ -10,6 +11,7 @@ from hedgerow.api import (
     github,
     health,
     logs,
+    messages,
     readiness,
     repositories,
     runs,
@@ -33,6 +35,7 @@ from hedgerow.api.schemas.github import (
     PickedRepositories,
 )
 from hedgerow.api.schemas.logs import LogAppend, SessionLogQuery
+from hedgerow.api.schemas.messages import Message, MessagePage
 from hedgerow.api.schemas.readiness import ReportedInsightCount, RepositoryReadiness
 from hedgerow.api.schemas.repositories import Repository, RepositoryPage
 from hedgerow.api.schemas.runs import TaskRunDetail, TaskRunPage
@@ -58,6 +61,8 @@ OWN_GITHUB = ME + "integrations/github/{installation_id}/"
 SANDBOX_ENVIRONMENTS = PROJECT + "sandbox_environments/"
 SANDBOX_ENVIRONMENT = SANDBOX_ENVIRONMENTS + "{environment_id}/"
 KEYS = "/api/personal_api_keys/"
+MESSAGES = RUN + "messages/"
+MESSAGE = MESSAGES + "{message_id}/"
 
 
 def _parameter(name: str, place: str, description: str, schema: dict[str, Any]) -> dict[str, Any]:
@@ -87,6 +92,11 @@ _PAGE_HEADERS = {
     "X-Has-More": "`true` where entries follow after this page.",
 }
 
+_LINE = (
+    '{"type":"notification","timestamp":"2026-05-07T10:00:00.000Z","notification":{"jsonrpc":"2.0","method":"_posthog/turn_complete",'
+    '"params":{"sessionId":"s1","stopReason":"end_turn"}}}'
+)
+
 ENDPOINTS: tuple[Endpoint, ...] = (
     Endpoint(method="GET", path=TASKS, handler=tasks.list_tasks, scope=READ, answers=TaskPage, parameters=_PAGING),
     Endpoint(method="POST", path=TASKS, handler=tasks.create_task, scope=WRITE, status=201, answers=Task, idempotent=True),
@@ -111,17 +121,30 @@ ENDPOINTS: tuple[Endpoint, ...] = (
     Endpoint(method="PATCH", path=TASK, handler=tasks.update_task, scope=WRITE, answers=Task),
     Endpoint(method="PUT", path=TASK, handler=tasks.update_task, name="replace_task", scope=WRITE, answers=Task),
     Endpoint(method="DELETE", path=TASK, handler=tasks.delete_task, scope=WRITE, status=204),
-    Endpoint(method="POST", path=TASK + "run/", handler=tasks.run_task, scope=WRITE, answers=Task, idempotent=True),
+    Endpoint(method="POST", path=TASK + "run/", handler=tasks.run_task, scope=WRITE, answers=Task, idempotent=True, refuses=("detail",)),
     Endpoint(method="GET", path=TASK + "slack_thread/", handler=slack.retrieve_slack_thread, scope=READ, answers=SlackThread),
     Endpoint(method="POST", path=TASK + "slack_thread/", handler=slack.map_slack_thread, scope=WRITE, status=201, answers=SlackThread),
     Endpoint(method="DELETE", path=TASK + "slack_thread/", handler=slack.unmap_slack_thread, scope=WRITE, status=204),
     Endpoint(method="GET", path=RUNS, handler=runs.list_runs, scope=READ, answers=TaskRunPage, parameters=_PAGING),
-    Endpoint(method="POST", path=RUNS, handler=runs.create_run, scope=WRITE, status=201, answers=TaskRunDetail, idempotent=True),
+    Endpoint(
+        method="POST",
+        path=RUNS,
+        handler=runs.create_run,
+        scope=WRITE,
+        status=201,
+        answers=TaskRunDetail,
+        idempotent=True,
+        refuses=("detail",),
+    ),
     Endpoint(method="GET", path=RUN, handler=runs.retrieve_run, scope=READ, answers=TaskRunDetail),
     Endpoint(method="PATCH", path=RUN, handler=runs.update_run, scope=WRITE, answers=TaskRunDetail),
-    Endpoint(method="POST", path=RUN + "start/", handler=tasks.start_run, scope=WRITE, answers=Task, idempotent=True),
-    Endpoint(method="POST", path=RUN + "resume_in_cloud/", handler=runs.resume_in_cloud, scope=WRITE, answers=TaskRunDetail),
-    Endpoint(method="PATCH", path=RUN + "set_output/", handler=runs.set_output, scope=WRITE, answers=TaskRunDetail),
+    Endpoint(
+        method="POST", path=RUN + "start/", handler=tasks.start_run, scope=WRITE, answers=Task, idempotent=True, refuses=("error", "detail")
+    ),
+    Endpoint(
+        method="POST", path=RUN + "resume_in_cloud/", handler=runs.resume_in_cloud, scope=WRITE, answers=TaskRunDetail, refuses=("error",)
+    ),
+    Endpoint(method="PATCH", path=RUN + "set_output/", handler=runs.set_output, scope=WRITE, answers=TaskRunDetail, refuses=("error",)),
     Endpoint(
         method="POST",
         path=RUN + "relay_message/",
@@ -141,7 +164,15 @@ ENDPOINTS: tuple[Endpoint, ...] = (
         idempotent=True,
         limit_bytes=LOG_BODY_BYTES,
     ),
-    Endpoint(method="GET", path=RUN + "logs/", handler=logs.read_logs, scope=READ, plain=True, media_type=logs.JSON_LINES),
+    Endpoint(
+        method="GET",
+        path=RUN + "logs/",
+        handler=logs.read_logs,
+        scope=READ,
+        plain=True,
+        media_type=logs.JSON_LINES,
+        answer_example=_LINE + "\n",
+    ),
     Endpoint(
         method="GET",
         path=RUN + "session_logs/",
@@ -151,6 +182,7 @@ ENDPOINTS: tuple[Endpoint, ...] = (
         lists=True,
         parameters=_query_of(SessionLogQuery),
         headers=_PAGE_HEADERS,
+        answer_example=[json.loads(_LINE)],
     ),
     Endpoint(
         method="GET",
@@ -160,6 +192,7 @@ ENDPOINTS: tuple[Endpoint, ...] = (
         plain=True,
         media_type="text/event-stream",
         parameters=_CURSOR,
+        answer_example=f': hedgerow\n\nid: 7\ndata: {_LINE}\n\nevent: keepalive\ndata: {{"type":"keepalive"}}\n\n',
         errors=(406,),
     ),
     Endpoint(
@@ -169,8 +202,23 @@ ENDPOINTS: tuple[Endpoint, ...] = (
         scope=WRITE,
         answers=CommandAnswer,
         idempotent=True,
+        lingers=commands.is_forwarded,
         errors=(502, 504),
+        refuses=("error",),
     ),
+    Endpoint(method="GET", path=MESSAGES, handler=messages.list_messages, scope=READ, answers=MessagePage, parameters=_PAGING),
+    Endpoint(method="PATCH", path=MESSAGE, handler=messages.move_message, scope=WRITE, answers=Message, errors=(409,)),
+    Endpoint(method="DELETE", path=MESSAGE, handler=messages.delete_message, scope=WRITE, status=204, errors=(409,)),
+    Endpoint(
+        method="POST",
+        path=MESSAGE + "promote/",
+        handler=messages.promote_message,
+        scope=WRITE,
+        answers=Message,
+        errors=(409,),
+        refuses=("error",),
+    ),
+    Endpoint(method="POST", path=MESSAGE + "demote/", handler=messages.demote_message, scope=WRITE, answers=Message, errors=(409,)),
     Endpoint(
         method="GET",
         path=RUN + "connection_token/",
@@ -334,6 +382,7 @@ ENDPOINTS: tuple[Endpoint, ...] = (
         handler=logs.read_signed_log,
         open=True,
         media_type=logs.JSON_LINES,
+        answer_example=_LINE + "\n",
         parameters=(
             _parameter("expires", "query", "Part of the signed address.", {"type": "string"}),
             _parameter("signature", "query", "Part of the signed address.", {"type": "string"}),

@@ -67,7 +67,7 @@ class ContractRoute(APIRoute):
             return unexpected_response()
 
     async def _checked(self, request: Request) -> Response:
-        endpoint, body = self.declared, RequestBody(request)
+        endpoint, body = self.declared, RequestBody(request, self.backends.rules.sender_stall_seconds)
         backends = facing(self.backends, request)
         _drop_empty_values(request)
         if endpoint.open:
@@ -94,7 +94,8 @@ class ContractRoute(APIRoute):
             response = await self._carry_out(replace(call, backends=backends))
             return response.status_code, bytes(response.body)
 
-        status, body, replayed = await idempotency.once(
+        once = idempotency.once_held if await self._lingers(call) else idempotency.once
+        status, body, replayed = await once(
             call.backends,
             call.caller,
             method=self.declared.method,
@@ -104,6 +105,10 @@ class ContractRoute(APIRoute):
             work=work,
         )
         return Response(body, status, media_type="application/json", headers=replay_header(replayed))
+
+    async def _lingers(self, call: Call) -> bool:
+        lingers = self.declared.lingers
+        return lingers is not None and lingers(await parse_body(call.raw, call.request.headers.get("content-type", "")))
 
 
 def replay_header(replayed: bool) -> dict[str, str]:

@@ -29,20 +29,23 @@ async def stream(call: Call) -> Response:
         from_latest=call.request.query_params.get("start") == "latest",
     )
     headers = {"Cache-Control": "no-cache", "X-Accel-Buffering": "no"}
-    return Outflow(_pieces(batches), media_type="text/event-stream", headers=headers)
+    stall_seconds = call.backends.rules.reader_stall_seconds
+    return Outflow(_pieces(batches), media_type="text/event-stream", stall_seconds=stall_seconds, headers=headers)
 
 
 def _check_accept(accept: str) -> None:
     """NotAcceptableError unless the header lets an event stream through (RFC 9110, section 12.5.1)."""
-    ranges = [part.strip().lower() for part in accept.split(",") if part.strip()]
-    if ranges and not any(_lets_events_through(part) for part in ranges):
+    ranges = dict(_range(part.lower()) for part in accept.split(",") if part.strip())
+    # The most precise of the ranges that say something about event streams decides.
+    said = [ranges[media_type] for media_type in ("text/event-stream", "text/*", "*/*") if media_type in ranges]
+    if ranges and not (said and said[0]):
         raise NotAcceptableError("This endpoint answers text/event-stream, which the Accept header excludes.")
 
 
-def _lets_events_through(media_range: str) -> bool:
-    media_type, *parameters = [piece.strip() for piece in media_range.split(";")]
-    refused = any(parameter.replace(" ", "") in {"q=0", "q=0.0", "q=0.00", "q=0.000"} for parameter in parameters)
-    return media_type in {"text/event-stream", "text/*", "*/*"} and not refused
+def _range(media_range: str) -> tuple[str, bool]:
+    """A media range, and whether it is wanted at all."""
+    media_type, *parameters = ["".join(piece.split()) for piece in media_range.split(";")]
+    return media_type, not {"q=0", "q=0.", "q=0.0", "q=0.00", "q=0.000"} & set(parameters)
 
 
 async def _pieces(batches: AsyncIterator[list[Frame]]) -> AsyncIterator[bytes]:

@@ -10,11 +10,13 @@ from collections.abc import Callable, Iterator
 import uvicorn
 from starlette.types import ASGIApp
 
+from hedgerow.cli.connections import Patience, connections
 from hedgerow.cli.leaving import EndsStreams
 from hedgerow.domain.errors import UnavailableError
 
 _GRACE_SECONDS = 3
 _BACKLOG = 2048
+_USUAL_PATIENCE = Patience()
 
 
 def listen(host: str, port: int) -> socket.socket:
@@ -43,11 +45,13 @@ def _why_not(host: str, port: int, problem: OSError) -> str:
     return f"hedgerow cannot listen on {host} port {port}: {problem.strerror}."
 
 
-async def serve(app: ASGIApp, listener: socket.socket, stop: asyncio.Event, started: Callable[[], None]) -> None:
+async def serve(
+    app: ASGIApp, listener: socket.socket, stop: asyncio.Event, started: Callable[[], None], patience: Patience = _USUAL_PATIENCE
+) -> None:
     """Serve until `stop` is set; calls `started` once requests are answered. Open streams are given a moment to end."""
     config = uvicorn.Config(
         EndsStreams(app, stop),
-        http="httptools",
+        http=connections(patience),
         ws="none",
         lifespan="off",
         log_config=None,

@@ -13,6 +13,7 @@ from typing import Any
 from rich.console import Console
 
 from hedgerow.app import House, build_api, hold_runs, open_house
+from hedgerow.cli.connections import Patience
 from hedgerow.cli.program import command_line
 from hedgerow.cli.serving import serve, stopped_by_signals
 from hedgerow.settings import Settings
@@ -51,7 +52,7 @@ async def up(settings: Settings, listener: socket.socket, console: Console) -> N
         async with open_house(settings, url=_url(settings, listener), allow_local_repositories=settings.on_loopback) as house:
             await together(
                 stop,
-                serve(build_api(house), listener, stop, api_serves.set),
+                serve(build_api(house), listener, stop, api_serves.set, _patience(settings)),
                 hold_runs(house, stop, lambda _works: worker_serves.set()),
                 _introduce(house, console, stop, api_serves, worker_serves),
             )
@@ -62,7 +63,11 @@ async def api(settings: Settings, listener: socket.socket, console: Console) -> 
     stop = asyncio.Event()
     with stopped_by_signals(stop):
         async with open_house(settings, url=_url(settings, listener)) as house:
-            await serve(build_api(house), listener, stop, lambda: _say_ready(house, console))
+            await serve(build_api(house), listener, stop, lambda: _say_ready(house, console), _patience(settings))
+
+
+def _patience(settings: Settings) -> Patience:
+    return Patience(reader_seconds=settings.reader_stall_seconds, sender_seconds=settings.sender_stall_seconds)
 
 
 async def worker(settings: Settings, console: Console) -> None:

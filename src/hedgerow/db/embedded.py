@@ -244,7 +244,7 @@ class EmbeddedPostgres:
 def _make_folder(path: Path, mode: int) -> None:
     """Make a folder with exactly that mode, whatever the umask; one that stands keeps its own."""
     if not path.exists():
-        path.mkdir(parents=True)
+        path.mkdir(parents=True, exist_ok=True)  # another process may be at it as well
         path.chmod(mode)
 
 

@@ -2,6 +2,8 @@
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import LiteralString
+from uuid import UUID
 
 from hedgerow.db.database import Transaction
 
@@ -30,6 +32,7 @@ class Kept:
     body_hash: bytes
     status: int | None
     body: bytes | None
+    held_until: datetime | None = None  # set while somebody works on it without a transaction
 
 
 async def take(tx: Transaction, request: Request, body_hash: bytes, now: datetime) -> bool:
@@ -55,13 +58,59 @@ async def load(tx: Transaction, request: Request) -> Kept | None:
     """What is kept under a key."""
     row = await (
         await tx.connection.execute(
-            "SELECT body_hash, status, body FROM idempotency_keys WHERE caller = %s AND method = %s AND path = %s AND key = %s",
+            "SELECT body_hash, status, body, held_until FROM idempotency_keys WHERE caller = %s AND method = %s AND path = %s AND key = %s",
             request.values,
         )
     ).fetchone()
     if row is None:
         return None
-    return Kept(bytes(row["body_hash"]), row["status"], None if row["body"] is None else bytes(row["body"]))
+    body = None if row["body"] is None else bytes(row["body"])
+    return Kept(bytes(row["body_hash"]), row["status"], body, row["held_until"])
+
+
+_HOLD: LiteralString = """
+    INSERT INTO idempotency_keys (caller, method, path, key, body_hash, created_at, holder, held_until)
+    VALUES (%s, %s, %s, %s, %s, %s, %s, %s)
+    ON CONFLICT (caller, method, path, key) DO UPDATE SET holder = excluded.holder, held_until = excluded.held_until
+    WHERE idempotency_keys.held_until <= excluded.created_at AND idempotency_keys.body_hash = excluded.body_hash
+"""
+
+
+async def hold(tx: Transaction, request: Request, body_hash: bytes, holder: UUID, now: datetime, until: datetime) -> bool:
+    """Take a key without staying in a transaction: it is the holder's until then, and free for the same body afterwards.
+
+    False where it is another one's, has an answer, or came with another body.
+    """
+    await forget(tx, request, now - KEPT)
+    cursor = await tx.connection.execute(_HOLD, [*request.values, body_hash, now, holder, until])
+    return cursor.rowcount == 1
+
+
+async def hold_on(tx: Transaction, request: Request, holder: UUID, until: datetime) -> bool:
+    """Go on holding a key. False where it is not the holder's any more."""
+    cursor = await tx.connection.execute(
+        "UPDATE idempotency_keys SET held_until = %s WHERE caller = %s AND method = %s AND path = %s AND key = %s AND holder = %s",
+        [until, *request.values, holder],
+    )
+    return cursor.rowcount == 1
+
+
+async def keep_held(tx: Transaction, request: Request, holder: UUID, status: int, body: bytes) -> bool:
+    """Keep the answer of a key that is held. False where it is not the holder's any more."""
+    cursor = await tx.connection.execute(
+        "UPDATE idempotency_keys SET status = %s, body = %s, holder = NULL, held_until = NULL"
+        " WHERE caller = %s AND method = %s AND path = %s AND key = %s AND holder = %s",
+        [status, body, *request.values, holder],
+    )
+    return cursor.rowcount == 1
+
+
+async def let_go(tx: Transaction, request: Request, holder: UUID) -> None:
+    """Free a key that is held: what was done under it gave no answer to keep."""
+    await tx.connection.execute(
+        "DELETE FROM idempotency_keys WHERE caller = %s AND method = %s AND path = %s AND key = %s AND holder = %s",
+        [*request.values, holder],
+    )
 
 
 async def forget(tx: Transaction, request: Request, before: datetime) -> bool:

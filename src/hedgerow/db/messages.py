@@ -1,5 +1,7 @@
 """The inbox of a run."""
 
+from collections.abc import Mapping
+from datetime import datetime
 from typing import Any, LiteralString
 from uuid import UUID
 
@@ -9,7 +11,7 @@ from hedgerow.db.database import Transaction
 from hedgerow.db.rows import as_json, storable
 from hedgerow.domain.messages import Message, MessageStatus
 
-_NAMES: tuple[LiteralString, ...] = ("id", "run_id", "position", "content", "artifacts", "status", "error", "created_at")
+_NAMES: tuple[LiteralString, ...] = ("id", "run_id", "position", "content", "artifacts", "status", "error", "created_at", "taken_at")
 COLUMNS = sql.SQL(", ").join(map(sql.Identifier, _NAMES))
 
 
@@ -37,11 +39,66 @@ async def add(tx: Transaction, message: Message) -> Message:
     return from_row(row)
 
 
-async def oldest_queued(tx: Transaction, run_id: UUID) -> Message | None:
-    """The next message to deliver."""
-    statement = sql.SQL("SELECT {} FROM messages WHERE run_id = %s AND status = 'queued' ORDER BY position LIMIT 1").format(COLUMNS)
-    row = await (await tx.connection.execute(statement, [run_id])).fetchone()
+_TAKE: LiteralString = """
+    UPDATE messages SET taken_at = coalesce(taken_at, %(now)s) WHERE id = (
+        SELECT id FROM messages WHERE run_id = %(run_id)s AND status = 'queued' ORDER BY taken_at IS NULL, position LIMIT 1
+    ) RETURNING {}
+"""
+
+
+async def take(tx: Transaction, run_id: UUID, now: datetime) -> Message | None:
+    """Take the next message to deliver, for good: one that was taken before and did not arrive, else the first that waits.
+
+    The run's row must be locked: whoever moves messages or takes them back holds it too.
+    """
+    row = await (await tx.connection.execute(sql.SQL(_TAKE).format(COLUMNS), {"run_id": run_id, "now": now})).fetchone()
     return None if row is None else from_row(row)
+
+
+async def find(tx: Transaction, run_id: UUID, message_id: UUID) -> Message | None:
+    """A message of a run."""
+    statement = sql.SQL("SELECT {} FROM messages WHERE id = %s AND run_id = %s").format(COLUMNS)
+    row = await (await tx.connection.execute(statement, [message_id, run_id])).fetchone()
+    return None if row is None else from_row(row)
+
+
+async def waiting(tx: Transaction, run_id: UUID) -> list[Message]:
+    """The messages that no worker has taken, in order."""
+    statement = sql.SQL("SELECT {} FROM messages WHERE run_id = %s AND status = 'queued' AND taken_at IS NULL ORDER BY position")
+    return [from_row(row) for row in await (await tx.connection.execute(statement.format(COLUMNS), [run_id])).fetchall()]
+
+
+_HAS_TAKEN: LiteralString = """
+    SELECT 1 FROM messages WHERE run_id = %s AND (status = 'delivered' OR (status = 'queued' AND taken_at IS NOT NULL)) LIMIT 1
+"""
+
+
+async def has_taken(tx: Transaction, run_id: UUID) -> bool:
+    """Whether a message is with the agent or on its way there, so that a turn runs."""
+    return await (await tx.connection.execute(_HAS_TAKEN, [run_id])).fetchone() is not None
+
+
+async def place(tx: Transaction, positions: Mapping[UUID, int]) -> None:
+    """Give messages of one run, whose row is locked, new positions. Between them they are a permutation of what they had."""
+    await tx.connection.execute(
+        "UPDATE messages SET position = new.position"
+        " FROM unnest(%s::uuid[], %s::bigint[]) AS new (id, position) WHERE messages.id = new.id",
+        [list(positions), list(positions.values())],
+    )
+
+
+async def remove(tx: Transaction, message_id: UUID) -> None:
+    """Forget a message that waits."""
+    await tx.connection.execute("DELETE FROM messages WHERE id = %s", [message_id])
+
+
+async def page_of_run(tx: Transaction, run_id: UUID, limit: int, offset: int) -> tuple[int, list[Message]]:
+    """How many messages a run has, and a page of them, in order."""
+    count = await (await tx.connection.execute("SELECT count(*) AS count FROM messages WHERE run_id = %s", [run_id])).fetchone()
+    assert count is not None
+    statement = sql.SQL("SELECT {} FROM messages WHERE run_id = %s ORDER BY position LIMIT %s OFFSET %s").format(COLUMNS)
+    rows = await (await tx.connection.execute(statement, [run_id, limit, offset])).fetchall()
+    return count["count"], [from_row(row) for row in rows]
 
 
 async def of_run(tx: Transaction, run_id: UUID) -> list[Message]:

@@ -24,6 +24,11 @@ def as_json(value: Any) -> Json:
 _UNSTORABLE = re.compile("[\x00\ud800-\udfff]")
 
 
+def is_storable(text: str) -> bool:
+    """Whether a `text` column keeps a text as it is."""
+    return _UNSTORABLE.search(text) is None
+
+
 @overload
 def storable(text: str) -> str: ...
 @overload

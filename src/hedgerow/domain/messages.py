@@ -1,5 +1,6 @@
 """A message to the agent of a run, and its way through the run's inbox."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
@@ -31,3 +32,21 @@ class Message:
     status: MessageStatus
     error: str | None = None
     created_at: datetime
+    taken_at: datetime | None = None  # a worker hands it over, or has; from then on it is the agent's
+
+    @property
+    def waiting(self) -> bool:
+        """Whether it can still be moved and taken back."""
+        return self.status is MessageStatus.QUEUED and self.taken_at is None
+
+
+def places(waiting: Sequence[Message], moved: UUID, position: int) -> dict[UUID, int]:
+    """The positions of messages that wait, given in order, once one of them stands at `position`.
+
+    They share the places that they have between them: the moved one gets the first of these at or after `position`, or the last.
+    """
+    slots = [message.position for message in waiting]
+    index = next((index for index, slot in enumerate(slots) if slot >= position), len(slots) - 1)
+    order = [message.id for message in waiting if message.id != moved]
+    order.insert(index, moved)
+    return dict(zip(order, slots, strict=True))

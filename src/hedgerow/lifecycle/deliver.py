@@ -11,16 +11,19 @@ from hedgerow.lifecycle.node import Node
 
 
 async def deliver(node: Node, run: TaskRun, action: Deliver) -> None:
-    """Hand the oldest queued message to the agent server, then write that down.
+    """Take the next message, hand it to the agent server, then write that down.
 
-    The agent server keeps a message id once, so a crash between the two only sends it again. Its turn may be over before
-    this writes: a message that is acknowledged stays so.
+    From the moment it is taken it is neither moved nor taken back, whatever becomes of it: so nobody hears of a message as gone
+    that the agent gets. The agent server keeps a message id once, so a crash between the two only sends it again. Its turn may be
+    over before this writes: a message that is acknowledged stays so.
     """
     async with node.backends.database.transaction() as tx:
-        fresh = await runs.load(tx, run.id)
-        message = await messages.oldest_queued(tx, run.id)
-    if message is None or fresh is None or fresh.execution.restarting:
-        return  # what waits in the inbox of a run that was started again is not for the agent of its earlier start
+        fresh = await runs.load_for_update(tx, run.id)
+        if fresh is None or fresh.execution.restarting or fresh.execution.epoch != run.execution.epoch:
+            return  # what waits in the inbox of a run that was started again is not for the agent of its earlier start
+        message = await messages.take(tx, run.id, node.backends.clock.now())
+    if message is None:
+        return  # it was taken back
     began = node.backends.clock.now()
     async with await connect(node, run) as agent_server:
         await agent_server.deliver(message.id, message.content, message.artifacts)

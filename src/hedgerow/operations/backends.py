@@ -42,6 +42,8 @@ class Rules:
     keepalive_seconds: float = 20.0
     drain_seconds: float = 10.0  # how long a stream waits for the last entries of a run that has ended
     log_url_seconds: int = 3600
+    reader_stall_seconds: float = 30.0  # how long a client may leave a piece of an answer unread
+    sender_stall_seconds: float = 30.0  # within which a client sends a fair part of its body, or the end of it
     most_calls: Mapping[int, int] = field(default_factory=dict)  # of one project: length of a window in seconds to calls; 0: any number
     readiness_cache_seconds: float = 600.0  # how long an answer about a repository's readiness is given again
     readiness_wait_seconds: float = 5.0  # how long a request waits for a scan

@@ -7,6 +7,7 @@ from uuid import UUID
 
 from hedgerow.db import messages, runs
 from hedgerow.db.database import Transaction
+from hedgerow.db.rows import is_storable
 from hedgerow.domain.access import Caller, PersonalCaller, Project
 from hedgerow.domain.audit import AuditAction
 from hedgerow.domain.commands import Command, CommandMethod
@@ -56,6 +57,8 @@ def _check_message(params: dict[str, Any]) -> None:
     content, artifact_ids = params.get("content"), params.get("artifact_ids")
     if content is not None and not isinstance(content, str):
         raise _bad_params("content must be a string")
+    if isinstance(content, str) and not is_storable(content):
+        raise _bad_params("content must not hold null characters or lone surrogates")
     if artifact_ids is not None and not isinstance(artifact_ids, list):
         raise _bad_params("artifact_ids must be a list")
     if any(not isinstance(artifact_id, str) or not artifact_id.strip() for artifact_id in artifact_ids or ()):

@@ -11,7 +11,7 @@ import structlog
 from hedgerow.db import nodes
 from hedgerow.domain.access import PersonalCaller
 from hedgerow.domain.commands import Command
-from hedgerow.domain.errors import TimedOutError, UnavailableError
+from hedgerow.domain.errors import RefusedError, TimedOutError, UnavailableError
 from hedgerow.domain.runs import TaskRun
 from hedgerow.operations import connection_tokens, sandbox_urls
 from hedgerow.operations.backends import Backends
@@ -42,20 +42,28 @@ async def forward(backends: Backends, caller: PersonalCaller, run: TaskRun, comm
     TimedOutError where it does not answer in time.
     """
     where = await _destination(backends, run)
-    headers = {"Authorization": f"Bearer {await connection_tokens.mint(backends, caller, run)}"}
+    token = await connection_tokens.mint(backends, caller, run)
+    try:
+        request = _request(backends, run, where, token, command)
+    except (httpx.InvalidURL, ValueError) as problem:
+        raise RefusedError("The sandbox address of this run is none that a command could be sent to.") from problem
+    return await _answer(backends, run, request)
+
+
+def _request(backends: Backends, run: TaskRun, where: Destination, connection_token: str, command: Command) -> httpx.Request:
+    headers = {"Authorization": f"Bearer {connection_token}", "Content-Type": "application/json"}
     if where.host is not None:
         headers["Host"] = where.host
     token = run.state.get("sandbox_connect_token")
-    request = backends.http.build_request(
+    return backends.http.build_request(
         "POST",
         f"{where.url.rstrip('/')}/command",
-        json=_document(command),
+        content=json.dumps(_document(command)).encode(),  # in ASCII, so that a lone surrogate passes as its escape
         params={"_modal_connect_token": token} if isinstance(token, str) else None,
         headers=headers,
         timeout=httpx.Timeout(backends.rules.command_timeout_seconds, connect=_CONNECT_SECONDS),
         extensions={"sni_hostname": httpx.URL(f"//{where.host}").host} if where.host else None,
     )
-    return await _answer(backends, run, request)
 
 
 async def _destination(backends: Backends, run: TaskRun) -> Destination:
@@ -114,7 +122,7 @@ async def _body(response: httpx.Response) -> bytes:
 def _read(status: int, body: bytes) -> Answer:
     try:
         document = json.loads(body)
-    except ValueError:
+    except (ValueError, RecursionError):
         document = None
     if not 200 <= status < 300:
         text = document.get("error") if isinstance(document, dict) else None

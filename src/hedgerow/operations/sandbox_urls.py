@@ -11,6 +11,7 @@ from urllib.parse import SplitResult, urlsplit
 
 from hedgerow.domain.errors import RefusedError, UnavailableError
 
+_TRANSLATED = ipaddress.IPv6Network("64:ff9b::/96")  # RFC 6052: what NAT64 carries on to the IPv4 address at its end
 _PORTS = {"http": 80, "https": 443}
 
 
@@ -102,13 +103,15 @@ async def _address(host: str, port: int) -> ipaddress.IPv4Address | ipaddress.IP
         pass
     try:
         found = await asyncio.get_running_loop().getaddrinfo(host, port, type=socket.SOCK_STREAM)
-    except OSError as problem:
+    except (OSError, UnicodeError) as problem:  # the latter: no name could be like that
         raise UnavailableError("The sandbox address of this run is not known to the network.") from problem
     return _plain(str(found[0][4][0]))
 
 
 def _plain(text: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address:
     """An address, where an IPv4 address in the clothes of IPv6 counts as what it is."""
-    address = ipaddress.ip_address(text)
-    mapped = address.ipv4_mapped if isinstance(address, ipaddress.IPv6Address) else None
-    return mapped or address
+    address = ipaddress.ip_address(text.partition("%")[0])
+    if isinstance(address, ipaddress.IPv4Address):
+        return address
+    translated = ipaddress.IPv4Address(int(address) & 0xFFFF_FFFF) if address in _TRANSLATED else None
+    return address.ipv4_mapped or address.sixtofour or translated or address

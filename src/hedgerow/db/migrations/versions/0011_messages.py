@@ -1,0 +1,13 @@
+"""Messages that wait can be moved, and idempotency keys be held without a transaction."""
+
+from pathlib import Path
+
+from hedgerow.db.migrations import execute_script
+
+revision = "0011"
+down_revision = "0010"
+
+
+def upgrade() -> None:
+    """Run the SQL that stands beside this file."""
+    execute_script(Path(__file__).with_suffix(".sql").read_text())
