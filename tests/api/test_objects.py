@@ -9,8 +9,12 @@ from typing import Any
 
 import httpx
 import pytest
+from starlette.requests import Request
+from starlette.types import Message
 
 from hedgerow.api import create_api
+from hedgerow.api.posted_forms import PostedForm
+from hedgerow.api.protocol_errors import MalformedError
 from hedgerow.domain.clock import FixedClock
 from hedgerow.operations.backends import Backends
 from hedgerow.storage import UploadForm
@@ -199,6 +203,18 @@ async def test_the_border_may_fall_anywhere_between_two_reads(served: Served, ke
 
     assert (await send(served, form, by_bytes())).status_code == 204
     assert await stored(served, key) == b"\r\n--" + BORDER[:5] + b"\r\nthe file\r"
+
+
+async def test_an_upload_that_stalls_is_let_go(served: Served) -> None:
+    never = asyncio.Event()
+
+    async def receive() -> Message:
+        await never.wait()
+        raise AssertionError("nothing ever comes")
+
+    scope = {"type": "http", "method": "POST", "headers": [(b"content-type", b"multipart/form-data; boundary=x")]}
+    with pytest.raises(MalformedError, match="Nothing came"):
+        await PostedForm(Request(scope, receive), stall_seconds=0.01).fields()
 
 
 async def test_addresses_are_read_by_anybody_until_they_expire(served: Served, key: str) -> None:

@@ -12,6 +12,7 @@ FORM_SLACK_BYTES = 65_536
 """How much larger than declared an upload may be: its real size is looked at when it is finalized."""
 
 _LONGEST_NAME_BYTES = 512  # so that a storage path is a key of any store
+_LONGEST_MEDIA_TYPE = 255
 _ID = re.compile("[0-9a-f]{32}")
 _UNPRINTABLE = re.compile(r"[\x00-\x1f\x7f]")
 _PDF = "application/pdf"
@@ -116,6 +117,11 @@ def _shortened(name: str, longest_bytes: int) -> str:
     stem, dot, ending = name.rpartition(".")
     kept = dot + ending if dot and len(ending.encode()) <= 32 else ""
     return (stem if kept else name).encode()[: longest_bytes - len(kept.encode())].decode(errors="ignore").strip() + kept
+
+
+def is_media_type(text: str) -> bool:
+    """Whether a content type can stand in a header; blank counts as none given."""
+    return len(text) <= _LONGEST_MEDIA_TYPE and text.isascii() and text.isprintable()
 
 
 def largest_bytes(rules: ArtifactRules, name: str, content_type: str, kind: ArtifactType) -> int:
