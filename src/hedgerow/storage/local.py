@@ -52,10 +52,13 @@ class LocalStore:
 
     def prepare(self) -> None:
         """Make the folder, and sweep out what uploads of killed processes have left. Raises UnavailableError."""
-        with _told():
+        try:
             self._uploads.mkdir(parents=True, exist_ok=True, mode=0o700)
             for path in self._uploads.iterdir():
                 _remove_unless_held(path)
+        except OSError as error:
+            message = f"The folder {self._folder} of the object store cannot be used: {error.strerror or error}."
+            raise UnavailableError(message) from error
 
     async def put(self, key: str, pieces: AsyncIterable[bytes], *, content_type: str = "") -> ObjectInfo:
         """Store an object, or replace it, once all pieces have come; when this is cut short nothing is stored."""
