@@ -153,6 +153,24 @@ async def test_a_body_without_artifacts_is_refused_before_the_run_is_looked_for(
         assert (answer.status_code, answer.json()["attr"], answer.json()["code"]) == (400, attr, code)
 
 
+async def test_a_sound_body_for_a_run_or_a_task_that_is_not_there_is_not_found(served: Served) -> None:
+    task = await served.a_task()
+    sent = {"id": "0" * 32, "name": "a", "type": "plan", "storage_path": "p"}
+    bodies: dict[str, dict[str, Any]] = {
+        "artifacts/": {"artifacts": [TEXT]},
+        "artifacts/prepare_upload/": {"artifacts": [{**TEXT, "size": 1}]},
+        "artifacts/finalize_upload/": {"artifacts": [sent]},
+        "artifacts/presign/": {"storage_path": "p"},
+        "artifacts/download/": {"storage_path": "p"},
+    }
+    places = {f"{task['id']}/runs/{MISSING}/{path}": body for path, body in bodies.items()}
+    for path in ("prepare_upload/", "finalize_upload/"):
+        places[f"{MISSING}/staged_artifacts/{path}"] = bodies[f"artifacts/{path}"]
+    for path, body in places.items():
+        answer = await served.client.post(served.tasks + path, json=body)
+        assert (answer.status_code, answer.json().get("code")) == (404, "not_found"), path
+
+
 async def test_an_artifact_of_thirty_megabytes_in_base64_is_taken(desk: Desk) -> None:
     content = bytes(range(256)) * 122_880
     (entry,) = await desk.inline(
