@@ -4,7 +4,7 @@ import shutil
 import tempfile
 from pathlib import Path
 
-from benchmarks import append, latency, memory, run_start, upload
+from benchmarks import append, latency, memory, readiness, run_start, task_list, upload, volume
 from benchmarks.house import House, running_house
 from benchmarks.report import Figure, show
 from hedgerow.db.embedded import EmbeddedPostgres
@@ -28,7 +28,8 @@ def _journal() -> list[Figure]:
         postgres = EmbeddedPostgres(house.data_dir)
         database_url = postgres.start_or_join()
         try:
-            return [*figures, *append.measure(house, database_url), *latency.measure(house, database_url)]
+            figures += [*append.measure(house, database_url), *latency.measure(house, database_url)]
+            return [*figures, *volume.measure(house, database_url), *task_list.measure(house, database_url)]
         finally:
             postgres.leave()
 
@@ -38,6 +39,12 @@ def _uploads() -> list[Figure]:
         return upload.measure(house)
 
 
+def _readiness() -> list[Figure]:
+    with running_house(**readiness.SETTINGS) as house, tempfile.TemporaryDirectory(prefix="hedgerow-bench-") as folder:
+        Path(folder).chmod(0o755)
+        return readiness.measure(house, _register(house, readiness.make_repository(Path(folder) / "large")))
+
+
 def main() -> None:
     """Measure everything and print it."""
     figures = _starts("process")
@@ -45,7 +52,7 @@ def main() -> None:
         print("bubblewrap is not installed: its start is not measured")
     else:
         figures += _starts("bubblewrap")
-    print(show(figures + _journal() + _uploads()))
+    print(show(figures + _journal() + _readiness() + _uploads()))
 
 
 main()

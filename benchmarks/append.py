@@ -20,11 +20,16 @@ ROUNDS = 3
 ROUND_SECONDS = 3.0
 
 
-def _entries() -> list[str]:
+def _entries(count: int = ENTRIES) -> list[str]:
     entry: dict[str, object] = {"type": "notification", "timestamp": "2026-05-07T10:00:00.000Z"}
     entry |= {"notification": {"jsonrpc": "2.0", "method": "session/update", "params": {"update": {"sessionUpdate": "tool_call_update"}}}}
     padding = "x" * (ENTRY_BYTES - len(json.dumps(entry | {"padding": ""})))
-    return [json.dumps(entry | {"padding": padding})] * ENTRIES
+    return [json.dumps(entry | {"padding": padding})] * count
+
+
+def batch(count: int = ENTRIES) -> bytes:
+    """The body of an append_log of `count` entries of 500 bytes."""
+    return b'{"entries": [' + ", ".join(_entries(count)).encode() + b"]}"
 
 
 def _count_for(seconds: float, make_writer: Callable[[], Callable[[], None]]) -> float:
@@ -50,9 +55,14 @@ def _count_for(seconds: float, make_writer: Callable[[], Callable[[], None]]) ->
     return sum(counts) / seconds
 
 
-def _append_writer(house: House, body: bytes) -> Callable[[], None]:
+def _own_writer(house: House, body: bytes) -> Callable[[], None]:
     task_id = house.make_task()
-    path = f"{house.tasks}{task_id}/runs/{house.make_run(task_id)}/append_log/"
+    return append_writer(house, f"{house.tasks}{task_id}/runs/{house.make_run(task_id)}/", body)
+
+
+def append_writer(house: House, run: str, body: bytes) -> Callable[[], None]:
+    """What appends a batch to a run's journal, each time over the same connection."""
+    path = f"{run}append_log/"
     address = urlsplit(house.url)
     assert address.hostname is not None
     connection = HTTPConnection(address.hostname, address.port)
@@ -89,11 +99,11 @@ def _insert(connection: psycopg.Connection[tuple[object, ...]], rows: Sequence[t
 def measure(house: House, database_url: str) -> list[Figure]:
     """Appends per second, interleaved with the yardstick in rounds."""
     texts = _entries()
-    body = b'{"entries": [' + ", ".join(texts).encode() + b"]}"
+    body = batch()
     ours, raw = [], []
     for _ in range(ROUNDS):
         raw.append(_count_for(ROUND_SECONDS, lambda: _raw_writer(database_url, texts)))
-        ours.append(_count_for(ROUND_SECONDS, lambda: _append_writer(house, body)))
+        ours.append(_count_for(ROUND_SECONDS, lambda: _own_writer(house, body)))
     best, yardstick = sorted(ours)[ROUNDS // 2], sorted(raw)[ROUNDS // 2]
     ratio = best / yardstick
     name = f"append_log of {ENTRIES} entries (10 kB), {WRITERS} writers"

@@ -148,8 +148,9 @@ async def hold_runs(house: House, stop: asyncio.Event, serving: Callable[[bool],
     trees = RuntimeTrees(settings.data_dir, operator)
     early = asyncio.create_task(_lay_out(trees))
     try:
+        rhythm = Rhythm(concurrency=settings.worker_concurrency, scan_concurrency=settings.scan_concurrency)
         worker_url = settings.worker_url or f"http://{settings.worker_host}:{port}"
-        await work(_node(house, gate, worker_url, operator, trees), Rhythm(concurrency=settings.worker_concurrency), stop, serving)
+        await work(_node(house, gate, worker_url, operator, trees), rhythm, stop, serving)
     finally:
         early.cancel()
         await gate.stop()
@@ -159,7 +160,7 @@ def _node(house: House, gate: "Gate", worker_url: str, operator: "AgentOptions",
     from hedgerow.agents import runtimes
     from hedgerow.agents.options import without_secrets
     from hedgerow.lifecycle import Node
-    from hedgerow.repositories import Repositories
+    from hedgerow.repositories import Repositories, ScanLimits
     from hedgerow.sandboxes import SandboxOptions, providers
 
     settings = house.settings
@@ -183,6 +184,7 @@ def _node(house: House, gate: "Gate", worker_url: str, operator: "AgentOptions",
         ),
         egress=frozenset(settings.egress_allow),
         deadlines=_deadlines(settings),
+        scan_limits=ScanLimits(seconds=settings.scan_seconds, file_bytes=settings.scan_file_bytes),
     )
 
 
@@ -236,6 +238,10 @@ def _rules(settings: Settings, address: str, allow_local_repositories: bool) -> 
         drain_seconds=settings.drain_seconds,
         log_url_seconds=settings.log_url_seconds,
         artifacts=_artifact_rules(settings),
+        most_calls={60: settings.throttle_per_minute, 3600: settings.throttle_per_hour},
+        readiness_cache_seconds=settings.readiness_cache_seconds,
+        readiness_wait_seconds=settings.readiness_wait_seconds,
+        readiness_fetch_seconds=settings.readiness_fetch_seconds,
     )
 
 

@@ -130,6 +130,12 @@ class Settings(BaseSettings):
     stream_wait_seconds: Seconds = Field(120, description="How long a stream waits for a run's first event where there is none.")
     stream_limit_seconds: Seconds = Field(3600, description="After how long a stream ends, so that its client connects again.")
     drain_seconds: Seconds = Field(10, description="How long a stream waits for the last entries of a run that has ended.")
+    throttle_per_minute: int = Field(
+        0, ge=0, description="How often a project may be called with personal keys in a minute; 0: as often as wanted."
+    )
+    throttle_per_hour: int = Field(
+        0, ge=0, description="How often a project may be called with personal keys in an hour; 0: as often as wanted."
+    )
     log_url_seconds: int = Field(3600, gt=0, description="How long a signed log_url is valid.")
 
     artifact_bytes: int = Field(31_457_280, gt=0, le=2**40, description="How many bytes one artifact may have.")
@@ -143,6 +149,14 @@ class Settings(BaseSettings):
     artifact_url_seconds: int = Field(3600, gt=0, le=604_800, description="How long a signed address of an artifact is valid.")
     inline_uploads_at_once: int = Field(4, ge=1, le=1000, description="How many artifacts above 1 MB are taken inline at the same moment.")
     inline_upload_seconds: Seconds = Field(120, description="How long the body of an artifact that is sent inline may take to arrive.")
+    readiness_cache_seconds: Seconds = Field(600, description="How long an answer about a repository's readiness is given again.")
+    readiness_wait_seconds: Seconds = Field(5, description="How long a request about readiness waits for the scan of the repository.")
+    readiness_fetch_seconds: Seconds = Field(
+        60, description="How old a scan may be and still serve a request with refresh; also how soon one that failed is tried again."
+    )
+    scan_seconds: Seconds = Field(30, description="How long the scan of a repository may take, without the fetch before it.")
+    scan_file_bytes: int = Field(4 * 2**20, gt=0, description="Larger source files are left out of scans.")
+    scan_concurrency: int = Field(2, ge=1, le=100, description="How many repositories one worker fetches and scans at the same moment.")
 
     @model_validator(mode="after")
     def _shared_by_all(self) -> Self:

@@ -10,11 +10,12 @@ from functools import partial
 import structlog
 from filelock import FileLock, Timeout
 
-from hedgerow.db import executions, idempotency, nodes
+from hedgerow.db import executions, idempotency, nodes, readiness, repository_scans
 from hedgerow.db.jobs import RUNS_QUEUE, node_queue
 from hedgerow.domain.errors import HedgerowError
+from hedgerow.domain.readiness import LONGEST_WINDOW_DAYS
 from hedgerow.domain.runs import Ending, EndReason, RunStatus, TaskRun
-from hedgerow.lifecycle import Node, conclude_unless_ending, reconcile, reopen_door
+from hedgerow.lifecycle import Node, conclude_unless_ending, reconcile, reopen_door, scan_repository
 from hedgerow.operations import artifact_collection
 
 log = structlog.get_logger()
@@ -32,6 +33,7 @@ class Rhythm:
     forget_seconds: float = 600.0  # answers that nobody may ask for again, artifacts whose time is over
     sweep_limit: int = 500
     concurrency: int = 40  # runs that are acted upon at once
+    scan_concurrency: int = 2  # repositories that are scanned at once
 
 
 async def work(node: Node, rhythm: Rhythm, stop: asyncio.Event, serving: Callable[[bool], None]) -> None:
@@ -55,6 +57,8 @@ async def work(node: Node, rhythm: Rhythm, stop: asyncio.Event, serving: Callabl
                 tasks.create_task(_every(pause, look, stop))
             queues = [RUNS_QUEUE, node_queue(node.id)]
             tasks.create_task(node.backends.jobs.work(queues, partial(reconcile, node), concurrency=rhythm.concurrency, stop=stop))
+            scan = partial(scan_repository, node)
+            tasks.create_task(node.backends.jobs.work_on_scans(scan, concurrency=rhythm.scan_concurrency, stop=stop))
 
 
 async def _turn(node: Node, stop: asyncio.Event, serving: Callable[[bool], None], stack: ExitStack) -> bool:
@@ -111,20 +115,30 @@ async def _take_up(node: Node) -> None:
 
 
 async def _sweep(node: Node, rhythm: Rhythm) -> None:
-    """Announce the runs whose time has come, and give the jobs of dead workers to living ones: an announcement may be lost, a row not."""
+    """Announce the runs whose time has come and the scans that wait, and give the jobs of dead workers to living ones.
+
+    An announcement may be lost, a row not.
+    """
     await node.backends.jobs.retry_stalled()
     async with node.backends.database.transaction() as tx:
-        due = await executions.due(tx, node.id, node.backends.clock.now() - _ANNOUNCED_ALREADY, rhythm.sweep_limit)
+        before = node.backends.clock.now() - _ANNOUNCED_ALREADY
+        due = await executions.due(tx, node.id, before, rhythm.sweep_limit)
+        scans = await repository_scans.waiting(tx, before, rhythm.sweep_limit)
     for run_id, node_id in due:
         await node.backends.jobs.nudge(run_id, node_id)
+    for scan_id in scans:
+        await node.backends.jobs.nudge_scan(scan_id)
 
 
 _ANNOUNCED_ALREADY = timedelta(milliseconds=500)
 
 
 async def _forget(node: Node) -> None:
+    now = node.backends.clock.now()
     async with node.backends.database.transaction() as tx:
-        await idempotency.forget_old(tx, node.backends.clock.now())
+        await idempotency.forget_old(tx, now)
+        longest_cache = timedelta(seconds=node.backends.rules.readiness_cache_seconds)
+        await readiness.forget(tx, now - longest_cache, (now - timedelta(days=LONGEST_WINDOW_DAYS + 1)).date())
     await artifact_collection.collect(node.backends)
 
 

@@ -10,7 +10,10 @@ from tests.api.conftest import Served
 from tests.api.test_authentication import error
 
 KEYS = "/api/personal_api_keys/"
-PROJECT_FIELDS = ["id", "uuid", "organization", "project_id", "api_token", "name", "timezone", "created_at"]
+PROJECT_FIELDS = [
+    *("id", "uuid", "organization", "project_id", "api_token", "name", "timezone", "created_at"),
+    *("proactive_tasks_enabled", "session_recording_opt_in", "autocapture_exceptions_opt_in"),
+]
 
 
 async def another_project(served: Served) -> int:

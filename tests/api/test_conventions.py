@@ -179,3 +179,15 @@ async def test_pages_link_to_the_public_url(served: Served) -> None:
     assert len(second.json()["results"]) == 1
     assert second.json()["next"] is None
     assert (await served.client.get(second.json()["previous"])).json()["results"] == first["results"]
+
+
+async def test_who_calls_too_often_hears_when_to_come_again(served: Served) -> None:
+    limited = replace(served.backends, rules=replace(served.backends.rules, most_calls={3600: 2}))
+    transport = httpx.ASGITransport(create_api(limited), raise_app_exceptions=False)
+    async with httpx.AsyncClient(transport=transport, base_url=PUBLIC_URL, headers=served.client.headers) as client:
+        answers = [await client.get(served.tasks) for _ in range(4)]
+    refused = answers[-1]
+    assert refused.status_code == 429
+    assert 1 <= int(refused.headers["Retry-After"]) <= 3600
+    assert refused.json()["type"] == "throttled_error"
+    assert refused.json()["code"] == "throttled"

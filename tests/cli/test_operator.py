@@ -192,6 +192,22 @@ def test_an_operator_makes_people_projects_and_keys_while_the_server_runs(house:
     assert [answer.status_code for answer in answers] == [200, 403]
 
 
+def test_what_is_turned_on_in_a_project_is_the_operators_to_say(house: Started, data_dir: Path) -> None:
+    turned = _run(data_dir, "admin", "set-project", "--project", "1", "--session-recording", "--json")
+    assert json.loads(turned.stdout) == {
+        "id": 1,
+        "name": "Default project",
+        "proactive_tasks": False,
+        "session_recording": True,
+        "exception_capture": False,
+    }
+    refused = _run(data_dir, "admin", "set-project", "--project", "99", "--session-recording")
+    assert refused.returncode != 0
+    assert "There is no project 99." in refused.stderr
+    back = _run(data_dir, "admin", "set-project", "--project", "1", "--no-session-recording")
+    assert back.stdout.strip() == "Default project: proactive tasks off, session recording off, exception capture off."
+
+
 def test_an_unknown_person_is_named_in_one_sentence(data_dir: Path) -> None:
     refused = _run(data_dir, "admin", "create-key", "--email", "nobody@example.org", "--scope", "*")
     assert refused.returncode == 1

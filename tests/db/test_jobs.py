@@ -142,3 +142,42 @@ async def test_a_nudge_without_a_database_is_only_a_lost_nudge(jobs: Jobs, datab
         connection.execute("ALTER TABLE procrastinate_jobs RENAME TO gone")
 
     await jobs.nudge(uuid7(), None)
+
+
+async def test_scans_are_announced_apart_from_runs(jobs: Jobs, database_url: str) -> None:
+    runs, scans = Looks(), Looks()
+    run_id, scan_id = uuid7(), uuid7()
+    await jobs.nudge_scan(scan_id)
+    await jobs.nudge_scan(scan_id)
+    await jobs.nudge(run_id, None)
+    assert waiting(database_url) == 2
+    stop = asyncio.Event()
+    async with working(jobs, runs, RUNS_QUEUE):
+        assert await runs.next() == run_id
+        worker = asyncio.create_task(jobs.work_on_scans(scans.look, concurrency=1, stop=stop))
+        assert await scans.next() == scan_id
+        await jobs.nudge(other := uuid7(), None)
+        assert await runs.next() == other
+    stop.set()
+    async with asyncio.timeout(20):
+        await worker
+    assert runs.seen.empty()
+    assert scans.seen.empty()
+
+
+async def test_a_scan_that_waits_does_not_hold_up_runs(jobs: Jobs) -> None:
+    runs, scans, stop = Looks(), Looks(), asyncio.Event()
+    scans.hold.clear()
+    for _ in range(3):
+        await jobs.nudge_scan(uuid7())
+    worker = asyncio.create_task(jobs.work_on_scans(scans.look, concurrency=1, stop=stop))
+    await scans.next()
+    async with working(jobs, runs, RUNS_QUEUE):
+        await jobs.nudge(run_id := uuid7(), None)
+        assert await runs.next() == run_id
+    assert scans.seen.empty()
+    scans.hold.set()
+    assert await scans.next()
+    stop.set()
+    async with asyncio.timeout(20):
+        await worker

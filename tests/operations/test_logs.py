@@ -1,13 +1,13 @@
 import asyncio
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
 
-from hedgerow.db import executions, journal, messages, nodes
+from hedgerow.db import executions, journal, journal_texts, messages, nodes
 from hedgerow.domain.access import Caller
 from hedgerow.domain.clock import FixedClock
 from hedgerow.domain.errors import ConflictError, ForbiddenError, InvalidError, NotFoundError
@@ -288,7 +288,7 @@ async def test_a_chain_ends_at_another_task_and_after_ten_steps(desk: Desk) -> N
 
 
 async def test_long_logs_come_in_pages(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(journal, "PAGE_BYTES", 100_000)
+    monkeypatch.setattr(journal_texts, "PAGE_BYTES", 100_000)
     run = await desk.run()
     for first in range(0, 1200, 400):
         await appended(desk, run, *({"n": first + i, "text": "x" * 500} for i in range(400)))
@@ -297,6 +297,32 @@ async def test_long_logs_come_in_pages(desk: Desk, monkeypatch: pytest.MonkeyPat
 
     assert [json.loads(line)["n"] for line in b"".join(pieces).splitlines()] == list(range(1200))
     assert len(pieces) >= 6
+
+
+async def test_entries_larger_than_a_page_come_each_alone(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(journal_texts, "PAGE_BYTES", 10_000)
+    run = await desk.run()
+    sizes = [10] * 20 + [30_000, 40_000] + [10] * 20 + [9_000] * 5
+    await appended(desk, run, *({"n": n, "text": "x" * size} for n, size in enumerate(sizes)))
+
+    pieces = [piece async for piece in await logs.read_logs(desk.backends, desk.caller, desk.project, run.task_id, run.id)]
+
+    assert [json.loads(line)["n"] for line in b"".join(pieces).splitlines()] == list(range(len(sizes)))
+    assert [len(piece) > 10_000 for piece in pieces if len(piece) > 9_900] == [True, True]
+    assert (await found(desk, run, limit=5000))[0] == [json.loads(line) for line in b"".join(pieces).splitlines()]
+
+
+async def test_a_reader_of_a_log_may_leave_in_the_middle(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(journal_texts, "PAGE_BYTES", 10_000)
+    run = await desk.run()
+    await appended(desk, run, *({"n": n, "text": "x" * 900} for n in range(60)))
+
+    pieces = await logs.read_logs(desk.backends, desk.caller, desk.project, run.task_id, run.id)
+    assert (await anext(pieces)).startswith(b'{"n": 0')
+    assert isinstance(pieces, AsyncGenerator)
+    await pieces.aclose()
+
+    assert len(await lines(desk, run)) == 60
 
 
 async def test_session_logs_filter_and_page(desk: Desk) -> None:
@@ -357,3 +383,12 @@ async def test_a_log_url_answers_without_credentials_for_an_hour(desk: Desk) -> 
     clock.advance(timedelta(seconds=3601))
     with pytest.raises(ForbiddenError, match="expired"):
         await log_urls.read(backends, run.id, **query)
+
+
+async def test_a_type_of_any_length_is_kept_and_found(desk: Desk) -> None:
+    run = await desk.run()
+    long = "_x/" + "y" * 5000
+    await appended(desk, run, said(long), said("_x/short"))
+
+    assert (await found(desk, run, event_types=(long,)))[0] == [said(long)]
+    assert (await found(desk, run, exclude_types=(long,)))[0] == [said("_x/short")]

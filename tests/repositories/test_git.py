@@ -70,3 +70,11 @@ async def test_a_daemon_that_keeps_the_output_open_holds_nothing_up(tmp_path: Pa
 async def test_a_folder_that_is_missing_is_said(tmp_path: Path) -> None:
     with pytest.raises(UnavailableError, match="does not exist"):
         await git.run(["version"], environment=ENVIRONMENT, directory=tmp_path / "nowhere", timeout_seconds=10)
+
+
+async def test_a_git_that_writes_without_end_is_stopped(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(git, "_OUTPUT_LIMIT", 2**20)
+    monkeypatch.setattr(git, "_LOOK_SECONDS", 0.01)
+    endless = git.configured(ENVIRONMENT, [("alias.endless", "!yes")])
+    with pytest.raises(UnavailableError, match="wrote more than 1 MiB"):
+        await git.run(["endless"], environment=endless, directory=tmp_path, timeout_seconds=60)

@@ -4,9 +4,9 @@ from starlette.responses import Response
 
 from hedgerow.api.calls import CurrentCall
 from hedgerow.api.json_bytes import JsonResponse
-from hedgerow.api.schemas.users import PersonalKeyWrite, current_user, new_personal_key, project_detail
+from hedgerow.api.schemas.users import PersonalKeyWrite, ProjectUpdate, current_user, new_personal_key, project_detail
 from hedgerow.domain.errors import HedgerowError
-from hedgerow.operations import access, accounts
+from hedgerow.operations import access, accounts, projects
 
 
 async def retrieve_current_user(call: CurrentCall) -> Response:
@@ -16,13 +16,19 @@ async def retrieve_current_user(call: CurrentCall) -> Response:
         project = await access.project(call.backends, call.caller, "@current")
     except HedgerowError:
         project = None  # no current project, or none that this key may see
-    return JsonResponse(current_user(person.user, project, await accounts.own_projects(call.backends, call.caller)))
+    own = await accounts.own_projects(call.backends, call.caller)
+    team = next((each for each in own if project is not None and each.id == project.id), None)
+    return JsonResponse(current_user(person.user, team, own))
 
 
 async def retrieve_project(call: CurrentCall) -> Response:
     """A project that the caller is a member of."""
-    access.person(call.caller)
-    return JsonResponse(project_detail(call.project))
+    return JsonResponse(project_detail(await projects.retrieve_project(call.backends, call.caller, call.project)))
+
+
+async def update_project(call: CurrentCall, body: ProjectUpdate) -> Response:
+    """Turn on or off what the readiness of the project's repositories depends on. What is not sent stays as it is."""
+    return JsonResponse(project_detail(await projects.update_project(call.backends, call.caller, call.project, body.switches())))
 
 
 async def create_personal_key(call: CurrentCall, body: PersonalKeyWrite) -> Response:

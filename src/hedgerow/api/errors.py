@@ -10,7 +10,7 @@ from starlette.responses import Response
 
 from hedgerow.api.json_bytes import JsonResponse
 from hedgerow.api.protocol_errors import UnreachableError
-from hedgerow.domain.errors import HedgerowError, MissingArtifactError, RefusedError
+from hedgerow.domain.errors import HedgerowError, LimitExceededError, MissingArtifactError, RefusedError
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,8 +67,15 @@ def error_response(error: HedgerowError) -> Response:
     if isinstance(error, UnreachableError):
         return JsonResponse(refusal_body(error.message), 504 if error.late else 502)
     kind = HTTP_ERRORS.get(error.code, HTTP_ERRORS["error"])
-    headers = {"WWW-Authenticate": "Bearer"} if kind.status == 401 else None
-    return JsonResponse(framework_body(error), kind.status, headers)
+    return JsonResponse(framework_body(error), kind.status, _headers(error, kind.status))
+
+
+def _headers(error: HedgerowError, status: int) -> dict[str, str] | None:
+    if status == 401:
+        return {"WWW-Authenticate": "Bearer"}
+    if isinstance(error, LimitExceededError) and error.retry_after_seconds is not None:
+        return {"Retry-After": str(error.retry_after_seconds)}
+    return None
 
 
 def unexpected_response() -> Response:

@@ -10,6 +10,7 @@ from hedgerow.api import (
     health,
     logs,
     objects,
+    readiness,
     repositories,
     runs,
     stream,
@@ -21,6 +22,7 @@ from hedgerow.api.endpoints import Endpoint
 from hedgerow.api.schemas.artifacts import Manifest, PreparedArtifacts, SignedAddress
 from hedgerow.api.schemas.commands import CommandAnswer
 from hedgerow.api.schemas.logs import LogAppend, SessionLogQuery
+from hedgerow.api.schemas.readiness import ReportedInsightCount, RepositoryReadiness
 from hedgerow.api.schemas.repositories import Repository, RepositoryPage
 from hedgerow.api.schemas.runs import TaskRunDetail, TaskRunPage
 from hedgerow.api.schemas.task_overviews import TaskRepositories, TaskSummaryPage
@@ -68,6 +70,13 @@ ENDPOINTS: tuple[Endpoint, ...] = (
     Endpoint(method="POST", path=TASKS, handler=tasks.create_task, scope=WRITE, status=201, answers=Task, idempotent=True),
     # Before the paths of one task, which would take these words for an id.
     Endpoint(method="GET", path=TASKS + "repositories/", handler=task_overviews.task_repositories, scope=READ, answers=TaskRepositories),
+    Endpoint(
+        method="GET",
+        path=TASKS + "repository_readiness/",
+        handler=readiness.repository_readiness,
+        scope=READ,
+        answers=RepositoryReadiness,
+    ),
     Endpoint(
         method="POST",
         path=TASKS + "summaries/",
@@ -179,6 +188,14 @@ ENDPOINTS: tuple[Endpoint, ...] = (
         answers=connection_tokens.ConnectionToken,
     ),
     Endpoint(method="GET", path=PROJECT, handler=accounts.retrieve_project, scope=READ, answers=ProjectDetail),
+    Endpoint(method="PATCH", path=PROJECT, handler=accounts.update_project, scope=WRITE, answers=ProjectDetail),
+    Endpoint(
+        method="POST",
+        path=PROJECT + "insight_counts/",
+        handler=readiness.report_insight_count,
+        scope=WRITE,
+        answers=ReportedInsightCount,
+    ),
     Endpoint(
         method="GET",
         path=PROJECT + "repositories/",

@@ -28,7 +28,7 @@ from hedgerow.api.errors import error_response, unexpected_response
 from hedgerow.api.validation import first_error
 from hedgerow.domain.access import Caller, Project
 from hedgerow.domain.errors import HedgerowError, InvalidError
-from hedgerow.operations import idempotency
+from hedgerow.operations import idempotency, throttles
 from hedgerow.operations.backends import Backends
 
 LONGEST_KEY = 255
@@ -75,6 +75,8 @@ class ContractRoute(APIRoute):
             return await endpoint.handler(request, self.backends)
         caller = await authenticate(self.backends, request, body, endpoint.scope)
         project = await project_of(self.backends, request, caller)
+        if project is not None:
+            await throttles.count_call(self.backends, caller, project)
         if self._places is not None and body.may_be_large:
             async with self._places:
                 raw = await body.read(endpoint.limit_bytes, self.backends.rules.artifacts.inline_seconds)

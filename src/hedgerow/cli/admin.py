@@ -38,6 +38,30 @@ def create_project(name: Annotated[str, typer.Option(help="The project's name.",
     _say(_do(create), as_json, "Made project {name}, with id {id}.")
 
 
+@admin.command("set-project")
+def set_project(
+    project: Annotated[int, typer.Option(help="The project's id.", show_default=False)],
+    proactive_tasks: Annotated[bool | None, typer.Option(help="Whether tasks are suggested out of what is captured.")] = None,
+    session_recording: Annotated[bool | None, typer.Option(help="Whether sessions are recorded.")] = None,
+    exception_capture: Annotated[bool | None, typer.Option(help="Whether exceptions are captured.")] = None,
+    as_json: Json = False,
+) -> None:
+    """Say what is turned on in a project, which the readiness of its repositories depends on. What is not named stays."""
+    wanted = {"proactive_tasks": proactive_tasks, "session_recording": session_recording, "exception_capture": exception_capture}
+
+    async def turn(backends: Any) -> dict[str, Any]:
+        from dataclasses import asdict
+
+        from hedgerow.operations import projects
+
+        changed = await projects.turn_switches(backends, project, {name: on for name, on in wanted.items() if on is not None})
+        return {"id": changed.id, "name": changed.name, **asdict(changed.switches)}
+
+    made = _do(turn)
+    shown = ", ".join(f"{switch.replace('_', ' ')} {'on' if made[switch] else 'off'}" for switch in wanted)
+    _say(made, as_json, f"{{name}}: {shown}.")
+
+
 @admin.command("add-member")
 def add_member(
     email: Email, project: Annotated[int, typer.Option(help="The project's id.", show_default=False)], as_json: Json = False

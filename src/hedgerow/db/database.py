@@ -1,15 +1,23 @@
 """Connections and transactions. Whoever needs several statements to stand or fall together asks for a transaction."""
 
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from typing import Any, TypeVar
 
 import psycopg
 from psycopg.rows import DictRow, dict_row
-from psycopg_pool import AsyncConnectionPool, PoolTimeout
+from psycopg_pool import AsyncConnectionPool, ConnectionPool, PoolTimeout
 
 from hedgerow.domain.errors import UnavailableError
 
+T = TypeVar("T")
+
 Connection = psycopg.AsyncConnection[DictRow]
+BulkConnection = psycopg.Connection[tuple[Any, ...]]
+
+_WAIT_SECONDS = 30
+_BULK_CONNECTIONS = 2
 
 
 class DatabaseLostError(UnavailableError):
@@ -45,10 +53,19 @@ class Database:
             url,
             min_size=min(2, pool_size),
             max_size=pool_size,
-            timeout=30,
+            timeout=_WAIT_SECONDS,
             kwargs={"autocommit": True, "row_factory": dict_row},
             open=False,
             name="hedgerow",
+        )
+        self._bulk = ConnectionPool(
+            url,
+            min_size=0,
+            max_size=_BULK_CONNECTIONS,
+            timeout=_WAIT_SECONDS,
+            kwargs={"autocommit": True},
+            open=False,
+            name="hedgerow bulk",
         )
 
     async def open(self) -> None:
@@ -58,10 +75,23 @@ class Database:
         except PoolTimeout as problem:
             await self._pool.close()
             raise UnavailableError("The database did not answer within 15 seconds.") from problem
+        await asyncio.to_thread(self._bulk.open)
 
     async def close(self) -> None:
         """Give all connections back."""
         await self._pool.close()
+        await asyncio.to_thread(self._bulk.close)
+
+    async def in_thread(self, read: Callable[[BulkConnection], T]) -> T:
+        """What `read` returns, called in a thread with a connection of the few that are kept for reading much.
+
+        A large answer comes in hundreds of small pieces. Each would wake the event loop, which costs three times the query itself.
+        """
+        return await asyncio.to_thread(self._read, read)
+
+    def _read(self, read: Callable[[BulkConnection], T]) -> T:
+        with _losses_told(), self._bulk.connection() as connection:
+            return read(connection)
 
     @asynccontextmanager
     async def transaction(self) -> AsyncIterator[Transaction]:
@@ -81,15 +111,22 @@ class Database:
 
     @asynccontextmanager
     async def _connection(self) -> AsyncIterator[Connection]:
-        try:
+        with _losses_told():
             async with self._pool.connection() as connection:
                 yield connection
-        except PoolTimeout as problem:
-            raise DatabaseLostError("The database is too busy: no connection came free within 30 seconds.") from problem
-        except psycopg.errors.DiskFull as problem:
-            raise DatabaseLostError("The disk of the database is full.") from problem
-        except psycopg.OperationalError as problem:
-            raise DatabaseLostError from problem
+
+
+@contextmanager
+def _losses_told() -> Iterator[None]:
+    """Turn what psycopg raises where the database is not there into errors that say so."""
+    try:
+        yield
+    except PoolTimeout as problem:
+        raise DatabaseLostError("The database is too busy: no connection came free within 30 seconds.") from problem
+    except psycopg.errors.DiskFull as problem:
+        raise DatabaseLostError("The disk of the database is full.") from problem
+    except psycopg.OperationalError as problem:
+        raise DatabaseLostError from problem
 
 
 class JoinedDatabase(Database):

@@ -1,4 +1,7 @@
-"""The queue: nudges to look at a run. Any job may be lost, doubled or late, for the row of the run says what is to be done."""
+"""The queue: nudges to look at a run, or at the scan of a repository.
+
+Any job may be lost, doubled or late, for the row says what is to be done.
+"""
 
 import asyncio
 import contextlib
@@ -13,11 +16,14 @@ from procrastinate.exceptions import AlreadyEnqueued, ConnectorException
 logger = structlog.get_logger()
 
 RUNS_QUEUE = "runs"  # runs that no node holds yet: any worker takes them
+SCANS_QUEUE = "scans"  # repositories that are to be scanned, by any worker: apart from the runs, which never wait for a clone
 
 _TASK = "reconcile"
+_SCAN_TASK = "scan_repository"
 _HEARTBEAT_SECONDS = 1.0
 _STALLED_SECONDS = 3.0
 _POLL_SECONDS = 0.25  # a nudge that came during a look waits for the next poll, since nothing announces the end of a look
+_SCAN_POLL_SECONDS = 1.0  # nobody asks for a second scan of a repository while the first is under way
 _GRACE_SECONDS = 5.0
 _LEAVE_SECONDS = 1.0
 
@@ -35,7 +41,9 @@ class Jobs:
         self._app = procrastinate.App(connector=procrastinate.PsycopgConnector(conninfo=url, min_size=1, max_size=5))
         self._looks = 0  # under way
         self._reconcile: Callable[[UUID], Awaitable[None]] | None = None
+        self._scan: Callable[[UUID], Awaitable[None]] | None = None
         self._app.task(name=_TASK)(self._run)
+        self._app.task(name=_SCAN_TASK)(self._run_scan)
 
     async def open(self) -> None:
         """Connect."""
@@ -47,27 +55,41 @@ class Jobs:
 
     async def nudge(self, run_id: UUID, node_id: UUID | None) -> None:
         """Have a worker look at a run soon. Never raises: what a lost nudge asked for, the next sweep over the rows finds."""
-        name = str(run_id)
-        queue = RUNS_QUEUE if node_id is None else node_queue(node_id)
-        deferrer = self._app.configure_task(_TASK, queue=queue, lock=name, queueing_lock=name)
+        await self._send(_TASK, RUNS_QUEUE if node_id is None else node_queue(node_id), run_id=str(run_id))
+
+    async def nudge_scan(self, scan_id: UUID) -> None:
+        """Have a worker look at the scan of a repository soon. Never raises, as `nudge` does not."""
+        await self._send(_SCAN_TASK, SCANS_QUEUE, scan_id=str(scan_id))
+
+    async def _send(self, task: str, queue: str, **subject: str) -> None:
+        (name,) = subject.values()
+        deferrer = self._app.configure_task(task, queue=queue, lock=name, queueing_lock=name)
         try:
-            await deferrer.defer_async(run_id=name)
+            await deferrer.defer_async(**subject)
         except AlreadyEnqueued:
             return
         except (ConnectorException, psycopg.Error) as problem:
-            logger.warning("a nudge was not sent", run_id=name, reason=str(problem.__cause__ or problem).strip())
+            logger.warning("a nudge was not sent", **subject, reason=str(problem.__cause__ or problem).strip())
 
     async def work(
         self, queues: Sequence[str], reconcile: Callable[[UUID], Awaitable[None]], *, concurrency: int, stop: asyncio.Event
     ) -> None:
         """Look at the runs of `queues` until `stop` is set; then looks that are not over within seconds are cancelled."""
         self._reconcile = reconcile
+        await self._work(queues, concurrency, _POLL_SECONDS, stop)
+
+    async def work_on_scans(self, scan: Callable[[UUID], Awaitable[None]], *, concurrency: int, stop: asyncio.Event) -> None:
+        """As `work`, for scans of repositories, whichever worker they were announced to."""
+        self._scan = scan
+        await self._work([SCANS_QUEUE], concurrency, _SCAN_POLL_SECONDS, stop)
+
+    async def _work(self, queues: Sequence[str], concurrency: int, poll_seconds: float, stop: asyncio.Event) -> None:
         worker = asyncio.create_task(
             self._app.run_worker_async(
                 queues=list(queues),
                 concurrency=concurrency,
                 install_signal_handlers=False,
-                fetch_job_polling_interval=_POLL_SECONDS,
+                fetch_job_polling_interval=poll_seconds,
                 update_heartbeat_interval=_HEARTBEAT_SECONDS,
                 stalled_worker_timeout=_STALLED_SECONDS,
                 shutdown_graceful_timeout=_GRACE_SECONDS,
@@ -94,13 +116,13 @@ class Jobs:
 
     async def retry_stalled(self) -> int:
         """Let others take up the jobs of workers that gave no sign of life for seconds; how many there were."""
-        stalled = list(await self._app.job_manager.get_stalled_jobs(task_name=_TASK, seconds_since_heartbeat=_STALLED_SECONDS))
+        stalled = list(await self._app.job_manager.get_stalled_jobs(seconds_since_heartbeat=_STALLED_SECONDS))
         for job in stalled:
             await self._release(job)
         return len(stalled)
 
     async def _release(self, job: procrastinate.jobs.Job) -> None:
-        """Queue a job again, or drop it where the same run is queued already."""
+        """Queue a job again, or drop it where its subject is queued already."""
         try:
             await self._app.job_manager.retry_job(job)
         except ConnectorException:
@@ -112,5 +134,13 @@ class Jobs:
         self._looks += 1
         try:
             await self._reconcile(UUID(run_id))
+        finally:
+            self._looks -= 1
+
+    async def _run_scan(self, scan_id: str) -> None:
+        assert self._scan is not None
+        self._looks += 1
+        try:
+            await self._scan(UUID(scan_id))
         finally:
             self._looks -= 1

@@ -1,5 +1,6 @@
 """Projects, and the numbers of their tasks."""
 
+from collections.abc import Mapping
 from datetime import datetime
 from typing import Any, LiteralString
 from uuid import UUID
@@ -8,14 +9,21 @@ from psycopg import sql
 
 from hedgerow.db.database import Transaction
 from hedgerow.domain.access import Project
+from hedgerow.domain.readiness import Switches
 
 _NAMES: tuple[LiteralString, ...] = ("id", "uuid", "name", "created_at")
-COLUMNS = sql.SQL(", ").join(map(sql.Identifier, _NAMES))
+_SWITCHES: dict[str, LiteralString] = {
+    "proactive_tasks": "proactive_tasks_enabled",
+    "session_recording": "session_recording_opt_in",
+    "exception_capture": "autocapture_exceptions_opt_in",
+}
+COLUMNS = sql.SQL(", ").join(map(sql.Identifier, (*_NAMES, *_SWITCHES.values())))
 
 
 def from_row(row: dict[str, Any]) -> Project:
     """The project of a row."""
-    return Project(**{name: row[name] for name in _NAMES})
+    switches = Switches(**{name: row[column] for name, column in _SWITCHES.items()})
+    return Project(**{name: row[name] for name in _NAMES}, switches=switches)
 
 
 async def add(tx: Transaction, uuid: UUID, name: str, created_at: datetime) -> Project:
@@ -29,6 +37,14 @@ async def add(tx: Transaction, uuid: UUID, name: str, created_at: datetime) -> P
 async def load(tx: Transaction, project_id: int) -> Project | None:
     """A project by id."""
     row = await (await tx.connection.execute(sql.SQL("SELECT {} FROM projects WHERE id = %s").format(COLUMNS), [project_id])).fetchone()
+    return None if row is None else from_row(row)
+
+
+async def turn(tx: Transaction, project_id: int, switches: Mapping[str, bool]) -> Project | None:
+    """Turn switches on or off, by their names in `Switches`; the project as it is then, None where there is none."""
+    changes = [sql.SQL("{} = {}").format(sql.Identifier(_SWITCHES[name]), sql.Literal(on)) for name, on in switches.items()]
+    statement = sql.SQL("UPDATE projects SET {} WHERE id = %s RETURNING {}").format(sql.SQL(", ").join(changes), COLUMNS)
+    row = await (await tx.connection.execute(statement, [project_id])).fetchone()
     return None if row is None else from_row(row)
 
 

@@ -6,11 +6,11 @@ from typing import LiteralString
 from uuid import UUID
 
 from psycopg import sql
-from psycopg.rows import tuple_row
 
-from hedgerow.db.database import Transaction
-from hedgerow.db.journal import PAGE_BYTES, PAGE_EVENTS
+from hedgerow.db.database import BulkConnection, Transaction
+from hedgerow.db.journal_texts import JoinedTexts, PageSize, join
 from hedgerow.db.rows import storable
+from hedgerow.domain.journal import LONGEST_EVENT_TYPE
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,21 +49,10 @@ async def skip(tx: Transaction, run_id: UUID, wanted: EntryFilter, offset: int) 
     return None if row is None else int(row["number"])
 
 
-async def read(tx: Transaction, run_id: UUID, wanted: EntryFilter, after: int, limit: int) -> list[tuple[int, str]]:
-    """Numbers and texts of the entries after a number that pass the filter: `limit` at most, fewer where they are large."""
+def read(connection: BulkConnection, run_id: UUID, wanted: EntryFilter, after: int, most: int, size: PageSize) -> JoinedTexts | None:
+    """The next entries after a number that pass the filter, with commas between them: `most` at most. None where none is left."""
     condition, values = _condition(run_id, wanted)
-    statement = _PAGE.format(condition)
-    cursor = tx.connection.cursor(row_factory=tuple_row)
-    rows = await (await cursor.execute(statement, [*values, after, min(limit, PAGE_EVENTS), PAGE_BYTES])).fetchall()
-    return [(number, text) for number, text in rows]
-
-
-_PAGE = sql.SQL("""
-    SELECT number, text FROM (
-        SELECT number, text, sum(octet_length(text)) OVER (ORDER BY number) - octet_length(text) AS before
-        FROM (SELECT number, text FROM journal WHERE {} AND number > %s ORDER BY number LIMIT %s) page
-    ) sized WHERE before < %s ORDER BY number
-""")
+    return join(connection, condition, values, after=after, most=most, separator=",", size=size)
 
 
 def _condition(run_id: UUID, wanted: EntryFilter) -> tuple[sql.Composable, list[object]]:
@@ -74,8 +63,8 @@ def _condition(run_id: UUID, wanted: EntryFilter) -> tuple[sql.Composable, list[
         values.append(wanted.after)
     if wanted.event_types:
         conditions.append("event_type = ANY (%s)")
-        values.append([storable(name) for name in wanted.event_types])
+        values.append([storable(name[:LONGEST_EVENT_TYPE]) for name in wanted.event_types])
     if wanted.exclude_types:
         conditions.append("event_type <> ALL (%s)")
-        values.append([storable(name) for name in wanted.exclude_types])
+        values.append([storable(name[:LONGEST_EVENT_TYPE]) for name in wanted.exclude_types])
     return sql.SQL(" AND ").join(map(sql.SQL, conditions)), values

@@ -105,6 +105,11 @@ class _Conditions:
     values: list[Any] = field(default_factory=list)
     on_latest_run: bool = False
 
+    @property
+    def narrow(self) -> bool:
+        """Whether more is asked than which of a project's two lists is meant."""
+        return len(self.conditions) > 1
+
     def add(self, condition: LiteralString, *values: Any) -> None:
         """Narrow by one more condition, with a `%s` for each value."""
         self.conditions.append(sql.SQL(condition))
@@ -113,21 +118,38 @@ class _Conditions:
 
 async def select(tx: Transaction, project_id: int, filters: TaskFilters, limit: int, offset: int) -> tuple[int, list[Task]]:
     """How many tasks of a project the filters let through, and a page of them, newest first: one statement."""
-    conditions = _conditions(project_id, filters)
-    statement = sql.SQL("""
-        WITH found AS MATERIALIZED (SELECT t.id, t.created_at FROM tasks t {latest} WHERE {conditions}),
-        page AS (SELECT id FROM found ORDER BY created_at DESC, id DESC LIMIT %s OFFSET %s)
-        SELECT {columns}, total.count FROM (SELECT count(*) AS count FROM found) total
-        LEFT JOIN (page JOIN tasks t ON t.id = page.id {joins}) ON true
-        ORDER BY t.created_at DESC, t.id DESC
-    """).format(
-        joins=_JOINS,
-        latest=_LATEST_RUN if conditions.on_latest_run else sql.SQL(""),
-        columns=_SELECT,
-        conditions=sql.SQL(" AND ").join(conditions.conditions),
-    )
-    rows = await (await tx.connection.execute(statement, [*conditions.values, limit, offset])).fetchall()
+    statement, values = page_query(project_id, filters, limit, offset)
+    rows = await (await tx.connection.execute(statement, values)).fetchall()
     return rows[0]["count"], [from_row(row) for row in rows if row["t__id"] is not None]
+
+
+def page_query(project_id: int, filters: TaskFilters, limit: int, offset: int) -> tuple[sql.Composed, list[Any]]:
+    """The statement of a page, and its values.
+
+    Whatever is narrowed has to be looked through as a whole. Without filters the page comes from an index, and the count from a counter.
+    """
+    wanted = _conditions(project_id, filters)
+    where = sql.SQL(" AND ").join(wanted.conditions)
+    if wanted.narrow:
+        latest = _LATEST_RUN if wanted.on_latest_run else sql.SQL("")
+        source, total, counter = _FOUND.format(latest=latest, conditions=where), _COUNTED, []
+    else:
+        source, total, counter = _ALL.format(conditions=where), _COUNTER, [filters.internal, project_id]
+    statement = _PAGE.format(source=source, total=total, columns=_SELECT, joins=_JOINS)
+    return statement, [*wanted.values, limit, offset, *counter]
+
+
+_FOUND = sql.SQL("""
+    found AS MATERIALIZED (SELECT t.id, t.created_at FROM tasks t {latest} WHERE {conditions}),
+    page AS (SELECT id FROM found ORDER BY created_at DESC, id DESC LIMIT %s OFFSET %s)
+""")
+_ALL = sql.SQL("page AS (SELECT t.id FROM tasks t WHERE {conditions} ORDER BY t.created_at DESC, t.id DESC LIMIT %s OFFSET %s)")
+_COUNTED = sql.SQL("SELECT count(*) AS count FROM found")
+_COUNTER = sql.SQL("SELECT CASE WHEN %s THEN internal_task_count ELSE task_count END AS count FROM projects WHERE id = %s")
+_PAGE = sql.SQL("""
+    WITH {source} SELECT {columns}, total.count FROM ({total}) total LEFT JOIN (page JOIN tasks t ON t.id = page.id {joins}) ON true
+    ORDER BY t.created_at DESC, t.id DESC
+""")
 
 
 def _conditions(project_id: int, filters: TaskFilters) -> _Conditions:

@@ -1,9 +1,11 @@
 """Who calls, and what they may do."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 from uuid import UUID
+
+from hedgerow.domain.readiness import Switches
 
 ORGANIZATION_ID = UUID("5d1d3f0e-6a52-5d0c-9c62-6865646765f1")
 ORGANIZATION_NAME = "hedgerow"
@@ -40,6 +42,7 @@ class Project:
     uuid: UUID
     name: str
     created_at: datetime
+    switches: Switches = field(default_factory=Switches)
 
     @property
     def api_token(self) -> str:

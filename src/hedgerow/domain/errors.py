@@ -72,6 +72,11 @@ class LimitExceededError(HedgerowError):
 
     code = "limit_exceeded"
 
+    def __init__(self, message: str = "", *, retry_after_seconds: int | None = None) -> None:
+        """`retry_after_seconds`: when it makes sense to try again, where that is known."""
+        super().__init__(message)
+        self.retry_after_seconds = retry_after_seconds
+
 
 class UnavailableError(HedgerowError):
     """Something that hedgerow depends on did not answer, or cannot work on this machine."""

@@ -44,8 +44,16 @@ class Preview:
     text: str
 
 
+LONGEST_EVENT_TYPE = 200
+"""Characters of an event's type that count: it stands in an index, whose rows are bounded."""
+
+
 def event_type(entry: Mapping[str, Any]) -> str:
     """The name by which `session_logs` filters: the notification's method, or the kind of a session update, or ""."""
+    return _full_type(entry)[:LONGEST_EVENT_TYPE]
+
+
+def _full_type(entry: Mapping[str, Any]) -> str:
     notification = entry.get("notification")
     method = notification.get("method") if isinstance(notification, dict) else None
     if not isinstance(notification, dict) or not isinstance(method, str):

@@ -16,7 +16,7 @@ from hedgerow.agents.base import AgentRuntime
 from hedgerow.domain.lifecycle import Deadlines
 from hedgerow.domain.sandboxes import HostPort
 from hedgerow.operations.backends import Backends
-from hedgerow.repositories import Repositories
+from hedgerow.repositories import Repositories, ScanLimits
 from hedgerow.sandboxes.base import SandboxProvider
 
 _LONGEST_SOCKET_PATH = 107  # bytes that a unix socket's address holds, less the closing zero
@@ -115,6 +115,7 @@ class Node:
     repositories: Repositories
     egress: frozenset[HostPort]
     deadlines: Deadlines
+    scan_limits: ScanLimits = field(default_factory=ScanLimits)
 
     def folders(self, run_id: UUID) -> RunFolders:
         """Where the run's files lie."""

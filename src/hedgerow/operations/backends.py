@@ -1,5 +1,6 @@
 """What every operation depends on, built once in `app.py` and passed as the first argument."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from uuid import UUID
 
@@ -37,6 +38,10 @@ class Rules:
     drain_seconds: float = 10.0  # how long a stream waits for the last entries of a run that has ended
     log_url_seconds: int = 3600
     artifacts: ArtifactRules = field(default_factory=ArtifactRules)
+    most_calls: Mapping[int, int] = field(default_factory=dict)  # of one project: length of a window in seconds to calls; 0: any number
+    readiness_cache_seconds: float = 600.0  # how long an answer about a repository's readiness is given again
+    readiness_wait_seconds: float = 5.0  # how long a request waits for a scan
+    readiness_fetch_seconds: float = 60.0  # a scan that is younger is as good as a new one
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,15 +1,17 @@
 """The journal as its readers and writers see it (contract 5.3, 7, 13.1). The live stream is in `streams`."""
 
-from collections.abc import AsyncIterator, Sequence
+import asyncio
+from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from functools import partial
 from uuid import UUID
 
-from hedgerow.db import journal, runs
+from hedgerow.db import journal_texts, runs
 from hedgerow.db import session_logs as found_entries
+from hedgerow.db.journal_texts import PageSize
 from hedgerow.db.session_logs import EntryFilter
 from hedgerow.domain.access import Caller, Project
-from hedgerow.domain.journal import EventKind
 from hedgerow.operations import access
 from hedgerow.operations.appends import Appended, append_log
 from hedgerow.operations.backends import Backends
@@ -46,19 +48,33 @@ async def read_logs(backends: Backends, caller: Caller, project: Project, task_i
     return journal_lines(backends, chain)
 
 
-async def journal_lines(backends: Backends, run_ids: Sequence[UUID]) -> AsyncIterator[bytes]:
-    """The entries of several runs as JSON lines. Holds one page at a time, and no connection between two pages."""
+def journal_lines(backends: Backends, run_ids: Sequence[UUID]) -> AsyncGenerator[bytes]:
+    """The entries of several runs as JSON lines. Holds two pages at a time, and no connection while its reader is slow."""
+    return _one_ahead(_lines(backends, run_ids))
+
+
+async def _one_ahead(pages: AsyncGenerator[bytes]) -> AsyncGenerator[bytes]:
+    """The same pages, each fetched while the one before it is on its way to the client."""
+    following = asyncio.ensure_future(anext(pages, None))
+    try:
+        while (page := await following) is not None:
+            following = asyncio.ensure_future(anext(pages, None))
+            yield page
+    finally:
+        following.cancel()
+        await asyncio.wait({following})
+        await pages.aclose()
+
+
+async def _lines(backends: Backends, run_ids: Sequence[UUID]) -> AsyncGenerator[bytes]:
     for run_id in run_ids:
-        number = 0
+        number, size = 0, PageSize()
         while True:
-            async with backends.database.statement() as tx:
-                events = await journal.read(tx, run_id, number)
-            if not events:
+            page = await backends.database.in_thread(partial(journal_texts.lines, run_id=run_id, after=number, size=size))
+            if page is None:
                 break
-            number = events[-1].number
-            lines = [event.text + "\n" for event in events if event.kind is EventKind.ENTRY]
-            if lines:
-                yield "".join(lines).encode()
+            number = page.last
+            yield page.texts + b"\n"
 
 
 async def session_logs(
@@ -75,15 +91,15 @@ async def session_logs(
     return SessionLogs(total=total, matching=matching, has_more=filters.offset + size < matching and size > 0, body=body)
 
 
-async def _array(backends: Backends, run_id: UUID, wanted: EntryFilter, number: int, size: int) -> AsyncIterator[bytes]:
-    """A JSON array of the next `size` entries after `number`, a page at a time."""
-    separator = "["
-    while size > 0:
-        async with backends.database.statement() as tx:
-            page = await found_entries.read(tx, run_id, wanted, number, size)
-        if not page:
+async def _array(backends: Backends, run_id: UUID, wanted: EntryFilter, number: int, left: int) -> AsyncIterator[bytes]:
+    """A JSON array of the next `left` entries after `number`, a page at a time."""
+    separator, size = b"[", PageSize()
+    while left > 0:
+        page = await backends.database.in_thread(
+            partial(found_entries.read, run_id=run_id, wanted=wanted, after=number, most=left, size=size)
+        )
+        if page is None:
             break
-        yield (separator + ",".join(text for _, text in page)).encode()
-        separator = ","
-        number, size = page[-1][0], size - len(page)
-    yield b"[]" if separator == "[" else b"]"
+        yield separator + page.texts
+        separator, number, left = b",", page.last, left - page.count
+    yield b"[]" if separator == b"[" else b"]"

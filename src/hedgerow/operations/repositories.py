@@ -96,6 +96,11 @@ def _bad_url(reason: str) -> InvalidError:
     return InvalidError(f"This clone_url cannot be used: {reason}.", attr="clone_url", detail_code="invalid_input")
 
 
+def is_local(name: str) -> bool:
+    """Whether a name can only stand for a path of this machine: unless it is registered, nothing leads there."""
+    return name.startswith(_LOCAL)
+
+
 async def list_repositories(backends: Backends, caller: Caller, project: Project) -> list[Repository]:
     """The project's registered repositories by name."""
     access.person(caller)

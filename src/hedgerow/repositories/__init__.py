@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from uuid import UUID
 
+from hedgerow.domain.repository_scans import Scan
 from hedgerow.repositories import git
 from hedgerow.repositories.mirrors import Mirrors
 from hedgerow.repositories.names import branch_name, full_ref
@@ -16,10 +17,11 @@ from hedgerow.repositories.origins import Origins
 from hedgerow.repositories.plumbing import Plumbing
 from hedgerow.repositories.publishing import Published, Publisher, Result
 from hedgerow.repositories.results import Collection, collect_command
+from hedgerow.repositories.scans import ScanLimits, scan
 from hedgerow.repositories.urls import CloneUrl, mask, parse_clone_url
 from hedgerow.repositories.workspaces import Checkout, Clone, fill
 
-__all__ = ["Checkout", "CloneUrl", "Published", "Repositories", "mask", "parse_clone_url"]
+__all__ = ["Checkout", "CloneUrl", "Published", "Repositories", "ScanLimits", "mask", "parse_clone_url"]
 
 _NETWORK_PROTOCOLS = ("https", "http", "ssh", "git")
 
@@ -92,6 +94,19 @@ class Repositories:
         url = self._url(clone_url)
         wanted = Result(folder=result, branch=branch_name(branch), run_id=run_id, base_commit=base_commit, max_bytes=self._max_result_bytes)
         return await self._publisher.publish(self._mirrors.path(project_id, url), url, wanted)
+
+    async def fetch_default_branch(self, *, project_id: int, clone_url: str) -> str:
+        """Bring the mirror up to date, making it where it is missing; the last commit of the origin's default branch.
+
+        Raises InvalidError where URL or repository are not right, UnavailableError where the origin cannot be reached.
+        """
+        url = self._url(clone_url)
+        start = await self._mirrors.start(self._mirrors.path(project_id, url), url, None)
+        return start.commit
+
+    async def scan(self, *, project_id: int, clone_url: str, commit: str, limits: ScanLimits) -> Scan:
+        """What the source files of a commit say, as the mirror holds it. Raises UnavailableError."""
+        return await scan(self._plumbing, self._mirrors.path(project_id, self._url(clone_url)), commit, limits)
 
     def _url(self, text: str) -> CloneUrl:
         return parse_clone_url(text, allow_local=self._allow_local)

@@ -13,6 +13,7 @@ from typing import IO
 from hedgerow.domain.errors import TimedOutError, UnavailableError
 
 _GRACE_SECONDS = 1.0
+_LOOK_SECONDS = 0.25  # how often the length of a running git's output is looked at
 _OUTPUT_LIMIT = 256 * 2**20
 _ERRORS_LIMIT = 64 * 2**10
 _KEPT_PREFIXES = (
@@ -109,13 +110,13 @@ async def run(
     """Run `git` with `arguments` in `directory`, and return how it ended, whatever its exit code.
 
     A cancelled caller, or one that has waited for `timeout_seconds`, ends git with every process that it started. Raises TimedOutError,
-    and UnavailableError where git cannot be started at all.
+    and UnavailableError where git cannot be started at all, or writes without end.
     """
     with _scratch(stdin) as source, _scratch() as output, _scratch() as errors:
         process = await _spawn(arguments, environment, directory, (source, output, errors))
         try:
             async with asyncio.timeout(timeout_seconds):
-                code = await process.wait()
+                code = await _bounded(process, output, _verb(arguments))
         except TimeoutError:
             await _end(process)
             raise TimedOutError(f"git {_verb(arguments)} took longer than {timeout_seconds:g} seconds and was stopped.") from None
@@ -123,6 +124,22 @@ async def run(
             await _end(process)
             raise
         return Finished(code=code, output=_read(output, _verb(arguments)), errors=_tail(errors))
+
+
+async def _bounded(process: asyncio.subprocess.Process, output: IO[bytes], verb: str) -> int:
+    """The exit code of git. Raises UnavailableError as soon as its output is longer than anybody would read."""
+    leaving = asyncio.ensure_future(process.wait())
+    try:
+        while not (await asyncio.wait({leaving}, timeout=_LOOK_SECONDS))[0]:
+            if os.fstat(output.fileno()).st_size > _OUTPUT_LIMIT:
+                raise _too_long(verb)
+        return leaving.result()
+    finally:
+        leaving.cancel()
+
+
+def _too_long(verb: str) -> UnavailableError:
+    return UnavailableError(f"git {verb} wrote more than {_OUTPUT_LIMIT // 2**20} MiB.")
 
 
 def _verb(arguments: Sequence[str]) -> str:
@@ -186,7 +203,7 @@ def _signal_group(group: int, number: int) -> None:
 def _read(file: IO[bytes], verb: str) -> str:
     """What git wrote. Names of refs and files may be any bytes: they survive being written back with `surrogateescape`."""
     if file.seek(0, os.SEEK_END) > _OUTPUT_LIMIT:
-        raise UnavailableError(f"git {verb} wrote more than {_OUTPUT_LIMIT // 2**20} MiB.")
+        raise _too_long(verb)
     file.seek(0)
     return file.read().decode(errors="surrogateescape")
 

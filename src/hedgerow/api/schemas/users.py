@@ -6,7 +6,7 @@ from uuid import UUID
 
 from pydantic import BaseModel, Field
 
-from hedgerow.api.schemas.fields import Integer, RequestModel, Words255
+from hedgerow.api.schemas.fields import Integer, Optionally, RequestModel, Words255
 from hedgerow.domain.access import ORGANIZATION_ID, ORGANIZATION_NAME, PersonalKey, Project, Scope, User
 from hedgerow.domain.journal import wire_time
 
@@ -36,6 +36,28 @@ class ProjectDetail(BaseModel):
     name: str
     timezone: str
     created_at: datetime
+    proactive_tasks_enabled: bool
+    session_recording_opt_in: bool
+    autocapture_exceptions_opt_in: bool
+
+
+class ProjectUpdate(RequestModel):
+    """The body that changes a project."""
+
+    proactive_tasks_enabled: Optionally[bool] = Field(None, description="Whether tasks are suggested out of what is captured.")
+    session_recording_opt_in: Optionally[bool] = Field(None, description="Whether sessions are recorded.")
+    autocapture_exceptions_opt_in: Optionally[bool] = Field(None, description="Whether exceptions are captured.")
+
+    def switches(self) -> dict[str, bool]:
+        """What is turned on or off, by the names of the domain."""
+        return {_SWITCHES[name]: on for name, on in self.given().items()}
+
+
+_SWITCHES = {
+    "proactive_tasks_enabled": "proactive_tasks",
+    "session_recording_opt_in": "session_recording",
+    "autocapture_exceptions_opt_in": "exception_capture",
+}
 
 
 class Organization(BaseModel):
@@ -106,6 +128,7 @@ def project_detail(project: Project) -> dict[str, Any]:
         "name": project.name,
         "timezone": "UTC",
         "created_at": wire_time(project.created_at),
+        **{name: getattr(project.switches, switch) for name, switch in _SWITCHES.items()},
     }
 
 

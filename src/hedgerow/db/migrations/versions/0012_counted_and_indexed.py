@@ -1,0 +1,13 @@
+"""Counts and indexes that keep long lists quick."""
+
+from pathlib import Path
+
+from hedgerow.db.migrations import execute_script
+
+revision = "0012"
+down_revision = "0010"
+
+
+def upgrade() -> None:
+    """Run the SQL that stands beside this file."""
+    execute_script(Path(__file__).with_suffix(".sql").read_text())
