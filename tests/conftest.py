@@ -102,7 +102,11 @@ def fresh_database(url: str, template: str) -> Iterator[str]:
 def _end_leftovers() -> None:
     """Stop the servers of earlier runs that were killed before they could clean up after themselves."""
     for folder in Path(tempfile.gettempdir()).glob(f"{_PREFIX}*"):
-        if folder.stat().st_uid != os.geteuid() or not (folder / "postgres" / "participants").exists():
+        try:
+            own = folder.stat().st_uid == os.geteuid()
+        except FileNotFoundError:
+            continue  # another run of the tests has just removed it
+        if not own or not (folder / "postgres" / "participants").exists():
             continue
         postgres = EmbeddedPostgres(folder, settings=_SETTINGS)
         with suppress(UnavailableError):

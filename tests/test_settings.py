@@ -67,3 +67,21 @@ def test_secrets_are_never_shown(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HEDGEROW_DATABASE_URL", "postgresql://somebody:hunter2@db/hedgerow")
     settings = load_settings()
     assert "hunter2" not in repr(settings) + repr(list(describe(settings)))
+
+
+@pytest.mark.parametrize(
+    ("api", "given", "place"),
+    [
+        ("https://api.github.com", None, "https://github.com"),
+        ("https://api.Acme.ghe.com/", None, "https://acme.ghe.com"),
+        ("https://git.acme.test/api/v3", None, "https://git.acme.test"),
+        ("http://127.0.0.1:1234", "https://Git.test/inner/", "https://git.test/inner"),
+    ],
+)
+def test_github_is_where_its_api_says_unless_the_operator_does(api: str, given: str | None, place: str) -> None:
+    assert load_settings(github_api_url=api, github_url=given).github_place == place
+
+
+def test_an_app_has_an_id_and_a_key() -> None:
+    with pytest.raises(InvalidError, match="HEDGEROW_GITHUB_APP_ID and HEDGEROW_GITHUB_APP_PRIVATE_KEY belong together"):
+        load_settings(github_app_id="1")

@@ -23,10 +23,13 @@ from hedgerow.db.migrate import migrate
 from hedgerow.db.notify import Hub
 from hedgerow.domain.artifacts import ArtifactRules
 from hedgerow.domain.clock import SystemClock
-from hedgerow.domain.errors import HedgerowError
+from hedgerow.domain.errors import HedgerowError, UnavailableError
 from hedgerow.domain.lifecycle import Deadlines
 from hedgerow.domain.masking import Mask
 from hedgerow.domain.sandboxes import HostPort
+from hedgerow.integrations import MESSENGERS
+from hedgerow.integrations.base import Messenger, MessengerOptions
+from hedgerow.integrations.github import GitHubApp, GitHubOptions
 from hedgerow.local_files import make_data_dir, node_id, secret_key, update_credentials, write_credentials
 from hedgerow.operations import accounts
 from hedgerow.operations.accounts import FirstKey
@@ -115,11 +118,23 @@ async def open_house(
         jobs = Jobs(database_url)
         await jobs.open()
         stack.push_async_callback(jobs.close)
-        http = await stack.enter_async_context(httpx.AsyncClient(trust_env=False, follow_redirects=False))
+        certificates = httpx.create_ssl_context()
+        http = await stack.enter_async_context(httpx.AsyncClient(trust_env=False, follow_redirects=False, verify=certificates))
+        outside = await stack.enter_async_context(httpx.AsyncClient(follow_redirects=False, verify=certificates))
         rules = _rules(settings, address, allow_local_repositories)
         storage = await open_store(settings.storage_url or (settings.data_dir / "objects").as_uri(), rules.secrets)
         stack.push_async_callback(storage.close)
-        backends = Backends(database=database, hub=hub, jobs=jobs, clock=SystemClock(), rules=rules, storage=storage, http=http)
+        backends = Backends(
+            database=database,
+            hub=hub,
+            jobs=jobs,
+            clock=SystemClock(),
+            rules=rules,
+            storage=storage,
+            http=http,
+            outside=outside,
+            messenger=_messenger(settings),
+        )
         first_key = await _bootstrap(settings, address, backends) if may_begin else None
         yield House(settings=settings, url=address, backends=backends, first_key=first_key)
 
@@ -219,10 +234,16 @@ def _deadlines(settings: Settings) -> Deadlines:
     )
 
 
+def _messenger(settings: Settings) -> Messenger:
+    options = MessengerOptions(slack_api_url=settings.slack_api_url, timeout_seconds=settings.slack_timeout_seconds)
+    return MESSENGERS[settings.messenger](options)
+
+
 def _rules(settings: Settings, address: str, allow_local_repositories: bool) -> Rules:
     local = settings.allow_local_repositories
     key = secret_key(settings.data_dir) if settings.secret_key is None else settings.secret_key.get_secret_value()
     old = (earlier.get_secret_value() for earlier in settings.secret_keys_old)
+    slack_token = None if settings.slack_bot_token is None else settings.slack_bot_token.get_secret_value()
     return Rules(
         secrets=tuple(text.encode() for text in (key, *old)),
         public_url=settings.public_url or address,
@@ -230,7 +251,7 @@ def _rules(settings: Settings, address: str, allow_local_repositories: bool) -> 
         allow_local_repositories=allow_local_repositories if local is None else local,
         sandbox_url_allowlist=settings.sandbox_url_allowlist,
         reasoning=settings.reasoning,
-        mask=Mask(_agents_keys()),
+        mask=Mask([*_agents_keys(), *([] if slack_token is None else [slack_token])]),
         command_timeout_seconds=settings.command_timeout_seconds,
         stream_wait_seconds=settings.stream_wait_seconds,
         stream_limit_seconds=settings.stream_limit_seconds,
@@ -242,6 +263,11 @@ def _rules(settings: Settings, address: str, allow_local_repositories: bool) -> 
         readiness_cache_seconds=settings.readiness_cache_seconds,
         readiness_wait_seconds=settings.readiness_wait_seconds,
         readiness_fetch_seconds=settings.readiness_fetch_seconds,
+        slack_bot_token=slack_token,
+        slack_timeout_seconds=settings.slack_timeout_seconds,
+        slack_attempts=settings.slack_attempts,
+        github=_github(settings),
+        feature_flags=settings.feature_flags,
     )
 
 
@@ -257,6 +283,28 @@ def _artifact_rules(settings: Settings) -> ArtifactRules:
         inline_at_once=settings.inline_uploads_at_once,
         inline_seconds=settings.inline_upload_seconds,
     )
+
+
+def _github(settings: Settings) -> GitHubOptions:
+    key = None if settings.github_app_private_key is None else settings.github_app_private_key.get_secret_value()
+    return GitHubOptions(
+        api_url=settings.github_api_url,
+        url=settings.github_place,
+        app=None if settings.github_app_id is None or key is None else GitHubApp(id=settings.github_app_id, private_key=_pem(key)),
+        timeout_seconds=settings.github_timeout_seconds,
+        list_limit=settings.github_list_limit,
+        list_age_seconds=settings.github_list_age_seconds,
+    )
+
+
+def _pem(key: str) -> str:
+    """A private key, or what the file of that name holds. Raises UnavailableError."""
+    if key.lstrip().startswith("-----BEGIN"):
+        return key.replace("\\n", "\n")  # where a line could not hold line breaks
+    try:
+        return Path(key).expanduser().read_text()
+    except (OSError, UnicodeDecodeError) as error:
+        raise UnavailableError("The file that HEDGEROW_GITHUB_APP_PRIVATE_KEY names cannot be read.") from error
 
 
 async def _bootstrap(settings: Settings, address: str, backends: Backends) -> FirstKey | None:

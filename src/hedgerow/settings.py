@@ -51,12 +51,20 @@ def _database_address(value: SecretStr) -> SecretStr:
     return value
 
 
+def _one_word(value: SecretStr) -> SecretStr:
+    text = value.get_secret_value()
+    if not text.isascii() or not text.isprintable() or " " in text:
+        raise ValueError("must be one word")
+    return value
+
+
 Strings = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_split)]
 Secrets = Annotated[tuple[SecretStr, ...], NoDecode, BeforeValidator(_split)]
 Address = Annotated[str, AfterValidator(partial(_address, schemes=("http", "https")))]
 StorageAddress = Annotated[str, AfterValidator(partial(_address, schemes=("file", "s3")))]
 GitAddress = Annotated[str, AfterValidator(partial(_address, schemes=("http", "https", "ssh", "git", "file")))]
 DatabaseAddress = Annotated[SecretStr, AfterValidator(_database_address)]
+SlackToken = Annotated[SecretStr, AfterValidator(_one_word)]
 Hosts = Annotated[tuple[Annotated[HostPort, BeforeValidator(_host_port)], ...], NoDecode, BeforeValidator(_split)]
 Port = Annotated[int, Field(ge=0, le=65535)]
 Seconds = Annotated[float, Field(gt=0)]
@@ -96,6 +104,18 @@ class Settings(BaseSettings):
     allow_local_repositories: bool | None = Field(
         None, description="Whether paths of this machine may be repositories; unset: on for `up` on a loopback address, else off."
     )
+    github_api_url: Address = Field("https://api.github.com", description="GitHub's REST API, or that of a GitHub Enterprise server.")
+    github_url: Address | None = Field(
+        None, description="Where git finds GitHub's repositories; default: the host of HEDGEROW_GITHUB_API_URL, without a leading `api.`."
+    )
+    github_app_id: str | None = Field(None, description="The id, or the client id, of the operator's GitHub App.")
+    github_app_private_key: SecretStr | None = Field(
+        None, description="The private key of the GitHub App: its PEM text, or the path of the file that holds it."
+    )
+    github_timeout_seconds: Seconds = Field(10, description="How long one answer of GitHub may take; a whole list six times as long.")
+    github_list_limit: int = Field(5000, ge=1, description="How many repositories, or branches of one, the GitHub pickers list at most.")
+    github_list_age_seconds: Seconds = Field(600, description="How old the lists of the GitHub pickers may be.")
+    feature_flags: Strings = Field((), description="The feature flags that clients find switched on, comma-separated.")
     sandbox_url_allowlist: Strings = Field(
         (), description="Addresses that a client may set as a run's sandbox_url, comma-separated patterns such as http://127.0.0.1:*."
     )
@@ -124,6 +144,16 @@ class Settings(BaseSettings):
     reasoning_efforts: dict[str, dict[str, tuple[str, ...]]] | None = Field(
         None, description='The efforts that may be asked for, as JSON: {"agent": {"model": ["low", ...]}}; "*" stands for other models.'
     )
+
+    messenger: Literal["slack", "memory"] = Field(
+        "slack", description="Where messages of runs are posted; memory: nowhere, they are only noted as sent."
+    )
+    slack_bot_token: SlackToken | None = Field(
+        None, description="The bot token (xoxb-...) of projects that were not connected with one of their own."
+    )
+    slack_api_url: Address = Field("https://slack.com/api", description="Where Slack's Web API is.")
+    slack_timeout_seconds: Seconds = Field(15, description="How long one call to Slack may take.")
+    slack_attempts: int = Field(20, ge=1, le=1000, description="How often posting one message to Slack is tried.")
 
     keepalive_seconds: Seconds = Field(20, description="How often a quiet stream sends a keepalive.")
     command_timeout_seconds: Seconds = Field(600, description="How long a forwarded command may take.")
@@ -165,6 +195,22 @@ class Settings(BaseSettings):
             if self.database_url is not None and getattr(self, name) is None:
                 raise ValueError(f"{variable(name)} must be set too where {variable('database_url')} is.")
         return self
+
+    @model_validator(mode="after")
+    def _whole_app(self) -> Self:
+        """An App is known by its id and proves itself with its key."""
+        if (self.github_app_id is None) != (self.github_app_private_key is None):
+            raise ValueError(f"{variable('github_app_id')} and {variable('github_app_private_key')} belong together.")
+        return self
+
+    @property
+    def github_place(self) -> str:
+        """Where git finds GitHub's repositories, as a clone URL begins that leads there."""
+        if self.github_url is None:
+            parts = urlsplit(self.github_api_url)
+            return f"{parts.scheme}://{parts.netloc.lower().removeprefix('api.')}"
+        parts = urlsplit(self.github_url)
+        return f"{parts.scheme}://{parts.netloc.lower()}{parts.path}"
 
     @property
     def on_loopback(self) -> bool:

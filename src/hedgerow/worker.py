@@ -10,13 +10,13 @@ from functools import partial
 import structlog
 from filelock import FileLock, Timeout
 
-from hedgerow.db import executions, idempotency, nodes, readiness, repository_scans
+from hedgerow.db import executions, github, idempotency, nodes, readiness, repository_scans
 from hedgerow.db.jobs import RUNS_QUEUE, node_queue
 from hedgerow.domain.errors import HedgerowError
 from hedgerow.domain.readiness import LONGEST_WINDOW_DAYS
 from hedgerow.domain.runs import Ending, EndReason, RunStatus, TaskRun
 from hedgerow.lifecycle import Node, conclude_unless_ending, reconcile, reopen_door, scan_repository
-from hedgerow.operations import artifact_collection
+from hedgerow.operations import artifact_collection, relay_delivery
 
 log = structlog.get_logger()
 
@@ -30,7 +30,8 @@ class Rhythm:
     sweep_seconds: float = 1.0  # runs whose time has come, and jobs of workers that died
     watch_seconds: float = 1.0  # sandboxes that died
     report_seconds: float = 5.0  # the node's own sign of life
-    forget_seconds: float = 600.0  # answers that nobody may ask for again, artifacts whose time is over
+    relay_seconds: float = 1.0  # messages that are to be posted
+    forget_seconds: float = 600.0  # answers that nobody may ask for again, tokens and artifacts whose time is over
     sweep_limit: int = 500
     concurrency: int = 40  # runs that are acted upon at once
     scan_concurrency: int = 2  # repositories that are scanned at once
@@ -52,6 +53,7 @@ async def work(node: Node, rhythm: Rhythm, stop: asyncio.Event, serving: Callabl
                 (rhythm.sweep_seconds, partial(_sweep, node, rhythm)),
                 (rhythm.watch_seconds, partial(_watch, node)),
                 (rhythm.report_seconds, partial(_report, node)),
+                (rhythm.relay_seconds, partial(_relay, node, stop)),
                 (rhythm.forget_seconds, partial(_forget, node)),
             ):
                 tasks.create_task(_every(pause, look, stop))
@@ -133,12 +135,26 @@ async def _sweep(node: Node, rhythm: Rhythm) -> None:
 _ANNOUNCED_ALREADY = timedelta(milliseconds=500)
 
 
+async def _relay(node: Node, stop: asyncio.Event) -> None:
+    """Post what is due, of every node's runs: it is nobody's in particular. A post that `stop` cuts off is found again."""
+    posting = asyncio.create_task(relay_delivery.deliver_due(node.backends))
+    stopping = asyncio.create_task(stop.wait())
+    try:
+        await asyncio.wait({posting, stopping}, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        stopping.cancel()
+        posting.cancel()
+    with suppress(asyncio.CancelledError):
+        await posting
+
+
 async def _forget(node: Node) -> None:
     now = node.backends.clock.now()
     async with node.backends.database.transaction() as tx:
         await idempotency.forget_old(tx, now)
         longest_cache = timedelta(seconds=node.backends.rules.readiness_cache_seconds)
         await readiness.forget(tx, now - longest_cache, (now - timedelta(days=LONGEST_WINDOW_DAYS + 1)).date())
+        await github.forget_old_run_tokens(tx, now)
     await artifact_collection.collect(node.backends)
 
 

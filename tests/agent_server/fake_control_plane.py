@@ -17,11 +17,13 @@ class FakeControlPlane:
         self.entries: list[dict[str, Any]] = []
         self.previews: list[dict[str, Any]] = []
         self.patches: list[dict[str, Any]] = []
+        self.relays: list[tuple[dict[str, Any], int]] = []  # each with how many entries were there before it
         self.authorizations: set[str] = set()
         self.requests = 0
         self.refuses: Refusal = lambda entry: False
         self.status = 200
         self.files: dict[str, bytes] = {}  # what artifacts/download gives, by storage path
+        self.relay_status = 200  # of messages for the run's thread
         self.break_off_after = 0  # that many answers are lost after the work was done
         self.open = asyncio.Event()  # cleared: requests wait
         self.open.set()
@@ -60,6 +62,11 @@ class FakeControlPlane:
         """The params of all entries of that method."""
         found = [entry["notification"] for entry in self.entries if "notification" in entry]
         return [message["params"] for message in found if message.get("method") == method]
+
+    @property
+    def order(self) -> list[Any]:
+        """The methods of all entries."""
+        return [entry.get("notification", {}).get("method") for entry in self.entries]
 
     def updates(self, kind: str) -> list[dict[str, Any]]:
         """All session updates of that kind."""
@@ -105,6 +112,11 @@ class FakeControlPlane:
         key = headers.get("idempotency-key")
         if key is not None and key in self._keys:
             return (200, b"{}") if self._keys[key] == body else (409, b'{"detail":"another body"}')
+        if "/relay_message/ " in request_line:
+            if self.relay_status == 200:
+                self.relays.append((document, len(self.entries)))
+                self._keys[headers["idempotency-key"]] = body
+            return self.relay_status, b"{}"
         if any(self.refuses(entry) for entry in document["entries"]):
             return 400, b'{"detail":"bad entry"}'
         self._keep(document["entries"])

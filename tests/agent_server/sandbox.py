@@ -99,13 +99,13 @@ class Sandbox:
         """The headers of an authorised caller."""
         return {"Authorization": f"Bearer {self.token()}"}
 
-    async def session(self, *command: str, mode: str = "background", **agent: Any) -> httpx.Response:
-        """Start a session, with the scripted agent unless another command is given."""
+    async def session(self, *command: str, mode: str = "background", more: dict[str, Any] | None = None, **agent: Any) -> httpx.Response:
+        """Start a session, with the scripted agent unless another command is given. `more` stands beside the agent in the body."""
         wanted = {
             "command": list(command) or [sys.executable, "-m", "hedgerow.scripted_agent"],
             "environment": {"ANTHROPIC_API_KEY": SECRET},
         }
-        body = {"run_token": RUN_TOKEN, "epoch": 1, "mode": mode, "agent": wanted | agent}
+        body = {"run_token": RUN_TOKEN, "epoch": 1, "mode": mode, "agent": wanted | agent, **(more or {})}
         return await self.http.post("/session", json=body, headers=self.headers)
 
     async def command(self, method: str, *, prefer: str = "", **params: Any) -> httpx.Response:

@@ -234,3 +234,49 @@ def test_a_task_is_shown_with_its_runs(server: FakeServer, hedgerow: Hedgerow) -
     done = hedgerow("task", "show", "fak-0")
     assert "by name" in done.stdout
     assert run.id[-8:] in done.stdout
+
+
+def test_attached_files_are_staged_and_given_to_the_run(server: FakeServer, hedgerow: Hedgerow, tmp_path: Path) -> None:
+    (tmp_path / "a.txt").write_text("one")
+    (tmp_path / "b.pdf").write_text("two")
+    done = hedgerow("run", "Read them", "--attach", "a.txt", "--attach", "b.pdf", "--detach", folder=tmp_path)
+    assert done.returncode == 0, done.stderr
+    staged = [server.store.objects[entry["storage_path"]] for entries in server.store.manifests.values() for entry in entries]
+    assert staged == [b"one", b"two"]
+    ids = [entry["id"] for entries in server.store.manifests.values() for entry in entries]
+    assert server.wait_for("POST", "/run/")["pending_user_artifact_ids"] == ids
+
+
+def test_an_attachment_that_cannot_be_given_leaves_no_task_behind(server: FakeServer, hedgerow: Hedgerow, tmp_path: Path) -> None:
+    (tmp_path / "empty.txt").write_text("")
+    done = hedgerow("run", "Read it", "--attach", "empty.txt", folder=tmp_path)
+    assert done.returncode == 1
+    assert "empty.txt is empty" in done.stderr
+    missing = hedgerow("run", "Read it", "--attach", "missing.txt", folder=tmp_path)
+    assert missing.returncode == 2
+    assert server.tasks == {}
+
+
+def test_artifacts_are_listed_and_downloaded_without_replacing_anything(server: FakeServer, hedgerow: Hedgerow, tmp_path: Path) -> None:
+    run = server.add_run(server.add_task())
+    store = server.store
+    store.objects |= {"x/1": b"first", "x/2": b"second" * 1000}
+    names = {"x/1": "../notes.txt", "x/2": "notes.txt"}
+    run.fields["artifacts"] = [
+        {"id": key[-1], "name": name, "type": "output", "storage_path": key, "size": len(store.objects[key])} for key, name in names.items()
+    ]
+    listed = hedgerow("artifacts", run.id).stdout
+    assert "notes.txt" in listed
+    assert "6.0 kB" in listed
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / "notes.txt").write_text("mine")
+    done = hedgerow("artifacts", run.id, "--download", "out", folder=tmp_path)
+    assert done.returncode == 0, done.stderr
+    written = {path.name: path.read_bytes()[:6] for path in (tmp_path / "out").iterdir()}
+    assert written == {"notes.txt": b"mine", "notes-2.txt": b"first", "notes-3.txt": b"second"}
+    assert json.loads(hedgerow("artifacts", run.id, "--json").stdout) == run.fields["artifacts"]
+
+
+def test_a_run_without_artifacts_says_so(server: FakeServer, hedgerow: Hedgerow) -> None:
+    run = server.add_run(server.add_task())
+    assert hedgerow("artifacts", run.id).stdout == "The run has no artifacts.\n"

@@ -7,6 +7,7 @@ import pytest
 from hedgerow.cli.ending import REASONS, describe_ending, exit_code
 from hedgerow.cli.painting import Marks
 from hedgerow.client import Repository, Run
+from hedgerow.client.answers.runs import run_from
 from hedgerow.domain.runs import EndReason, RunStatus
 
 START = datetime(2026, 11, 22, tzinfo=UTC)
@@ -16,18 +17,8 @@ def ended(
     status: RunStatus, reason: EndReason | None = None, message: str | None = None, output: Any = None, base: str | None = None
 ) -> Run:
     state = {"end_reason": reason.value if reason else None, "pr_base_branch": base}
-    return Run(
-        id="r",
-        task_id="t",
-        status=status,
-        branch=None,
-        error_message=message,
-        output=output,
-        state=state,
-        created_at=START,
-        completed_at=START + timedelta(seconds=12),
-        raw={},
-    )
+    times = {"created_at": START.isoformat(), "completed_at": (START + timedelta(seconds=12)).isoformat()}
+    return run_from({"id": "r", "task": "t", "status": status.value, "error_message": message, "output": output, "state": state, **times})
 
 
 def told(run: Run, repository: Repository | None = None) -> str:

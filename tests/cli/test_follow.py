@@ -43,7 +43,7 @@ def play(server: FakeServer, run: FakeRun) -> None:
 
 def show(client: Client, run: FakeRun, **options: Any) -> tuple[int, str]:
     written = io.StringIO()
-    code = follow_run(client, run.task_id, run.id, Console(file=written, **({"width": 80} | options)))
+    code = follow_run(client, run, Console(file=written, **({"width": 80} | options)))
     return code, written.getvalue()
 
 
@@ -124,7 +124,7 @@ def test_an_output_that_knows_only_ascii_gets_plain_marks(server: FakeServer, cl
     play(server, run)
     raw = io.BytesIO()
     console = Console(file=io.TextIOWrapper(raw, encoding="ascii", errors="replace", write_through=True), width=80)
-    follow_run(client, run.task_id, run.id, console)
+    follow_run(client, run, console)
     assert b"+ Start the sandbox" in raw.getvalue()
 
 

@@ -18,6 +18,7 @@ import pytest
 
 from hedgerow.db.embedded import EmbeddedPostgres
 from hedgerow.db.postmaster import running
+from tests.integrations.fake_github import account, serve
 from tests.leftovers import end_processes_of
 
 _HEDGEROW = [sys.executable, "-m", "hedgerow"]
@@ -206,6 +207,32 @@ def test_what_is_turned_on_in_a_project_is_the_operators_to_say(house: Started, 
     assert "There is no project 99." in refused.stderr
     back = _run(data_dir, "admin", "set-project", "--project", "1", "--no-session-recording")
     assert back.stdout.strip() == "Default project: proactive tasks off, session recording off, exception capture off."
+
+
+def test_an_operator_connects_projects_and_links_people_with_github(house: Started, data_dir: Path, tmp_path: Path) -> None:
+    token = "ghp_0123456789abcdef"
+    (tmp_path / "token").write_text(f"{token}\n")
+
+    def said(*arguments: str, code: int = 0, **settings: str) -> str:
+        result = _run(data_dir, "admin", *arguments, HEDGEROW_GITHUB_API_URL=github.url, **settings)
+        assert result.returncode == code, result.stderr
+        assert token not in result.stdout + result.stderr
+        return result.stdout if code == 0 else result.stderr
+
+    with serve() as github:
+        github.people[token] = account(7, "ada")
+        connected = json.loads(said("connect-github", "--project", "1", "--token-file", str(tmp_path / "token"), "--json"))
+        assert (connected["account"], connected["name"]) == ("ada", "ada")
+        number = str(connected["id"])
+        assert said("list-integrations", "--project", "1") == f"{number}\tgithub\tada\n"
+        assert said("link-github", "--email", "admin@localhost", HEDGEROW_GITHUB_TOKEN=token).endswith("GitHub account ada.\n")
+        assert "does not take the token" in said("link-github", "--email", "admin@localhost", code=1, HEDGEROW_GITHUB_TOKEN="ghp_wrong")
+        assert "There is no secret" in said("connect-github", "--project", "1", code=2, HEDGEROW_GITHUB_TOKEN="")
+        said("unlink-github", "--email", "admin@localhost")
+        said("disconnect", "--project", "1", "--integration", number)
+        assert json.loads(said("list-integrations", "--project", "1", "--json")) == {"results": []}
+        assert "no integration" in said("disconnect", "--project", "1", "--integration", number, code=1)
+        assert "belong together" in said("list-integrations", "--project", "1", code=2, HEDGEROW_GITHUB_APP_ID="1")
 
 
 def test_an_unknown_person_is_named_in_one_sentence(data_dir: Path) -> None:

@@ -13,6 +13,12 @@ def server() -> Iterator[FakeServer]:
 
 
 @pytest.fixture
-def client(server: FakeServer) -> Iterator[Client]:
-    with Client(Credentials(server.url, KEY, "1"), pause=lambda _: None) as made:
+def waits() -> list[float]:
+    """How long the client of a test would have waited between two tries."""
+    return []
+
+
+@pytest.fixture
+def client(server: FakeServer, waits: list[float]) -> Iterator[Client]:
+    with Client(Credentials(server.url, KEY, "1"), pause=waits.append) as made:
         yield made

@@ -12,6 +12,7 @@ from urllib.parse import parse_qs, urlsplit
 from uuid import uuid4
 
 from hedgerow.domain.ids import uuid7
+from tests.client.fake_artifacts import FakeStore
 
 KEY = "phx_secret"
 
@@ -49,6 +50,7 @@ class FakeRun:
     fields: dict[str, Any] = field(default_factory=dict)
     events: list[tuple[int | None, str]] = field(default_factory=list)
     cuts: list[int | None] = field(default_factory=list)
+    clean_ends: list[int] = field(default_factory=list)  # after how many events of a connection it ends without a cut
     cursors: list[str | None] = field(default_factory=list)  # what each stream connection asked for
 
     def document(self) -> dict[str, Any]:
@@ -88,6 +90,9 @@ class FakeServer:
         self.agent_answers = True
         self.next_run: FakeRun | None = None
         self.drop_connections = 0  # how many requests are answered by hanging up
+        self.stumbles: list[tuple[int, dict[str, str]]] = []  # status and headers of the next answers, before the server does anything
+        self.broken_answers = 0  # how many downloads break off after half of their bytes
+        self.store = FakeStore()
         self.url = ""
 
     def add_task(self, **fields: Any) -> str:
@@ -149,9 +154,12 @@ class _Handler(BaseHTTPRequestHandler):
     def _handle(self) -> None:
         parts = urlsplit(self.path)
         length = int(self.headers.get("Content-Length") or 0)
+        fake = self.fake
+        if parts.path == "/store":
+            self._form(length)
+            return
         raw = self.rfile.read(length)
         body = json.loads(raw) if raw else None
-        fake = self.fake
         with fake.changed:
             fake.requests.append((self.command, parts.path, body))
             fake.keys.append(self.headers.get("Idempotency-Key") or "")
@@ -160,6 +168,10 @@ class _Handler(BaseHTTPRequestHandler):
                 fake.drop_connections -= 1
                 self.close_connection = True
                 return
+        if fake.stumbles:
+            status, headers = fake.stumbles.pop(0)
+            self._answer(status, {}, headers)
+            return
         if self.headers.get("Authorization") != f"Bearer {KEY}":
             self._answer(
                 401, {"type": "authentication_error", "code": "authentication_failed", "detail": "This key is not known.", "attr": None}
@@ -171,15 +183,17 @@ class _Handler(BaseHTTPRequestHandler):
                 return
         self._route(parts.path.removeprefix("/api/projects/1").strip("/").split("/"), parse_qs(parts.query), body)
 
-    do_GET = do_POST = do_PATCH = do_DELETE = _handle  # noqa: N815 - the names that http.server calls
+    do_GET = do_POST = do_PATCH = do_PUT = do_DELETE = _handle  # noqa: N815 - the names that http.server calls
 
-    def _route(self, path: list[str], query: dict[str, list[str]], body: Any) -> None:
+    def _route(self, path: list[str], query: dict[str, list[str]], body: Any) -> None:  # noqa: C901 - a table
         fake = self.fake
         match (self.command, *path):
             case ("GET", "tasks"):
                 offset = int(query.get("offset", ["0"])[0])
+                end = offset + int(query.get("limit", ["100"])[0])
                 tasks = [fake.task_document(task_id) for task_id in reversed(fake.tasks)]
-                self._answer(200, {"count": len(tasks), "next": None, "previous": None, "results": tasks[offset:]})
+                following = "http://elsewhere/" if end < len(tasks) else None
+                self._answer(200, {"count": len(tasks), "next": following, "previous": None, "results": tasks[offset:end]})
             case ("POST", "tasks"):
                 self._answer(201, fake.task_document(fake.add_task(**{"title": body["description"], **body})))
             case ("GET", "tasks", task_id) if task_id in fake.tasks:
@@ -201,6 +215,11 @@ class _Handler(BaseHTTPRequestHandler):
                 known = {"name": name, "clone_url": body["clone_url"], "setup_command": None}
                 fake.repositories.append(known)
                 self._answer(201, known)
+            case ("POST", "tasks", task_id, "staged_artifacts", *action):
+                self._artifacts(f"staged/{task_id}", action, body)
+            case ("POST", "tasks", _, "runs", run_id, "artifacts", *action) if run_id in fake.runs:
+                self._artifacts(run_id, action, body)
+                fake.runs[run_id].fields["artifacts"] = fake.store.manifests.get(run_id, [])
             case (_, "tasks", _, "runs", run_id, *rest) if run_id in fake.runs:
                 self._run(fake.runs[run_id], rest, query, body)
             case _:
@@ -222,9 +241,32 @@ class _Handler(BaseHTTPRequestHandler):
             case ("GET", "session_logs"):
                 offset, limit = int(query["offset"][0]), int(query["limit"][0])
                 page = entries[offset : offset + limit]
-                self._answer(200, [json.loads(text) for text in page], {"X-Has-More": str(offset + limit < len(entries)).lower()})
+                counts = {f"X-{name}-Count": str(len(entries)) for name in ("Total", "Filtered", "Matching")}
+                more = str(offset + limit < len(entries)).lower()
+                self._answer(200, [json.loads(text) for text in page], {"X-Has-More": more, **counts})
             case ("GET", "stream"):
                 self._stream(run, latest="start" in query)
+
+    def _form(self, length: int) -> None:
+        if self.fake.store.keeps:
+            self._answer(*self.fake.store.take_form(dict(self.headers), self.rfile.read(length)))
+            return
+        while length:
+            length -= len(self.rfile.read(min(length, 1 << 16)))
+        self._answer(204, "")
+
+    def _artifacts(self, owner: str, action: list[str], body: Any) -> None:
+        answer = self.fake.store.answer(owner, action, body, self.fake.url)
+        if isinstance(answer, tuple):
+            self._answer(*answer)
+            return
+        self.send_response(200)
+        self.send_header("Content-Length", str(len(answer)))
+        self.end_headers()
+        if self.fake.broken_answers:
+            self.fake.broken_answers -= 1
+            answer, self.close_connection = answer[: len(answer) // 2], True
+        self.wfile.write(answer)
 
     def _command(self, body: Any) -> None:
         if body["method"] != "user_message" and not self.fake.agent_answers:
@@ -254,9 +296,9 @@ class _Handler(BaseHTTPRequestHandler):
             self.close_connection = True
             return
         run.cursors.append(cursor)
-        self._events(run, int(cursor or 0), cut)
+        self._events(run, int(cursor or 0), cut, run.clean_ends.pop(0) if run.clean_ends else None)
 
-    def _events(self, run: FakeRun, after: int, cut: int | None) -> None:
+    def _events(self, run: FakeRun, after: int, cut: int | None, clean_end: int | None) -> None:
         position = next((index for index, (number, _) in enumerate(run.events) if number is not None and number > after), None)
         position = len(run.events) if position is None else position
         sent = 0
@@ -274,6 +316,9 @@ class _Handler(BaseHTTPRequestHandler):
                     return
                 self._chunk(frame)
                 sent += 1
+                if sent == clean_end:
+                    self._chunk("")
+                    return
             if done:
                 self._chunk("")
                 return

@@ -27,6 +27,7 @@ from hedgerow.agent_server.spool import Spool
 from hedgerow.agent_server.turns import Turns
 from hedgerow.domain.clock import Clock
 from hedgerow.domain.masking import Mask
+from hedgerow.domain.relays import shortened
 from hedgerow.domain.runs import EndReason, RunStatus
 
 _START_SECONDS = 180.0
@@ -58,6 +59,7 @@ class Host:
         self._session: AcpSession | None = None
         self._turns: Turns | None = None
         self._permissions: Permissions | None = None
+        self._tells_thread = False
         self._ending = False
         self._errands: set[asyncio.Task[None]] = set()
 
@@ -134,6 +136,11 @@ class Host:
         except OSError as error:
             self._do(self._disk_refused(error))
 
+    def turn_said(self, text: str) -> None:
+        """Have what the agent has said posted, before the end of the turn is told: that may end the run."""
+        if self._tells_thread:
+            self._tell_thread(text)
+
     def first_turn_failed(self, sentence: str) -> None:
         """Report the run as failed."""
         self._report_failed(sentence, EndReason.AGENT_FAILED)
@@ -159,7 +166,8 @@ class Host:
             raise AgentStartError(f"The agent's files could not be written to its home: {error}.") from error
         process = await self._spawn(request, environment)
         self._process = process
-        self._permissions = Permissions(request.mode, self._ask)
+        self._tells_thread = request.tells_thread
+        self._permissions = Permissions(request.mode, self._ask, self._tell_thread if request.asks_in_thread else None)
         session = AcpSession(process, self._writer, self._narration, write=self.write, ask=self._permissions.decide)
         await self._open(session, process, request)
         self._session = session
@@ -275,6 +283,11 @@ class Host:
 
     def _report_failed(self, sentence: str, reason: EndReason) -> None:
         self._pusher.report(_failure(sentence, reason), after_entries=True)
+
+    def _tell_thread(self, text: str) -> None:
+        words = shortened(self._writer.mask.text(text))
+        if words:
+            self._pusher.relay(words)
 
     def _ask(self, request_id: str, params: Mapping[str, Any]) -> None:
         self.write(self._writer.permission_request(request_id, params))

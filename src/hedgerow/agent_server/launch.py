@@ -26,6 +26,8 @@ class SessionRequest:
     files: Mapping[str, str] = field(repr=False, default_factory=dict)  # path below the agent's home -> text
     gives_up: tuple[GiveUp, ...] = ()
     relays: tuple[HostPort, ...] = ()
+    tells_thread: bool = False  # what the agent says in a turn is posted into a thread
+    asks_in_thread: bool = False  # and so are its questions, for whoever asked for the run is there
 
 
 def session_request(body: Any) -> SessionRequest:
@@ -55,6 +57,8 @@ def session_request(body: Any) -> SessionRequest:
         files=_files(agent.get("files") or {}),
         gives_up=_gives_up(agent.get("gives_up") or []),
         relays=_relays(body.get("relays") or []),
+        tells_thread=body.get("tells_thread") is True,
+        asks_in_thread=body.get("asks_in_thread") is True,
     )
 
 

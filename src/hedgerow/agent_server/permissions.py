@@ -21,15 +21,25 @@ class UnknownOptionError(Exception):
 
 
 class Permissions:
-    """Answers `session/request_permission`. `ask` publishes a request to people."""
+    """Answers `session/request_permission`.
 
-    def __init__(self, mode: RunMode, ask: Callable[[str, Mapping[str, Any]], None]) -> None:
+    `ask` publishes a request to people. `tell_thread`, where there is one, posts what the agent wants to know into a thread: the
+    request counts as cancelled then, and the person's answer is the next message.
+    """
+
+    def __init__(
+        self, mode: RunMode, ask: Callable[[str, Mapping[str, Any]], None], tell_thread: Callable[[str], None] | None = None
+    ) -> None:
         self._mode = mode
         self._ask = ask
+        self._tell_thread = tell_thread
         self._pending: dict[str, tuple[Mapping[str, Any], asyncio.Future[dict[str, Any]]]] = {}
 
     async def decide(self, params: Mapping[str, Any], session_mode: str | None) -> dict[str, Any]:
         """The ACP result of a permission request; waits for a person where one has to be asked."""
+        if self._tell_thread is not None and is_question(params):
+            self._tell_thread(question_text(params))
+            return CANCELLED
         if not needs_person(params, self._mode, session_mode):
             return approval(params)
         request_id = str(uuid7())
@@ -70,11 +80,46 @@ def needs_person(params: Mapping[str, Any], mode: RunMode, session_mode: str | N
     if mode is RunMode.BACKGROUND:
         return False
     tool_call = params.get("toolCall")
-    if isinstance(tool_call, dict):
-        meta = tool_call.get("_meta")
-        if tool_call.get("kind") == "switch_mode" or (isinstance(meta, dict) and meta.get("codeToolKind") == "question"):
-            return True
+    if isinstance(tool_call, dict) and (tool_call.get("kind") == "switch_mode" or is_question(params)):
+        return True
     return session_mode not in BYPASS_MODES
+
+
+def is_question(params: Mapping[str, Any]) -> bool:
+    """Whether the agent wants to know something of a person, and not to do something."""
+    return _question_meta(params).get("codeToolKind") == "question"
+
+
+def question_text(params: Mapping[str, Any]) -> str:
+    """What the agent wants to know, in plain text, with the answers that it offers."""
+    questions = _question_meta(params).get("questions")
+    texts = [_one_question(question) for question in questions if isinstance(question, dict)] if isinstance(questions, list) else []
+    return "\n\n".join(filter(None, texts)) or _title(params)
+
+
+def _one_question(question: Mapping[str, Any]) -> str:
+    options = question.get("options")
+    lines = [_text(question.get("question"))]
+    for option in options if isinstance(options, list) else []:
+        label, description = (_text(option.get(name)) for name in ("label", "description")) if isinstance(option, dict) else ("", "")
+        lines.append(f"• {label}: {description}" if label and description else f"• {label}" if label else "")
+    return "\n".join(filter(None, lines))
+
+
+def _title(params: Mapping[str, Any]) -> str:
+    tool_call = params.get("toolCall")
+    title = _text(tool_call.get("title")) if isinstance(tool_call, dict) else ""
+    return title or "The agent has a question."
+
+
+def _question_meta(params: Mapping[str, Any]) -> Mapping[str, Any]:
+    tool_call = params.get("toolCall")
+    meta = tool_call.get("_meta") if isinstance(tool_call, dict) else None
+    return meta if isinstance(meta, dict) else {}
+
+
+def _text(value: Any) -> str:
+    return value.strip() if isinstance(value, str) else ""
 
 
 def approval(params: Mapping[str, Any]) -> dict[str, Any]:

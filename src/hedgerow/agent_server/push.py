@@ -14,19 +14,29 @@ from hedgerow.agent_server.entries import EntryWriter
 from hedgerow.agent_server.gate_client import Answer, GateClient, GateUnreachableError
 from hedgerow.agent_server.journal import Journal
 from hedgerow.agent_server.spool import BATCH_ENTRIES, Batch
+from hedgerow.domain.ids import uuid7
 
 _FIRST_PAUSE_SECONDS = 0.05
 _LONGEST_PAUSE_SECONDS = 5.0
 _REVOKED = {401, 403, 404}
 _LATER = {408, 425, 429}
+_RELAY_ATTEMPTS = 8
 
 
-@dataclass(frozen=True, slots=True)
+class RefusedForNowError(GateUnreachableError):
+    """The control plane is there, but does not take it now."""
+
+
+@dataclass(slots=True)
 class Report:
-    """A change of the run's row, sent once the entries up to `after` are acknowledged."""
+    """Something about the run that is no entry, sent once the entries up to `after` are acknowledged: a change of its row, or a message."""
 
     after: int
     body: dict[str, Any]
+    method: str = "PATCH"
+    path: str = ""
+    key: str | None = None
+    attempts_left: int | None = None  # None: it is sent until it is taken
 
 
 class Pusher:
@@ -57,6 +67,15 @@ class Pusher:
     def report(self, body: dict[str, Any], *, after_entries: bool) -> None:
         """Send a PATCH of the run: before anything else, or after the entries written so far."""
         self._reports.append(Report(self._journal.spool.end if after_entries else 0, body))
+        self._news.set()
+
+    def relay(self, text: str) -> None:
+        """Have a text posted into the run's thread, before any entry that is written from now on.
+
+        It counts less than the journal, so that a control plane that cannot take it does not hold up the entries for ever.
+        """
+        body = {"text": text}
+        self._reports.append(Report(0, body, method="POST", path="relay_message/", key=str(uuid7()), attempts_left=_RELAY_ATTEMPTS))
         self._news.set()
 
     @property
@@ -117,13 +136,25 @@ class Pusher:
         return False
 
     async def _send_report(self, report: Report) -> bool | None:
-        answer = await self._send("PATCH", "", json.dumps(report.body, separators=(",", ":")).encode())
+        try:
+            answer = await self._send(report.method, report.path, json.dumps(report.body, separators=(",", ":")).encode(), report.key)
+        except RefusedForNowError:
+            self._count(report)
+            raise
         went_on = self._sorted(answer)
         if went_on:
             self._reports.popleft()
             if answer.status >= 300:
                 _say(f"The control plane refused a report of the run with status {answer.status}.")
         return went_on
+
+    def _count(self, report: Report) -> None:
+        if report.attempts_left is None:
+            return
+        report.attempts_left -= 1
+        if report.attempts_left <= 0:
+            self._reports.popleft()
+            _say("The control plane could not take a message for the run's thread; it is left out.")
 
     async def _send_batch(self, batch: Batch) -> bool | None:
         answer = await self._append(batch.entries, batch.key)
@@ -162,7 +193,7 @@ class Pusher:
         headers = {"Authorization": f"Bearer {self._token}"} | ({} if key is None else {"Idempotency-Key": key})
         answer = await self._gate.request(method, self._run_path + path, body, headers)
         if answer.status >= 500 or answer.status in _LATER:
-            raise GateUnreachableError(f"The control plane answered with status {answer.status}.")
+            raise RefusedForNowError(f"The control plane answered with status {answer.status}.")
         self._pause_seconds = _FIRST_PAUSE_SECONDS
         if answer.status in _REVOKED:
             await self._give_up(answer)

@@ -12,6 +12,7 @@ from hedgerow.agent_server.inbox import Inbox, Prompt
 from hedgerow.agent_server.narration import Narration
 
 _CANCELLED: dict[str, Any] = {"stopReason": "cancelled"}
+_END_TURN = "end_turn"
 
 
 class TurnEvents(Protocol):
@@ -19,6 +20,10 @@ class TurnEvents(Protocol):
 
     def write(self, entry: bytes) -> None:
         """A journal entry."""
+        ...
+
+    def turn_said(self, text: str) -> None:
+        """What the agent has said in a turn that has come to its end."""
         ...
 
     def first_turn_failed(self, sentence: str) -> None:
@@ -150,8 +155,10 @@ class Turns:
         params = {"sessionId": self._session.id, "stopReason": stop_reason}
         params |= {} if prompt.id is None else {"messageId": prompt.id}
         params |= {"usage": result["usage"]} if isinstance(result.get("usage"), dict) else {}
-        self._events.write(self._writer.own("_posthog/turn_complete", params))
         said = self._narration.said
+        if said and stop_reason == _END_TURN:
+            self._events.turn_said(said)
+        self._events.write(self._writer.own("_posthog/turn_complete", params))
         self._finish(prompt, {"stopReason": stop_reason} | ({"assistant_message": said} if said else {}))
 
     def _fail(self, prompt: Prompt, sentence: str) -> None:

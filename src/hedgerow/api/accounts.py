@@ -4,7 +4,7 @@ from starlette.responses import Response
 
 from hedgerow.api.calls import CurrentCall
 from hedgerow.api.json_bytes import JsonResponse
-from hedgerow.api.schemas.users import PersonalKeyWrite, ProjectUpdate, current_user, new_personal_key, project_detail
+from hedgerow.api.schemas.users import CurrentUserWrite, PersonalKeyWrite, ProjectUpdate, current_user, new_personal_key, project_detail
 from hedgerow.domain.errors import HedgerowError
 from hedgerow.operations import access, accounts, projects
 
@@ -19,6 +19,12 @@ async def retrieve_current_user(call: CurrentCall) -> Response:
     own = await accounts.own_projects(call.backends, call.caller)
     team = next((each for each in own if project is not None and each.id == project.id), None)
     return JsonResponse(current_user(person.user, team, own))
+
+
+async def update_current_user(call: CurrentCall, body: CurrentUserWrite) -> Response:
+    """Choose the current organization. Everybody belongs to the one that there is, so that nothing else can be chosen."""
+    accounts.choose_organization(call.caller, body.set_current_organization)
+    return await retrieve_current_user(call)
 
 
 async def retrieve_project(call: CurrentCall) -> Response:

@@ -21,13 +21,15 @@ _SENTENCES = {
     500: "An error of the server.",
     502: "The agent did not answer, or refused.",
     503: "Something that the server depends on did not answer.",
-    504: "The agent did not answer in time.",
+    504: "The agent, or a service that the server asks, did not answer in time.",
 }
 
 _PATH_FIELDS = {
     "project_id": "The project's number, or @current.",
     "task_id": "The task's id, a UUID.",
     "run_id": "The run's id, a UUID.",
+    "integration_id": "The integration's number.",
+    "installation_id": "The installation_id of one of the caller's own integrations.",
 }
 
 

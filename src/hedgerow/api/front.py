@@ -1,4 +1,4 @@
-"""What every request passes before it is routed, and every answer after: request ids, slashes, HEAD."""
+"""What every request passes before it is routed, and every answer after: request ids, slashes, HEAD, names of projects."""
 
 import re
 import time
@@ -13,6 +13,9 @@ from hedgerow.api.errors import unexpected_response
 
 _SOUND_ID = re.compile(rb"[A-Za-z0-9._:/+=@-]{1,128}")
 ABORT = "hedgerow.abort"
+
+_ENVIRONMENTS, _PROJECTS = "/api/environments/", "/api/projects/"
+"""Clients call a project an environment in some of their addresses (contract 11.2)."""
 
 _log = structlog.get_logger()
 
@@ -59,6 +62,8 @@ def _request_id(scope: Scope) -> str:
 
 def _normal(scope: Scope) -> dict[str, Any]:
     path = scope["path"] if scope["path"].endswith("/") else scope["path"] + "/"
+    if path.startswith(_ENVIRONMENTS):
+        path = _PROJECTS + path.removeprefix(_ENVIRONMENTS)
     return {"path": path, "method": "GET" if scope["method"] == "HEAD" else scope["method"]}
 
 

@@ -7,12 +7,14 @@ from hedgerow.api import (
     artifacts,
     commands,
     connection_tokens,
+    github,
     health,
     logs,
     objects,
     readiness,
     repositories,
     runs,
+    slack,
     stream,
     task_overviews,
     tasks,
@@ -21,10 +23,20 @@ from hedgerow.api.bodies import ARTIFACT_BODY_BYTES, LOG_BODY_BYTES
 from hedgerow.api.endpoints import Endpoint
 from hedgerow.api.schemas.artifacts import Manifest, PreparedArtifacts, SignedAddress
 from hedgerow.api.schemas.commands import CommandAnswer
+from hedgerow.api.schemas.github import (
+    FeatureFlags,
+    GitHubLogin,
+    InstallAddress,
+    IntegrationPage,
+    PersonalIntegrations,
+    PickedBranches,
+    PickedRepositories,
+)
 from hedgerow.api.schemas.logs import LogAppend, SessionLogQuery
 from hedgerow.api.schemas.readiness import ReportedInsightCount, RepositoryReadiness
 from hedgerow.api.schemas.repositories import Repository, RepositoryPage
 from hedgerow.api.schemas.runs import TaskRunDetail, TaskRunPage
+from hedgerow.api.schemas.slack import RelayAnswer, SlackThread
 from hedgerow.api.schemas.task_overviews import TaskRepositories, TaskSummaryPage
 from hedgerow.api.schemas.tasks import Task, TaskPage
 from hedgerow.api.schemas.users import CurrentUser, NewPersonalKey, ProjectDetail
@@ -39,6 +51,10 @@ TASKS = PROJECT + "tasks/"
 TASK = TASKS + "{task_id}/"
 RUNS = TASK + "runs/"
 RUN = RUNS + "{run_id}/"
+INTEGRATIONS = PROJECT + "integrations/"
+INTEGRATION = INTEGRATIONS + "{integration_id}/"
+ME = "/api/users/@me/"
+OWN_GITHUB = ME + "integrations/github/{installation_id}/"
 
 
 def _parameter(name: str, place: str, description: str, schema: dict[str, Any]) -> dict[str, Any]:
@@ -54,10 +70,13 @@ _PAGING = (
     _parameter("limit", "query", "How many at most: 100, unless given, and at most 1000.", {"type": "integer"}),
     _parameter("offset", "query", "How many to leave out at the beginning.", {"type": "integer"}),
 )
+_SEARCH = (*_PAGING, _parameter("search", "query", "A part of the name.", {"type": "string"}))
+_BRANCH_SEARCH = (*_SEARCH, _parameter("repo", "query", "organisation/repository; required.", {"type": "string"}))
 _CURSOR = (
     _parameter("Last-Event-ID", "header", "Only events after this one.", {"type": "string"}),
     _parameter("start", "query", "`latest`: only what comes from now on.", {"type": "string", "enum": ["latest"]}),
 )
+_GITHUB = (429, 503, 504)  # what GitHub may be the reason for
 _PAGE_HEADERS = {
     "X-Total-Count": "How many entries the log has.",
     "X-Filtered-Count": "How many entries pass the filters.",
@@ -90,6 +109,9 @@ ENDPOINTS: tuple[Endpoint, ...] = (
     Endpoint(method="PUT", path=TASK, handler=tasks.update_task, name="replace_task", scope=WRITE, answers=Task),
     Endpoint(method="DELETE", path=TASK, handler=tasks.delete_task, scope=WRITE, status=204),
     Endpoint(method="POST", path=TASK + "run/", handler=tasks.run_task, scope=WRITE, answers=Task, idempotent=True),
+    Endpoint(method="GET", path=TASK + "slack_thread/", handler=slack.retrieve_slack_thread, scope=READ, answers=SlackThread),
+    Endpoint(method="POST", path=TASK + "slack_thread/", handler=slack.map_slack_thread, scope=WRITE, status=201, answers=SlackThread),
+    Endpoint(method="DELETE", path=TASK + "slack_thread/", handler=slack.unmap_slack_thread, scope=WRITE, status=204),
     Endpoint(method="GET", path=RUNS, handler=runs.list_runs, scope=READ, answers=TaskRunPage, parameters=_PAGING),
     Endpoint(method="POST", path=RUNS, handler=runs.create_run, scope=WRITE, status=201, answers=TaskRunDetail, idempotent=True),
     Endpoint(method="GET", path=RUN, handler=runs.retrieve_run, scope=READ, answers=TaskRunDetail),
@@ -97,6 +119,14 @@ ENDPOINTS: tuple[Endpoint, ...] = (
     Endpoint(method="POST", path=RUN + "start/", handler=tasks.start_run, scope=WRITE, answers=Task, idempotent=True),
     Endpoint(method="POST", path=RUN + "resume_in_cloud/", handler=runs.resume_in_cloud, scope=WRITE, answers=TaskRunDetail),
     Endpoint(method="PATCH", path=RUN + "set_output/", handler=runs.set_output, scope=WRITE, answers=TaskRunDetail),
+    Endpoint(
+        method="POST",
+        path=RUN + "relay_message/",
+        handler=runs.relay_message,
+        scope=WRITE,
+        answers=RelayAnswer,
+        idempotent=True,
+    ),
     Endpoint(
         method="POST",
         path=RUN + "append_log/",
@@ -220,7 +250,81 @@ ENDPOINTS: tuple[Endpoint, ...] = (
         status=201,
         answers=NewPersonalKey,
     ),
-    Endpoint(method="GET", path="/api/users/@me/", handler=accounts.retrieve_current_user, answers=CurrentUser),
+    Endpoint(method="GET", path=INTEGRATIONS, handler=github.list_integrations, scope=READ, answers=IntegrationPage, parameters=_PAGING),
+    Endpoint(
+        method="GET",
+        path=INTEGRATION + "github_repos/",
+        handler=github.github_repositories,
+        scope=READ,
+        answers=PickedRepositories,
+        parameters=_SEARCH,
+        errors=_GITHUB,
+    ),
+    Endpoint(
+        method="POST",
+        path=INTEGRATION + "github_repos/refresh/",
+        handler=github.refresh_github_repositories,
+        scope=WRITE,
+        answers=PickedRepositories,
+        parameters=_SEARCH,
+        errors=_GITHUB,
+    ),
+    Endpoint(
+        method="GET",
+        path=INTEGRATION + "github_branches/",
+        handler=github.github_branches,
+        scope=READ,
+        answers=PickedBranches,
+        parameters=_BRANCH_SEARCH,
+        errors=_GITHUB,
+    ),
+    Endpoint(
+        method="GET",
+        path=PROJECT + "feature_flags/",
+        handler=github.feature_flags,
+        scope=READ,
+        answers=FeatureFlags,
+        parameters=(_parameter("key", "query", "Only this flag.", {"type": "string"}),),
+    ),
+    Endpoint(method="GET", path=ME, handler=accounts.retrieve_current_user, answers=CurrentUser),
+    Endpoint(method="PATCH", path=ME, handler=accounts.update_current_user, scope=WRITE, answers=CurrentUser),
+    Endpoint(method="GET", path=ME + "github_login/", handler=github.own_github_login, scope=READ, answers=GitHubLogin),
+    Endpoint(method="GET", path=ME + "integrations/", handler=github.own_integrations, scope=READ, answers=PersonalIntegrations),
+    Endpoint(
+        method="POST",
+        path=ME + "integrations/github/start/",
+        handler=github.start_github,
+        scope=WRITE,
+        answers=InstallAddress,
+        errors=_GITHUB,
+    ),
+    Endpoint(
+        method="GET",
+        path=OWN_GITHUB + "repos/",
+        handler=github.own_github_repositories,
+        scope=READ,
+        answers=PickedRepositories,
+        parameters=_SEARCH,
+        errors=_GITHUB,
+    ),
+    Endpoint(
+        method="POST",
+        path=OWN_GITHUB + "repos/refresh/",
+        handler=github.refresh_own_github_repositories,
+        scope=WRITE,
+        answers=PickedRepositories,
+        parameters=_SEARCH,
+        errors=_GITHUB,
+    ),
+    Endpoint(
+        method="GET",
+        path=OWN_GITHUB + "branches/",
+        handler=github.own_github_branches,
+        scope=READ,
+        answers=PickedBranches,
+        parameters=_BRANCH_SEARCH,
+        errors=_GITHUB,
+    ),
     Endpoint(
         method="GET",
         path="/api/connection_public_key/",

@@ -3,11 +3,14 @@
 from starlette.responses import Response
 
 from hedgerow.api.calls import Call, CurrentCall
+from hedgerow.api.errors import refusal_body
 from hedgerow.api.json_bytes import JsonResponse
 from hedgerow.api.paging import page
 from hedgerow.api.schemas.runs import TaskRunCreate, TaskRunOutput, TaskRunUpdate, run_detail
+from hedgerow.api.schemas.slack import RelayMessage
+from hedgerow.domain.errors import UnavailableError
 from hedgerow.domain.runs import TaskRun
-from hedgerow.operations import log_urls, outputs, run_updates, runs, starts
+from hedgerow.operations import log_urls, outputs, relays, run_updates, runs, starts
 from hedgerow.operations.pages import Paging
 
 
@@ -46,6 +49,15 @@ async def set_output(call: CurrentCall, body: TaskRunOutput) -> Response:
     """Replace the output. One that fits the task's json_schema ends a run that the server drives."""
     run = await outputs.set_output(call.backends, call.caller, call.project, call.task_id, call.run_id, body.output)
     return JsonResponse(show_run(call, run))
+
+
+async def relay_message(call: CurrentCall, body: RelayMessage) -> Response:
+    """Post a text into the Slack thread that the run is mapped to; `skipped` where there is none, or the run has ended."""
+    try:
+        relay_id = await relays.relay_message(call.backends, call.caller, call.project, call.task_id, call.run_id, body.text)
+    except UnavailableError as problem:
+        return JsonResponse(refusal_body(problem.message), 503)
+    return JsonResponse({"status": "skipped"} if relay_id is None else {"status": "accepted", "relay_id": str(relay_id)})
 
 
 async def resume_in_cloud(call: CurrentCall) -> Response:

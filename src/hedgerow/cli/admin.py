@@ -1,14 +1,22 @@
-"""`hedgerow admin …`: people, projects, keys and migrations. Works while hedgerow runs, or not."""
+"""`hedgerow admin …`: people, projects, keys, integrations and migrations. Works while hedgerow runs, or not."""
 
 import json
 from collections.abc import Awaitable, Callable
+from pathlib import Path
 from typing import Annotated, Any
+from uuid import UUID
 
 import typer
 
-admin = typer.Typer(no_args_is_help=True, help="Users, projects, keys and migrations.")
+from hedgerow.cli.secrets import read_secret
+
+admin = typer.Typer(no_args_is_help=True, help="Users, projects, keys, integrations and migrations.")
 
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
+Project = Annotated[int, typer.Option(help="The project's id.", show_default=False)]
+TokenFile = Annotated[
+    Path | None, typer.Option(help="A file that holds the token.", show_default="the variable HEDGEROW_GITHUB_TOKEN, else stdin")
+]
 Email = Annotated[str, typer.Option(help="The person's address.", show_default=False)]
 
 
@@ -98,6 +106,56 @@ def create_key(
     _say(_do(create), as_json, "{value}")
 
 
+@admin.command("connect-slack")
+def connect_slack(
+    project: Annotated[int, typer.Option(help="The project's id.", show_default=False)],
+    token_file: Annotated[
+        Path | None, typer.Option(help="A file that holds the bot token.", show_default="the variable SLACK_BOT_TOKEN, else stdin")
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """Give a project a bot token of Slack of its own, in the place of an earlier one. It is stored encrypted."""
+    token = read_secret("SLACK_BOT_TOKEN", token_file, "Bot token of Slack: ")
+
+    async def connect(backends: Any) -> dict[str, Any]:
+        from hedgerow.operations import slack
+
+        made = await slack.connect_slack(backends, project_id=project, token=token)
+        return {"id": made.id, "project": project, "workspace": made.display_name}
+
+    _say(_do(connect), as_json, "Project {project} is connected with Slack: {workspace}.")
+
+
+@admin.command("disconnect-slack")
+def disconnect_slack(project: Annotated[int, typer.Option(help="The project's id.", show_default=False)], as_json: Json = False) -> None:
+    """Forget a project's own bot token of Slack."""
+
+    async def disconnect(backends: Any) -> dict[str, Any]:
+        from hedgerow.operations import slack
+
+        return {"project": project, "forgotten": await slack.disconnect_slack(backends, project_id=project)}
+
+    _say(_do(disconnect), as_json, "Project {project} has no Slack token of its own any more.")
+
+
+@admin.command("map-slack-thread")
+def map_slack_thread(
+    project: Annotated[int, typer.Option(help="The project's id.", show_default=False)],
+    task: Annotated[UUID, typer.Option(help="The task's id.", show_default=False)],
+    url: Annotated[str, typer.Option(help="The permalink of a message of the thread.", show_default=False)],
+    as_json: Json = False,
+) -> None:
+    """Have the runs of a task told in a Slack thread, in the place of an earlier one."""
+
+    async def map_it(backends: Any) -> dict[str, Any]:
+        from hedgerow.operations import slack
+
+        mapped = await slack.map_thread_of_task(backends, project_id=project, task_id=task, url=url)
+        return {"task": str(task), "channel": mapped.thread.channel, "thread_ts": mapped.thread.ts}
+
+    _say(_do(map_it), as_json, "Task {task} is told in the thread {thread_ts} of channel {channel}.")
+
+
 @admin.command()
 def migrate() -> None:
     """Bring the database to the version of this hedgerow, and do nothing else."""
@@ -117,6 +175,93 @@ def migrate() -> None:
 
     asyncio.run(bring_up_to_date())
     print("The database is up to date.")
+
+
+@admin.command("connect-github")
+def connect_github(
+    project: Project,
+    token_file: TokenFile = None,
+    installation: Annotated[
+        str | None, typer.Option(help="The id of an installation of the operator's GitHub App, instead of a token.", show_default=False)
+    ] = None,
+    name: Annotated[str, typer.Option(help="How the integration is shown.", show_default="the account on GitHub")] = "",
+    as_json: Json = False,
+) -> None:
+    """Connect a project with GitHub. The token is stored encrypted, after GitHub was asked whose it is."""
+    token = None if installation is not None else read_secret(_GITHUB_TOKEN, token_file, "Token of GitHub: ")
+
+    async def connect(backends: Any) -> dict[str, Any]:
+        from hedgerow.operations import github
+
+        made = await github.connect(backends, project, token=token, installation_id=installation, name=name)
+        return {"id": made.id, "project": project, "account": made.config["account"]["name"], "name": made.display_name}
+
+    _say(_do(connect), as_json, "Project {project} is connected with GitHub as {account}, with integration {id}.")
+
+
+@admin.command("list-integrations")
+def list_integrations(project: Project, as_json: Json = False) -> None:
+    """Print what a project is connected with. No secret is shown."""
+
+    async def find(backends: Any) -> dict[str, Any]:
+        from hedgerow.operations import integrations
+
+        found = await integrations.of_project(backends, project)
+        return {"results": [{"id": one.id, "kind": one.kind.value, "name": one.display_name, "config": one.config} for one in found]}
+
+    listed = _do(find)
+    if as_json:
+        print(json.dumps(listed))
+        return
+    for one in listed["results"]:
+        print(f"{one['id']}\t{one['kind']}\t{one['name']}")
+
+
+@admin.command()
+def disconnect(
+    project: Project,
+    integration: Annotated[int, typer.Option(help="The integration's id.", show_default=False)],
+    as_json: Json = False,
+) -> None:
+    """Forget an integration of a project, with its secret."""
+
+    async def forget(backends: Any) -> dict[str, Any]:
+        from hedgerow.operations import integrations
+
+        await integrations.disconnect(backends, project, integration)
+        return {"id": integration, "project": project}
+
+    _say(_do(forget), as_json, "Integration {id} of project {project} is forgotten.")
+
+
+@admin.command("link-github")
+def link_github(email: Email, token_file: TokenFile = None, as_json: Json = False) -> None:
+    """Link a person with their own GitHub account, through a token of theirs. It is stored encrypted, in the place of an earlier one."""
+    token = read_secret(_GITHUB_TOKEN, token_file, "Token of GitHub: ")
+
+    async def link(backends: Any) -> dict[str, Any]:
+        from hedgerow.operations import github
+
+        linked = await github.link(backends, email=email, token=token)
+        return {"id": str(linked.id), "email": email, "login": linked.account.login}
+
+    _say(_do(link), as_json, "{email} is linked with the GitHub account {login}.")
+
+
+@admin.command("unlink-github")
+def unlink_github(email: Email, as_json: Json = False) -> None:
+    """Forget a person's GitHub account, with its token."""
+
+    async def unlink(backends: Any) -> dict[str, Any]:
+        from hedgerow.operations import github
+
+        await github.unlink(backends, email=email)
+        return {"email": email}
+
+    _say(_do(unlink), as_json, "The GitHub account of {email} is forgotten.")
+
+
+_GITHUB_TOKEN = "HEDGEROW_GITHUB_TOKEN"  # noqa: S105 - the name of a variable
 
 
 def _do(work: Callable[[Any], Awaitable[dict[str, Any]]]) -> dict[str, Any]:

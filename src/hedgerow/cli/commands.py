@@ -27,6 +27,7 @@ COMMANDS = (
     Entry("send", "talk", "Send the agent of a run a message."),
     Entry("answer", "talk", "Answer a permission request of an agent."),
     Entry("cancel", "talk", "Tell the agent of a run to stop."),
+    Entry("artifacts", "artifacts", "List the artifacts of a run, or download them."),
     Entry("task", "tasks", "List tasks, or show one.", group=True),
     Entry("up", "operator", "Start everything: API, worker and database.", "Operation"),
     Entry("api", "operator", "Start the API alone.", "Operation"),

@@ -4,15 +4,17 @@ import os
 
 from rich.console import Console
 
-from hedgerow.client import Client, read_credentials
+from hedgerow.client import Client, Retries, read_credentials
 from hedgerow.data_directory import data_directory
 
 CREDENTIALS_FILE = "credentials.json"
+_RETRIES = Retries(most=2)  # a person waits, and should soon hear that nothing answers
 
 
 def connect() -> Client:
     """A client as HEDGEROW_URL, HEDGEROW_API_KEY and HEDGEROW_PROJECT say, or the credentials file of the data directory."""
-    return Client(read_credentials(os.environ, data_directory(os.environ) / CREDENTIALS_FILE))
+    credentials = read_credentials(os.environ, data_directory(os.environ) / CREDENTIALS_FILE)
+    return Client(credentials, retries=_RETRIES, user_agent="hedgerow-cli")
 
 
 def output() -> Console:

@@ -1,12 +1,13 @@
 """Finds the run that a person means, from as little as they care to type."""
 
 from collections.abc import Iterator
+from itertools import islice
 from uuid import UUID
 
 from hedgerow.client import Client, ClientError, Repository, Run, Task
 
 _PAGE = 500
-_PAGES = 20
+_MOST_TASKS = 10_000
 _SHORT = 8
 _FEWEST_CHARACTERS = 4
 
@@ -23,7 +24,7 @@ def find_run(client: Client, wanted: str) -> tuple[Task, Run]:
     """
     slug, digits = wanted.strip().lower(), wanted.strip().lower().replace("-", "")
     tasks: list[Task] = []
-    for task in _tasks(client):
+    for task in islice(client.iterate_tasks(page=_PAGE), _MOST_TASKS):
         if task.slug.lower() == slug:
             return task, _latest(task)
         tasks.append(task)
@@ -62,14 +63,6 @@ def repository_of(client: Client, task: Task) -> Repository | None:
     return known.get(task.repository, Repository(name=task.repository, clone_url=task.repository))
 
 
-def _tasks(client: Client) -> Iterator[Task]:
-    for page in range(_PAGES):
-        tasks = client.list_tasks(limit=_PAGE, offset=page * _PAGE)
-        yield from tasks
-        if len(tasks) < _PAGE:
-            return
-
-
 def _latest(task: Task) -> Run:
     if task.latest_run is None:
         raise ClientError(f"The task {task.slug} has no run yet.", code="usage")
@@ -81,7 +74,7 @@ def _older(client: Client, tasks: list[Task], digits: str) -> Iterator[tuple[Tas
     for task in tasks:
         if task.latest_run is None:
             continue
-        for run in client.list_runs(task.id):
+        for run in client.iterate_runs(task):
             if _fits(run, digits):
                 yield task, run
                 if len(digits) == 32:

@@ -48,10 +48,9 @@ def run_first_task(credentials: Credentials, sample: Path, console: Console) -> 
         with Client(credentials) as client:
             repository = client.register_repository(clone_url=str(sample))
             task = client.create_task(title=TITLE, description=description, repository=repository.name)
-            draft = {"runtime_adapter": "scripted", "model": "default", "mode": "background"}
-            started = client.run_task(task.id, draft).latest_run
+            started = client.run_task(task, runtime_adapter="scripted", model="default", mode="background").latest_run
             assert started is not None
-            return follow_run(client, task.id, started.id, console) == 0
+            return follow_run(client, started, console) == 0
     except ClientError as problem:
         console.print(f"The first task could not be run: {problem.message}", soft_wrap=True)
         return False

@@ -2,6 +2,7 @@
 
 import threading
 import time
+from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any
 
@@ -20,19 +21,20 @@ from hedgerow.cli.screen import Screen
 from hedgerow.cli.stopping import cancel_run, close_run
 from hedgerow.cli.transcript import Transcript
 from hedgerow.client import Client, Cut, Ended, Received, Run, Task
+from hedgerow.client.places import RunPlace
 from hedgerow.domain.runs import RunStatus
 
 _TICK_SECONDS = 0.1
 _QUIET_SECONDS = 0.3
 
 
-def follow_run(client: Client, task_id: str, run_id: str, console: Console) -> int:
+def follow_run(client: Client, wanted: RunPlace, console: Console) -> int:
     """Show a run from its beginning until it has ended; the exit code that tells how (see `hedgerow run --help`).
 
     Ctrl-C asks the agent to cancel, a second one leaves the run alone and returns 130. Works in any thread; outside of the
     main one Ctrl-C is left to the caller. Raises ClientError where the run cannot be followed.
     """
-    task, run = client.retrieve_task(task_id), client.retrieve_run(task_id, run_id)
+    task, run = client.retrieve_task(wanted.task_id), client.retrieve_run(wanted)
     return _Follower(client, task, run, console).follow()
 
 
@@ -43,7 +45,7 @@ class _Follower:
         self._transcript = Transcript()
         self._person = conversation.person_present(console)
         self._screen = Screen(console, self._transcript, None if self._person else self._reference, self._footer)
-        self._feed = Feed(lambda: client.follow(task.id, run.id))
+        self._feed = Feed(lambda: client.follow(run))
         self._interrupts = 0
         self._cut: Cut | None = None
         self._quiet_since = time.monotonic()
@@ -110,8 +112,7 @@ class _Follower:
             choice = conversation.ask_for_choice(question)
         match choice:
             case conversation.Choice(request_id, option_id):
-                params = {"requestId": request_id, "optionId": option_id}
-                self._command("permission_response", params)
+                self._tell(lambda: self._client.answer_permission(self._run, request_id, option_id))
             case conversation.Leave():
                 return self._detach()
         return None
@@ -128,18 +129,18 @@ class _Follower:
         match next_word:
             case conversation.Message(text):
                 self._typed.append(text)
-                self._command("user_message", {"content": text})
+                self._tell(lambda: self._client.send_message(self._run, text))
             case conversation.Close():
-                self._feed.ask(lambda: close_run(self._client, self._task.id, self._run.id))
+                self._feed.ask(lambda: close_run(self._client, self._run))
             case conversation.Leave():
                 return self._detach()
         return None
 
-    def _command(self, method: str, params: dict[str, Any]) -> None:
+    def _tell(self, say: Callable[[], None]) -> None:
         """Send a command whose outcome the journal shows; only a refusal is told."""
 
         def ask() -> str:
-            self._client.send_command(self._task.id, self._run.id, method, params)
+            say()
             return ""
 
         self._feed.ask(ask)
@@ -163,7 +164,7 @@ class _Follower:
         if self._interrupts > 1:
             return self._detach()
         self._screen.show(Remark("Asking the agent to cancel. Ctrl-C again leaves the run to itself."))
-        self._feed.ask(lambda: cancel_run(self._client, self._task.id, self._run.id, end_interactive=False))
+        self._feed.ask(lambda: cancel_run(self._client, self._run, end_interactive=False))
         return None
 
     def _detach(self) -> int:

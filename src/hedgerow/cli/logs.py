@@ -32,19 +32,19 @@ def logs(
     with connect() as client:
         task, found = find_run(client, run)
         if as_json:
-            _raw(client, task, found, follow)
+            _raw(client, found, follow)
         elif follow:
-            raise typer.Exit(follow_run(client, task.id, found.id, output()))
+            raise typer.Exit(follow_run(client, found, output()))
         else:
             _show(client, task, found, output())
 
 
-def _raw(client: Client, task: Task, run: Run, follow: bool) -> None:
+def _raw(client: Client, run: Run, follow: bool) -> None:
     if not follow:
-        for line in client.read_logs(task.id, run.id):
+        for line in client.read_logs(run):
             print(line)
         return
-    for update in client.follow(task.id, run.id):
+    for update in client.follow(run):
         if isinstance(update, Received):
             print(update.text, flush=True)
 
@@ -54,7 +54,7 @@ def _show(client: Client, task: Task, run: Run, console: Console) -> None:
     screen = Screen(console, transcript, short(run.id), lambda: "")
     for line in headline(task, run):
         screen.print(line)
-    for entry in client.session_logs(task.id, run.id):
+    for entry in client.iterate_session_logs(run):
         for item in transcript.apply(entry):
             screen.show(item)
     screen.print(Text(""))

@@ -5,11 +5,11 @@ from hedgerow.cli.transcript import Transcript
 from hedgerow.client import Client, Run
 
 
-def open_questions(client: Client, task_id: str, run: Run) -> list[Question]:
+def open_questions(client: Client, run: Run) -> list[Question]:
     """The open questions of a run, oldest first. They stand in the journal alone, so its stream is read up to the present."""
     if run.status.terminal:
         return []
     transcript = Transcript()
-    for data in client.read_stream_so_far(task_id, run.id):
-        transcript.apply(data)
+    for event in client.read_stream_so_far(run):
+        transcript.apply(event.data)
     return list(transcript.questions.values())

@@ -1,7 +1,9 @@
 """`hedgerow run`: a task, a run, and a look at it from beginning to end."""
 
 import json
-from typing import Annotated, Any
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated
 
 import typer
 from rich.console import Console
@@ -13,9 +15,10 @@ from hedgerow.cli.finding import short
 from hedgerow.cli.follow import follow_run
 from hedgerow.cli.program import command_line
 from hedgerow.client import Client, ClientError, Run, Task
+from hedgerow.client.fields import RunFields
 
 app = typer.Typer()
-_REFUSED = 400
+_REFUSED, _EMPTY = 400, "empty_file"
 
 EXIT_CODES = (
     "[bold]Exit codes[/bold]: 0 the run completed; 1 it failed, or could not be started; 2 what was typed makes no sense; "
@@ -38,6 +41,10 @@ def run(
         str | None, typer.Option(help="The branch to start from. Default: what is checked out, or the default branch.")
     ] = None,
     permission_mode: Annotated[str | None, typer.Option(help="The agent's permission mode; needs --agent.")] = None,
+    attach: Annotated[
+        list[Path] | None,
+        typer.Option(metavar="FILE", exists=True, dir_okay=False, readable=True, help="A file that the agent gets; may be given again."),
+    ] = None,
     interactive: Annotated[bool, typer.Option("--interactive", "-i", help="Stay for further messages after the first turn.")] = False,
     detach: Annotated[bool, typer.Option("--detach", "-d", help="Start the run and return at once.")] = False,
     include_changes: Annotated[
@@ -55,43 +62,67 @@ def run(
     draft = _draft(agent, model, permission_mode, interactive)
     console = remarks() if as_json else output()
     with connect() as client:
-        task = _start(client, prompt, repo, branch, include_changes, draft)
+        task = _start(client, prompt, _Place(repo, branch, include_changes), attach or [], draft)
         assert task.latest_run is not None
         if detach:
             _say_started(task, task.latest_run, console, as_json)
             return
-        code = follow_run(client, task.id, task.latest_run.id, console)
+        code = follow_run(client, task.latest_run, console)
         if as_json:
-            _print_json(task, client.retrieve_run(task.id, task.latest_run.id))
+            _print_json(task, client.retrieve_run(task.latest_run))
     raise typer.Exit(code)
 
 
-def _draft(agent: str | None, model: str | None, permission_mode: str | None, interactive: bool) -> dict[str, Any]:
+def _draft(agent: str | None, model: str | None, permission_mode: str | None, interactive: bool) -> RunFields:
     """The body of run/ but for what the repository adds. The API wants a model wherever an agent is named."""
-    draft: dict[str, Any] = {"mode": "interactive" if interactive else "background"}
+    draft: RunFields = {"mode": "interactive" if interactive else "background"}
     if agent is None:
         if model is not None or permission_mode is not None:
             raise UsageError(f"{'--model' if model is not None else '--permission-mode'} needs --agent: each agent has its own.")
         return draft
     draft |= {"runtime_adapter": agent, "model": model or "default"}
-    return draft | ({"initial_permission_mode": permission_mode} if permission_mode else {})
+    if permission_mode:
+        draft["initial_permission_mode"] = permission_mode
+    return draft
 
 
-def _start(client: Client, prompt: str, repo: str | None, branch: str | None, include_changes: bool, draft: dict[str, Any]) -> Task:
-    if repo is None:
-        if branch is not None or include_changes:
-            raise UsageError(f"{'--branch' if branch is not None else '--include-changes'} needs --repo.")
-        choice = None
-    else:
-        choice = repository_choice.choose(client, repo, branch=branch, include_changes=include_changes, console=remarks())
+@dataclass(frozen=True, slots=True)
+class _Place:
+    """Where the agent works, as it was typed."""
+
+    repo: str | None
+    branch: str | None
+    include_changes: bool
+
+
+def _start(client: Client, prompt: str, place: _Place, attachments: list[Path], draft: RunFields) -> Task:
+    choice = _choose(client, place)
     task = client.create_task(description=prompt, repository=choice.name if choice else None)
-    base = {"branch": choice.base} if choice and choice.base else {}
+    if choice and choice.base:
+        draft["branch"] = choice.base
     try:
-        return client.run_task(task.id, draft | base)
+        if attachments:
+            draft["pending_user_artifact_ids"] = [_attach(client, task, path) for path in attachments]
+        return client.run_task(task, **draft)
     except ClientError as error:
-        if error.status == _REFUSED:
-            client.delete_task(task.id)  # the run was never possible, so nobody needs the task
+        if error.status == _REFUSED or error.code == _EMPTY:
+            client.delete_task(task)  # the run was never possible, so nobody needs the task
         raise
+
+
+def _choose(client: Client, place: _Place) -> repository_choice.Choice | None:
+    if place.repo is None:
+        if place.branch is not None or place.include_changes:
+            raise UsageError(f"{'--branch' if place.branch is not None else '--include-changes'} needs --repo.")
+        return None
+    return repository_choice.choose(client, place.repo, branch=place.branch, include_changes=place.include_changes, console=remarks())
+
+
+def _attach(client: Client, task: Task, path: Path) -> str:
+    """Keep a file for the run that is about to start; its id."""
+    staged = client.stage_artifact(task, path).id
+    assert staged is not None, "only artifacts of old have no id"
+    return staged
 
 
 def _say_started(task: Task, started: Run, console: Console, as_json: bool) -> None:

@@ -22,8 +22,8 @@ def send(run: RunArgument, text: Annotated[str, typer.Argument(help="What to say
     if not text.strip():
         raise UsageError("The message is empty.")
     with connect() as client:
-        task, found = find_run(client, run)
-        client.send_command(task.id, found.id, "user_message", {"content": text})
+        _, found = find_run(client, run)
+        client.send_message(found, text)
     output().print(f"Sent. Watch the answer: {command_line('logs', short(found.id), '-f')}", soft_wrap=True)
 
 
@@ -35,12 +35,12 @@ def answer(
     from hedgerow.cli.questions import open_questions
 
     with connect() as client:
-        task, found = find_run(client, run)
-        questions = open_questions(client, task.id, found)
+        _, found = find_run(client, run)
+        questions = open_questions(client, found)
         fitting = [question for question in questions if option in {choice.id for choice in question.options}]
         if not fitting:
             raise UsageError(_unasked(questions, option))
-        client.send_command(task.id, found.id, "permission_response", {"requestId": fitting[0].request_id, "optionId": option})
+        client.answer_permission(found, fitting[0].request_id, option)
     output().print(f"Answered {option}: {fitting[0].title}", soft_wrap=True)
 
 
@@ -48,8 +48,8 @@ def answer(
 def cancel(run: RunArgument) -> None:
     """Tell the agent of a run to stop. What it has done so far is kept on the run's branch."""
     with connect() as client:
-        task, found = find_run(client, run)
-        output().print(cancel_run(client, task.id, found.id, end_interactive=True), soft_wrap=True)
+        _, found = find_run(client, run)
+        output().print(cancel_run(client, found, end_interactive=True), soft_wrap=True)
 
 
 def _unasked(questions: list[Question], option: str) -> str:

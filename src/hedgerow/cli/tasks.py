@@ -1,6 +1,7 @@
 """`hedgerow task list` and `task show`."""
 
 import json
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Annotated
 
@@ -24,6 +25,7 @@ STATUS_STYLES = {
     RunStatus.IN_PROGRESS: "cyan",
     RunStatus.QUEUED: "blue",
 }
+_MOST_RUNS = 1000
 JsonOption = Annotated[bool, typer.Option("--json", help="As JSON, in the API's own shape.")]
 
 
@@ -54,7 +56,7 @@ def show_task(
     """Show one task with its runs."""
     with connect() as client:
         found = find_task(client, task)
-        runs = client.list_runs(found.id)
+        runs = client.list_runs(found, limit=_MOST_RUNS)
     if as_json:
         print(json.dumps({**found.raw, "runs": [run.raw for run in runs]}, ensure_ascii=False))
         return
@@ -74,7 +76,7 @@ def show_task(
         console.print("It has no run yet.", style="dim")
 
 
-def _table(tasks: list[Task], now: datetime) -> Table:
+def _table(tasks: Sequence[Task], now: datetime) -> Table:
     table = _bare_table("TASK", "TITLE", "REPOSITORY", "STATUS", "AGE", wide="TITLE")
     for task in tasks:
         status = _status(task.latest_run)
@@ -84,7 +86,7 @@ def _table(tasks: list[Task], now: datetime) -> Table:
     return table
 
 
-def _runs_table(runs: list[Run], now: datetime) -> Table:
+def _runs_table(runs: Sequence[Run], now: datetime) -> Table:
     table = _bare_table("RUN", "STATUS", "AGENT", "BRANCH", "AGE", wide="BRANCH")
     for run in runs:
         output_branch = run.output.get("head_branch") if isinstance(run.output, dict) else None

@@ -1,5 +1,6 @@
 """Where a client finds its server, its project and its key."""
 
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -19,17 +20,19 @@ class Credentials:
     project: str = "@current"
 
 
-def read_credentials(environment: Mapping[str, str], file: Path) -> Credentials:
-    """HEDGEROW_URL, HEDGEROW_API_KEY and HEDGEROW_PROJECT where they are set, for the rest the credentials file.
+def read_credentials(environment: Mapping[str, str] = os.environ, file: Path | None = None) -> Credentials:
+    """HEDGEROW_URL, HEDGEROW_API_KEY and HEDGEROW_PROJECT where they are set, for the rest the credentials file, if one is named.
 
     A key of the environment goes with no address of the file's unless HEDGEROW_URL is unset. Raises ClientError with what to do.
     """
     url, key = environment.get("HEDGEROW_URL"), environment.get("HEDGEROW_API_KEY")
-    stored = {} if url and key else _stored(file)
+    stored = {} if file is None or (url and key) else _stored(file)
     url = url or stored.get("url")
     key = key or stored.get("api_key")
     if not url or not key:
         missing = "HEDGEROW_API_KEY" if url else "HEDGEROW_URL and HEDGEROW_API_KEY"
+        if file is None:
+            raise ClientError(f"Set {missing}.", code="no_credentials")
         raise ClientError(f"There are no credentials in {file}: start hedgerow on this machine, or set {missing}.", code="no_credentials")
     if not url.startswith(("http://", "https://")):
         raise ClientError(f"HEDGEROW_URL must begin with http:// or https://, not {url!r}.")

@@ -48,9 +48,10 @@ async def keep_secret(tx: Transaction, integration_id: int, sealed: bytes) -> No
     await tx.connection.execute("UPDATE integrations SET sealed_secret = %s WHERE id = %s", [sealed, integration_id])
 
 
-async def load(tx: Transaction, project_id: int, integration_id: int) -> Integration | None:
-    """An integration of a project by id."""
+async def load(tx: Transaction, project_id: int, integration_id: int, *, lock: bool = False) -> Integration | None:
+    """An integration of a project by id. Locked, it cannot go away before the transaction ends."""
     statement = sql.SQL("SELECT {} FROM integrations WHERE project_id = %s AND id = %s").format(COLUMNS)
+    statement += sql.SQL(" FOR KEY SHARE" if lock else "")
     row = await (await tx.connection.execute(statement, [project_id, integration_id])).fetchone()
     return None if row is None else from_row(row)
 

@@ -8,8 +8,9 @@ from hedgerow.agents.runtime_tree import python_command
 from hedgerow.domain import run_tokens
 from hedgerow.domain.runs import TaskRun
 from hedgerow.lifecycle.agent_choice import AgentChoice
+from hedgerow.lifecycle.github import agent_environment
 from hedgerow.lifecycle.node import Node
-from hedgerow.operations import connection_tokens
+from hedgerow.operations import connection_tokens, relays
 
 
 async def connect(node: Node, run: TaskRun) -> AgentConnection:
@@ -39,13 +40,14 @@ async def session_body(node: Node, run: TaskRun, agent: AgentChoice) -> dict[str
     isolated = node.sandboxes[handle.provider].isolated
     tree = await node.runtime_tree(agent.name)
     launch = agent.launch(tree, run, node.folders(run.id).home, isolated=isolated)
+    tells_thread = await relays.is_told(node.backends, run)
     return {
         "run_token": run_tokens.mint(node.backends.rules.secrets[0], run.id, run.execution.epoch),
         "epoch": run.execution.epoch,
         "mode": run.mode.value,
         "agent": {
             "command": list(launch.command),
-            "environment": dict(launch.environment),
+            "environment": {**launch.environment, **await agent_environment(node, run)},
             "session_meta": dict(launch.session_meta),
             "mode": launch.mode,
             "model": launch.model,
@@ -53,5 +55,7 @@ async def session_body(node: Node, run: TaskRun, agent: AgentChoice) -> dict[str
             "files": dict(launch.files),
             "gives_up": [{"pattern": dict(rule.pattern), "sentence": rule.sentence} for rule in launch.gives_up],
         },
+        "tells_thread": tells_thread,
+        "asks_in_thread": tells_thread and relays.comes_from_slack(run),
         "relays": [str(address) for address in launch.relays],
     }

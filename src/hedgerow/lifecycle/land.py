@@ -7,21 +7,26 @@ import stat
 from pathlib import Path
 from typing import Any
 
+import structlog
+
 from hedgerow.db import runs
 from hedgerow.domain.branches import result_branch
-from hedgerow.domain.errors import UnavailableError
+from hedgerow.domain.errors import HedgerowError, UnavailableError
 from hedgerow.domain.lifecycle import Land
 from hedgerow.domain.progress import Step
 from hedgerow.domain.runs import EndReason, TaskRun, merge_output
 from hedgerow.domain.sandboxes import Mount, SandboxSpec
 from hedgerow.lifecycle.agent_choice import choose_agent
 from hedgerow.lifecycle.facts import change_in
+from hedgerow.lifecycle.github import commit_author, git_login
 from hedgerow.lifecycle.node import Node
 from hedgerow.lifecycle.origin import Origin, origin_of
 from hedgerow.lifecycle.prepare import make_private
 from hedgerow.lifecycle.sandbox_choice import choose_sandbox
 from hedgerow.lifecycle.steps import step
-from hedgerow.repositories import Published
+from hedgerow.repositories import Login, Published
+
+log = structlog.get_logger()
 
 _COLLECT_SECONDS = 300.0
 
@@ -57,6 +62,7 @@ async def _collect(node: Node, run: TaskRun, origin: Origin) -> Path:
         mirror=origin.mirror,
         base_commit=run.execution.base_commit,
         message=origin.task_title,
+        author=await commit_author(node, run),
     )
     spec = SandboxSpec(
         name=f"{run.id}-result-{attempt}",
@@ -93,7 +99,17 @@ async def _publish(node: Node, run: TaskRun, clone_url: str, origin: Origin, res
         branch=result_branch(origin.task_slug, run.number),
         run_id=run.id,
         base_commit=run.execution.base_commit,
+        login=await _login(node, run, clone_url),
     )
+
+
+async def _login(node: Node, run: TaskRun, clone_url: str) -> Login | None:
+    """What opens the origin. Where that can't be had, the push says that it was refused; the result is safe in the mirror."""
+    try:
+        return await git_login(node, run, clone_url)
+    except HedgerowError as problem:
+        log.warning("the result is pushed without a token", run_id=str(run.id), reason=problem.message)
+        return None
 
 
 def _describe(published: Published | None) -> str:

@@ -20,6 +20,7 @@ from hedgerow.lifecycle.agent_server import agent_server_environment
 from hedgerow.lifecycle.door import open_door
 from hedgerow.lifecycle.ends import EndsRunError
 from hedgerow.lifecycle.facts import record
+from hedgerow.lifecycle.github import commit_author, git_login
 from hedgerow.lifecycle.node import Node, RunFolders
 from hedgerow.lifecycle.origin import Origin, origin_of
 from hedgerow.lifecycle.sandbox_choice import choose_sandbox
@@ -144,6 +145,8 @@ async def _workspace(node: Node, run: TaskRun, provider: SandboxProvider, origin
                 branch=result_branch(origin.task_slug, run.number),
                 workspace=node.folders(run.id).workspace,
                 owner=provider.owner,
+                login=await git_login(node, run, origin.clone_url),
+                author=await commit_author(node, run),
             )
         except HedgerowError as error:
             raise EndsRunError(EndReason.START_FAILED, error.message) from error

@@ -4,11 +4,11 @@ import re
 import secrets
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 from hedgerow.db import keys, projects, users
 from hedgerow.db.database import Transaction
-from hedgerow.domain.access import Caller, PersonalKey, Project, Scope, User
+from hedgerow.domain.access import ORGANIZATION_ID, Caller, PersonalKey, Project, Scope, User
 from hedgerow.domain.errors import ConflictError, InvalidError, NotFoundError
 from hedgerow.domain.ids import uuid7
 from hedgerow.operations import access
@@ -115,6 +115,14 @@ async def own_projects(backends: Backends, caller: Caller) -> list[Project]:
     async with backends.database.statement() as tx:
         found = await projects.of_member(tx, who.user.id)
     return [project for project in found if who.project_ids is None or project.id in who.project_ids]
+
+
+def choose_organization(caller: Caller, organization_id: UUID | None) -> None:
+    """Let the caller work in an organization (None: where they do already). Raises InvalidError for any but the one that there is."""
+    access.person(caller)
+    if organization_id not in {None, ORGANIZATION_ID}:
+        message = f"You belong to no organization {organization_id}."
+        raise InvalidError(message, attr="set_current_organization", detail_code="does_not_exist")
 
 
 def _check_key(label: str, scopes: Sequence[str]) -> None:

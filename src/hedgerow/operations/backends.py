@@ -12,9 +12,14 @@ from hedgerow.db.notify import Hub
 from hedgerow.domain.access import PersonalCaller, Project
 from hedgerow.domain.artifacts import ArtifactRules
 from hedgerow.domain.clock import Clock
+from hedgerow.domain.github import GitHubBranches, GitHubRepository
 from hedgerow.domain.masking import Mask
 from hedgerow.domain.reasoning import ReasoningEfforts
+from hedgerow.integrations.base import Messenger
+from hedgerow.integrations.github import GitHubOptions
+from hedgerow.integrations.memory import MemoryMessenger
 from hedgerow.operations.recent import Recent
+from hedgerow.operations.remembered import Remembered
 from hedgerow.operations.signing import KeyRing
 from hedgerow.storage import ObjectStore
 
@@ -42,6 +47,21 @@ class Rules:
     readiness_cache_seconds: float = 600.0  # how long an answer about a repository's readiness is given again
     readiness_wait_seconds: float = 5.0  # how long a request waits for a scan
     readiness_fetch_seconds: float = 60.0  # a scan that is younger is as good as a new one
+    slack_bot_token: str | None = field(default=None, repr=False)  # of projects that have none of their own
+    slack_timeout_seconds: float = 15.0  # of one call to Slack
+    slack_attempts: int = 20  # to post one message
+    github: GitHubOptions = field(default_factory=GitHubOptions)
+    feature_flags: tuple[str, ...] = ()  # those that are on
+
+
+@dataclass(frozen=True, slots=True)
+class GitHubAnswers:
+    """What GitHub said lately."""
+
+    repositories: Remembered[list[GitHubRepository]] = field(default_factory=Remembered)  # by the owner of the credentials
+    branches: Remembered[GitHubBranches] = field(default_factory=Remembered)  # by owner and repository
+    installation_tokens: Remembered[str] = field(default_factory=Remembered)  # by installation
+    install_urls: Remembered[str] = field(default_factory=Remembered)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,7 +74,10 @@ class Backends:
     clock: Clock
     rules: Rules
     storage: ObjectStore
+    messenger: Messenger = field(default_factory=MemoryMessenger)  # posts what runs have to say
     http: httpx.AsyncClient  # for commands to sandboxes: no redirects, no proxies of the environment
+    outside: httpx.AsyncClient | None = None  # for services of others, through the environment's proxies; None: `http`
     callers: Recent[bytes, PersonalCaller] = field(default_factory=Recent)  # by the hash of their key
     projects: Recent[tuple[UUID, str], Project] = field(default_factory=Recent)  # by key and reference
+    github: GitHubAnswers = field(default_factory=GitHubAnswers)
     keys: KeyRing = field(default_factory=KeyRing)  # decrypted signing keys, kept for the life of the process

@@ -6,9 +6,10 @@ from typing import Any
 from hedgerow.db import integrations
 from hedgerow.db.database import Transaction
 from hedgerow.db.integrations import NewIntegration
+from hedgerow.domain.access import Caller, Project
 from hedgerow.domain.errors import NotFoundError
 from hedgerow.domain.integrations import Integration, IntegrationKind
-from hedgerow.operations import sealing
+from hedgerow.operations import access, sealing
 from hedgerow.operations.backends import Backends
 
 
@@ -45,6 +46,18 @@ async def disconnect(backends: Backends, project_id: int, integration_id: int) -
     async with backends.database.transaction() as tx:
         if not await integrations.remove(tx, project_id, integration_id):
             raise NotFoundError(f"Project {project_id} has no integration {integration_id}.")
+
+
+async def list_integrations(backends: Backends, caller: Caller, project: Project) -> list[Integration]:
+    """The project's integrations, oldest first."""
+    access.person(caller)
+    return await of_project(backends, project.id)
+
+
+async def of_project(backends: Backends, project_id: int) -> list[Integration]:
+    """The integrations of a project by its id, oldest first, for its operator."""
+    async with backends.database.statement() as tx:
+        return await integrations.of_project(tx, project_id)
 
 
 async def first_of_kind(tx: Transaction, project_id: int, kind: IntegrationKind) -> Integration | None:

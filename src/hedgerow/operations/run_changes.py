@@ -11,6 +11,7 @@ from hedgerow.db.database import Transaction
 from hedgerow.domain.journal import EventKind, JournalEvent, NewEvent, entry_timestamp, event_type, state_event
 from hedgerow.domain.runs import TaskRun
 from hedgerow.operations.backends import Backends
+from hedgerow.operations.relays import queue_pull_request
 
 
 def server_entry(entry: Mapping[str, Any]) -> NewEvent:
@@ -57,8 +58,11 @@ async def _changed(backends: Backends, run_id: UUID) -> None:
 
 
 async def change_run(backends: Backends, tx: Transaction, run: TaskRun, columns: Mapping[str, Any]) -> TaskRun:
-    """Change the named columns of a run whose row is locked, with one state event that its readers get after the commit."""
-    changed = await runs.change(tx, run, columns, backends.clock.now())
+    """Change the named columns of a run whose row is locked, with one state event that its readers get after the commit.
+
+    A pull request that the run's output newly names is told in its thread, where it has one.
+    """
+    changed = await runs.change(tx, run, await queue_pull_request(backends, tx, run, columns), backends.clock.now())
     await add_state(backends, tx, changed)
     return changed
 

@@ -9,6 +9,8 @@ from hedgerow.domain.reasoning import PERMISSION_MODES, PROVIDERS
 from hedgerow.domain.runs import RunMode, TaskRun
 from hedgerow.operations.backends import Rules
 
+_LONGEST_TOKEN = 1024
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunRequest:
@@ -39,6 +41,14 @@ def check(request: RunRequest, rules: Rules) -> None:
     _check_permission_mode(request)
     _check_runtime(request)
     check_effort(request, rules)
+    _check_token(request)
+
+
+def _check_token(request: RunRequest) -> None:
+    """A token is one word: what could break out of a header or of git's credential protocol is none."""
+    token = request.github_user_token
+    if token is not None and (not token.isascii() or not token.isprintable() or " " in token or len(token) > _LONGEST_TOKEN):
+        raise _invalid("github_user_token", "This is no token of GitHub: it is one word of plain characters.")
 
 
 def _check_choices(request: RunRequest, rules: Rules) -> None:

@@ -12,6 +12,7 @@ from hedgerow.operations.patches import UNSET, Unset
 from hedgerow.operations.sandbox_urls import is_allowed
 
 _AGENT_END_REASONS = frozenset({EndReason.AGENT_FAILED, EndReason.AGENT_LOST, EndReason.START_FAILED})
+_SLACK_KEYS = frozenset({"slack_thread_url", "interaction_origin", "slack_notified_pr_url", "slack_sent_relay_ids"})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,7 +64,7 @@ def _columns(backends: Backends, run: TaskRun, patch: RunPatch, caller: Caller) 
         columns["environment"] = patch.environment.value
     if patch.output is not UNSET:
         columns["output"] = merge_output(run.output, patch.output)
-    state = _state(backends.rules, run, patch)
+    state = _state(backends.rules, run, patch, caller)
     status = _status(run, patch, caller)
     if status is not None:
         columns["status"] = status.value
@@ -98,9 +99,12 @@ def _with_end_reason(run: TaskRun, state: dict[str, Any], status: RunStatus, rea
     return {**state, "end_reason": reason.value}
 
 
-def _state(rules: Rules, run: TaskRun, patch: RunPatch) -> dict[str, Any]:
+def _state(rules: Rules, run: TaskRun, patch: RunPatch, caller: Caller) -> dict[str, Any]:
     changes = {} if patch.state is UNSET else patch.state
     remove = list(patch.state_remove_keys)
+    if isinstance(caller, RunCaller):  # an agent does not choose where its words are posted
+        changes = {key: value for key, value in changes.items() if key not in _SLACK_KEYS}
+        remove = [key for key in remove if key not in _SLACK_KEYS]
     given_url, stored_url = changes.get("sandbox_url"), run.state.get("sandbox_url")
     if "sandbox_url" in changes and not (isinstance(given_url, str) and is_allowed(given_url, rules.sandbox_url_allowlist)):
         changes = {key: value for key, value in changes.items() if key != "sandbox_url"}

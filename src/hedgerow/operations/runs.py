@@ -9,11 +9,11 @@ from hedgerow.db import artifacts, runs
 from hedgerow.db.database import Transaction
 from hedgerow.domain.access import Caller, PersonalCaller, Project
 from hedgerow.domain.artifacts import Artifact
-from hedgerow.domain.errors import InvalidError, RefusedError
+from hedgerow.domain.errors import RefusedError
 from hedgerow.domain.ids import uuid7
 from hedgerow.domain.runs import Environment, Execution, RunStatus, TaskRun
 from hedgerow.domain.tasks import Task
-from hedgerow.operations import access, run_changes, run_requests
+from hedgerow.operations import access, authorship, run_changes, run_requests
 from hedgerow.operations.artifacts import add_entries
 from hedgerow.operations.backends import Backends
 from hedgerow.operations.first_messages import first_words, queue_message
@@ -35,6 +35,7 @@ async def run_task(backends: Backends, caller: Caller, project: Project, task_id
         run = await _prepare(backends, tx, creator, task, request, Environment.CLOUD)
         taken = await _staged(tx, run, request.pending_user_artifact_ids)
         stored = await _store(backends, tx, run, started_at=run.created_at, taken=taken)
+        await authorship.keep_token(backends, tx, stored, request.github_user_token)
         await queue_message(tx, stored, first_words(task, stored), stored.created_at, stored.artifacts)
         run_changes.nudge(backends, tx, stored)
         return await find_task(tx, project, task_id)
@@ -49,7 +50,9 @@ async def create_run(
     async with backends.database.transaction() as tx:
         task = await locked_task(tx, project, task_id)
         run = await _prepare(backends, tx, creator, task, request, environment)
-        return await _store(backends, tx, run, started_at=None)
+        stored = await _store(backends, tx, run, started_at=None)
+        await authorship.keep_token(backends, tx, stored, request.github_user_token)
+        return stored
 
 
 async def _prepare(
@@ -60,10 +63,11 @@ async def _prepare(
     if previous is not None:
         request = run_requests.inherit(request, previous)
         run_requests.check_effort(request, backends.rules)
-    _check_authorship(creator, task, request)
+    authored = await _authored(backends, tx, creator, task, request)
     if request.sandbox_environment_id is not None:
         raise RefusedError(f"There is no sandbox environment {request.sandbox_environment_id}.", family="detail")
-    return _new_run(task, request, previous, environment, backends.clock.now())
+    run = _new_run(task, request, previous, environment, backends.clock.now())
+    return replace(run, state=run.state | authored)
 
 
 async def _previous(tx: Transaction, task: Task, run_id: UUID | None) -> TaskRun | None:
@@ -75,15 +79,11 @@ async def _previous(tx: Transaction, task: Task, run_id: UUID | None) -> TaskRun
     return previous
 
 
-def _check_authorship(creator: PersonalCaller, task: Task, request: RunRequest) -> None:
-    """A run whose pull requests are to be a person's needs that person's GitHub identity."""
-    if run_requests.authorship(request) != "user" or request.github_user_token is not None:
-        return
-    if task.created_by is None or task.created_by.id != creator.user.id:
-        message = "Only the task's creator can author its pull requests."
-    else:
-        message = "Authoring pull requests yourself needs a GitHub account that is linked here, or a github_user_token."
-    raise InvalidError(message, attr="pr_authorship_mode", detail_code="github_authorization_required")
+async def _authored(backends: Backends, tx: Transaction, creator: PersonalCaller, task: Task, request: RunRequest) -> dict[str, str]:
+    """The keys of `state` that say whose pull requests these are: a person's need that person's GitHub identity."""
+    if run_requests.authorship(request) != "user":
+        return {}
+    return await authorship.resolve(backends, tx, creator, task, with_token=request.github_user_token is not None)
 
 
 def _new_run(task: Task, request: RunRequest, previous: TaskRun | None, environment: Environment, now: datetime) -> TaskRun:

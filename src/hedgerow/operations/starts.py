@@ -4,14 +4,14 @@ from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
-from hedgerow.db import executions, messages, runs
+from hedgerow.db import executions, github, messages, runs
 from hedgerow.db.database import Transaction
 from hedgerow.domain.access import Caller, PersonalCaller, Project
 from hedgerow.domain.errors import InvalidError, RefusedError
 from hedgerow.domain.messages import UNANSWERED
 from hedgerow.domain.runs import Environment, RunMode, RunStatus, TaskRun
 from hedgerow.domain.tasks import OriginProduct, Task
-from hedgerow.operations import access, run_changes
+from hedgerow.operations import access, authorship, run_changes
 from hedgerow.operations.backends import Backends
 from hedgerow.operations.commands import artifacts_of
 from hedgerow.operations.first_messages import continuing_words, first_words, queue_message
@@ -79,29 +79,29 @@ async def resume_in_cloud(backends: Backends, caller: Caller, project: Project, 
         if run.environment is Environment.CLOUD and run.status in _ACTIVE:
             raise RefusedError(f"This run is active in the cloud already: it is {run.status.value}.")
         state = {key: value for key, value in run.state.items() if key not in _GONE_AT_RESUME}
-        state |= {"handoff_resumed": True, "mode": RunMode.INTERACTIVE.value} | _authorship(who, task, run)
+        state |= {"handoff_resumed": True, "mode": RunMode.INTERACTIVE.value} | await _authorship(backends, tx, who, task, run)
         columns = {"status": RunStatus.QUEUED.value, "environment": Environment.CLOUD.value, "completed_at": None, "error_message": None}
         resumed = await run_changes.change_run(backends, tx, run, columns | {"state": state})
         return await _drive(backends, tx, resumed, continuing_words(task), [])
 
 
-def _authorship(who: PersonalCaller, task: Task, run: TaskRun) -> dict[str, Any]:
-    """The change of `state` that says who authors the run's pull requests.
+async def _authorship(backends: Backends, tx: Transaction, who: PersonalCaller, task: Task, run: TaskRun) -> dict[str, Any]:
+    """The change of `state` that says who authors the run's pull requests. A token that the run came with is of no use any more.
 
-    Where nobody has said so, a person's task is meant to be the person's; the server's own access to git stands in for them, as a
-    project's integration would, and then the pull requests are the bot's.
+    Where nobody has said so, a person's task is meant to be the person's. A hedgerow that is connected with no GitHub goes on all the
+    same: the server's own access to git stands in, as a project's integration would, and then the pull requests are the bot's.
     """
     asked = run.state.get("pr_authorship_mode")
     if asked == "bot" or (asked is None and task.origin_product is not OriginProduct.USER_CREATED):
         return {}
-    message = None
-    if task.created_by is None or task.created_by.id != who.user.id:
-        message = "Only the task's creator can author its pull requests."
-    elif asked is not None:
-        message = "Authoring pull requests yourself needs a GitHub account that is linked here."
-    if message is not None:
-        raise InvalidError(message, attr="pr_authorship_mode", detail_code="github_authorization_required")
-    return {"pr_authorship_mode": "bot"}
+    await github.forget_run_token(tx, run.id)
+    try:
+        return await authorship.resolve(backends, tx, who, task)
+    except InvalidError:
+        its_creator = task.created_by is not None and task.created_by.id == who.user.id
+        if asked is None and its_creator:
+            return {"pr_authorship_mode": "bot"}
+        raise
 
 
 async def _drive(backends: Backends, tx: Transaction, run: TaskRun, words: str, artifacts: list[dict[str, Any]]) -> TaskRun:

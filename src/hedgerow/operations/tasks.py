@@ -1,19 +1,22 @@
 """Tasks: list, create, retrieve, update, delete (contract 3.1 to 3.3)."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
-from hedgerow.db import executions, projects, runs, tasks
+from hedgerow.db import executions, github, integrations, projects, runs, tasks
 from hedgerow.db.database import Transaction
-from hedgerow.domain.access import Caller, Project, RunCaller
+from hedgerow.domain.access import Caller, Project, RunCaller, User
 from hedgerow.domain.errors import InvalidError, NotFoundError
 from hedgerow.domain.ids import uuid7
+from hedgerow.domain.integrations import IntegrationKind
 from hedgerow.domain.runs import Ending, EndReason, RunStatus
 from hedgerow.domain.tasks import OriginProduct, Task, TaskFilters, normal_repository, title_from
 from hedgerow.operations import access, run_changes
 from hedgerow.operations.backends import Backends
+from hedgerow.operations.integrations import first_of_kind
 from hedgerow.operations.pages import Page, Paging
 from hedgerow.operations.patches import UNSET, Unset
 
@@ -57,6 +60,9 @@ async def create_task(backends: Backends, caller: Caller, project: Project, draf
     columns |= {"id": task_id, "project_id": project.id, "created_by": creator.id, "created_at": now, "updated_at": now}
     columns.setdefault("origin_product", OriginProduct.USER_CREATED.value)
     async with backends.database.transaction() as tx:
+        await _check_github(tx, creator, project, columns)
+        if columns.get("github_integration") is None:
+            columns["github_integration"] = await _own_integration(tx, project)
         await tasks.add(tx, columns | {"task_number": await projects.take_task_number(tx, project.id)})
         return await find_task(tx, project, task_id)
 
@@ -74,12 +80,13 @@ async def retrieve_task(backends: Backends, caller: Caller, project: Project, ta
 
 async def update_task(backends: Backends, caller: Caller, project: Project, task_id: UUID, draft: TaskDraft) -> Task:
     """Change what `draft` names. A title that is set counts as set by hand. Raises InvalidError, NotFoundError."""
-    access.person(caller)
+    who = access.person(caller).user
     columns = _columns(draft)
     if "title" in columns:
         columns.setdefault("title_manually_set", True)
     async with backends.database.transaction() as tx:
         stored = await locked_task(tx, project, task_id)
+        await _check_github(tx, who, project, columns, stored)
         columns["updated_at"] = max(backends.clock.now(), stored.updated_at + timedelta(milliseconds=1))
         await tasks.change(tx, task_id, columns)
         return await find_task(tx, project, task_id)
@@ -119,11 +126,10 @@ def _columns(draft: TaskDraft) -> dict[str, Any]:
         given["repository"] = _repository(given["repository"])
     if "origin_product" in given:
         given["origin_product"] = given["origin_product"].value
-    for name in ("github_integration", "github_user_integration", "signal_report"):
-        if given.get(name) is not None:
-            raise InvalidError(
-                f"There is no {name.replace('_', ' ')} {given[name]} in this project.", attr=name, detail_code="does_not_exist"
-            )
+    if given.get("signal_report") is not None:
+        raise InvalidError(
+            f"There is no signal report {given['signal_report']} in this project.", attr="signal_report", detail_code="does_not_exist"
+        )
     if given.get("signal_report_task_relationship") is not None:
         raise InvalidError(
             "A relationship to a signal report needs signal_report and origin_product signal_report.",
@@ -131,6 +137,33 @@ def _columns(draft: TaskDraft) -> dict[str, Any]:
             detail_code="invalid_input",
         )
     return given
+
+
+async def _check_github(tx: Transaction, who: User, project: Project, columns: Mapping[str, Any], stored: Task | None = None) -> None:
+    """A task names a GitHub integration of its own project, and the caller's own link; what it names already may stay."""
+    integration_id, link_id = columns.get("github_integration"), columns.get("github_user_integration")
+    if integration_id is not None and (stored is None or stored.github_integration != integration_id):
+        integration = await integrations.load(tx, project.id, integration_id, lock=True)
+        if integration is None:
+            raise _missing("github_integration", f"There is no integration {integration_id} in this project.")
+        if integration.kind is not IntegrationKind.GITHUB:
+            message = f"Integration {integration_id} is one of {integration.kind.value}, not of GitHub."
+            raise InvalidError(message, attr="github_integration", detail_code="invalid_input")
+    if link_id is not None and (stored is None or stored.github_user_integration != link_id):
+        linked = await github.link_of(tx, who.id, lock=True)
+        if linked is None or linked.id != link_id:
+            raise _missing("github_user_integration", f"You have no linked GitHub account {link_id}.")
+
+
+async def _own_integration(tx: Transaction, project: Project) -> int | None:
+    """The project's first GitHub integration."""
+    first = await first_of_kind(tx, project.id, IntegrationKind.GITHUB)
+    kept = None if first is None else await integrations.load(tx, project.id, first.id, lock=True)
+    return None if kept is None else kept.id
+
+
+def _missing(attr: str, message: str) -> InvalidError:
+    return InvalidError(message, attr=attr, detail_code="does_not_exist")
 
 
 def _repository(name: str | None) -> str | None:

@@ -11,6 +11,7 @@ from uuid import UUID
 
 from hedgerow.domain.repository_scans import Scan
 from hedgerow.repositories import git
+from hedgerow.repositories.credentials import Login
 from hedgerow.repositories.mirrors import Mirrors
 from hedgerow.repositories.names import branch_name, full_ref
 from hedgerow.repositories.origins import Origins
@@ -21,7 +22,7 @@ from hedgerow.repositories.scans import ScanLimits, scan
 from hedgerow.repositories.urls import CloneUrl, mask, parse_clone_url
 from hedgerow.repositories.workspaces import Checkout, Clone, fill
 
-__all__ = ["Checkout", "CloneUrl", "Published", "Repositories", "ScanLimits", "mask", "parse_clone_url"]
+__all__ = ["Checkout", "CloneUrl", "Login", "Published", "Repositories", "ScanLimits", "mask", "parse_clone_url"]
 
 _NETWORK_PROTOCOLS = ("https", "http", "ssh", "git")
 
@@ -59,39 +60,52 @@ class Repositories:
         return self._mirrors.path(project_id, self._url(clone_url))
 
     async def check_out(
-        self, *, project_id: int, clone_url: str, base: str | None, branch: str, workspace: Path, owner: tuple[int, int] | None
+        self,
+        *,
+        project_id: int,
+        clone_url: str,
+        base: str | None,
+        branch: str,
+        workspace: Path,
+        owner: tuple[int, int] | None,
+        login: Login | None = None,
+        author: tuple[str, str] | None = None,
     ) -> Checkout:
         """Fill the existing folder `workspace` with a clone of the repository, checked out at `base` on the new branch `branch`.
 
         `base` is the name of a branch or a full ref (refs/…), None for the default branch. The clone borrows its objects from the
-        mirror, belongs to `owner` (uid, gid; None: this account), and holds no secret of the URL. Submodules and Git LFS files are not
-        fetched. Repeating it makes the workspace anew. Raises InvalidError where URL, branch or repository are not right,
+        mirror, belongs to `owner` (uid, gid; None: this account), and holds no secret of the URL. `login` opens repositories of its
+        place whose URL has no password; `author` (name, mail) is whose commits they are, None for hedgerow's. Submodules and Git LFS
+        files are not fetched. Repeating it makes the workspace anew. Raises InvalidError where URL, branch or repository are not right,
         UnavailableError where the origin cannot be reached or a disk not be written. When it fails or is cancelled no process runs on.
         """
-        url = self._url(clone_url)
+        url = self._url(clone_url, login)
         name = branch_name(branch)
         mirror = self._mirrors.path(project_id, url)
         start = await self._mirrors.start(mirror, url, full_ref(base) if base else None)
-        clone = Clone(mirror=mirror, origin=url.clean, branch=name, author=self._author, owner=owner)
+        clone = Clone(mirror=mirror, origin=url.clean, branch=name, author=author or self._author, owner=owner)
         await fill(workspace, start, clone, self._plumbing.environment, timeout_seconds=self._plumbing.timeout_seconds)
         return Checkout(base_commit=start.commit, base_branch=start.branch, mirror=mirror)
 
-    def collect_command(self, *, workspace: Path, result: Path, mirror: Path, base_commit: str, message: str) -> tuple[str, ...]:
+    def collect_command(
+        self, *, workspace: Path, result: Path, mirror: Path, base_commit: str, message: str, author: tuple[str, str] | None = None
+    ) -> tuple[str, ...]:
         """The command with which a one-shot sandbox collects the agent's work (see `results.collect_command`)."""
         collection = Collection(
-            workspace=workspace, result=result, mirror=mirror, base_commit=base_commit, message=message, author=self._author
+            workspace=workspace, result=result, mirror=mirror, base_commit=base_commit, message=message, author=author or self._author
         )
         return collect_command(collection)
 
     async def publish(
-        self, *, project_id: int, clone_url: str, result: Path, branch: str, run_id: UUID, base_commit: str
+        self, *, project_id: int, clone_url: str, result: Path, branch: str, run_id: UUID, base_commit: str, login: Login | None = None
     ) -> Published | None:
         """Bring what was collected in `result` into the mirror and push it to the origin as `branch`, or as a distinct name of it.
 
-        None: the agent has changed nothing. Safe to repeat after a crash: the run keeps its branch. Raises InvalidError where `result`
-        holds no sound result, and UnavailableError where it holds none at all or the mirror fails; a refused push is no error.
+        None: the agent has changed nothing. `login` as in `check_out`. Safe to repeat after a crash: the run keeps its branch. Raises
+        InvalidError where `result` holds no sound result, and UnavailableError where it holds none at all or the mirror fails; a
+        refused push is no error.
         """
-        url = self._url(clone_url)
+        url = self._url(clone_url, login)
         wanted = Result(folder=result, branch=branch_name(branch), run_id=run_id, base_commit=base_commit, max_bytes=self._max_result_bytes)
         return await self._publisher.publish(self._mirrors.path(project_id, url), url, wanted)
 
@@ -108,5 +122,6 @@ class Repositories:
         """What the source files of a commit say, as the mirror holds it. Raises UnavailableError."""
         return await scan(self._plumbing, self._mirrors.path(project_id, self._url(clone_url)), commit, limits)
 
-    def _url(self, text: str) -> CloneUrl:
-        return parse_clone_url(text, allow_local=self._allow_local)
+    def _url(self, text: str, login: Login | None = None) -> CloneUrl:
+        url = parse_clone_url(text, allow_local=self._allow_local)
+        return url if login is None else login.lent_to(url)

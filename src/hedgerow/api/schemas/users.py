@@ -83,6 +83,12 @@ class CurrentUser(BaseModel):
     organizations: list[Organization]
 
 
+class CurrentUserWrite(RequestModel):
+    """What a person may change of themselves."""
+
+    set_current_organization: Optionally[UUID] = Field(None, description="The organization to work in.")
+
+
 class PersonalKeyWrite(RequestModel):
     """The body that makes a personal key."""
 

@@ -1,0 +1,1 @@
+"""The client for programs that wait: made from `hedgerow.client.asynchronous` by scripts/blocking-client."""
