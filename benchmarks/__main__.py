@@ -4,7 +4,7 @@ import shutil
 import tempfile
 from pathlib import Path
 
-from benchmarks import append, latency, memory, readiness, run_start, task_list, volume
+from benchmarks import append, latency, memory, readiness, run_start, task_list, upload, volume
 from benchmarks.house import House, running_house
 from benchmarks.report import Figure, show
 from hedgerow.db.embedded import EmbeddedPostgres
@@ -34,6 +34,11 @@ def _journal() -> list[Figure]:
             postgres.leave()
 
 
+def _uploads() -> list[Figure]:
+    with running_house(**upload.settings()) as house:
+        return upload.measure(house)
+
+
 def _readiness() -> list[Figure]:
     with running_house(**readiness.SETTINGS) as house, tempfile.TemporaryDirectory(prefix="hedgerow-bench-") as folder:
         Path(folder).chmod(0o755)
@@ -47,7 +52,7 @@ def main() -> None:
         print("bubblewrap is not installed: its start is not measured")
     else:
         figures += _starts("bubblewrap")
-    print(show(figures + _journal() + _readiness()))
+    print(show(figures + _journal() + _readiness() + _uploads()))
 
 
 main()

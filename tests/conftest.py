@@ -3,8 +3,8 @@
 import os
 import shutil
 import tempfile
-from collections.abc import Iterator
-from contextlib import suppress
+from collections.abc import AsyncIterator, Iterator, Sequence
+from contextlib import asynccontextmanager, suppress
 from datetime import UTC, datetime
 from itertools import count
 from pathlib import Path
@@ -17,6 +17,7 @@ from hedgerow.db.embedded import SETTINGS, EmbeddedPostgres
 from hedgerow.db.migrate import migrate
 from hedgerow.domain.clock import FixedClock
 from hedgerow.domain.errors import UnavailableError
+from hedgerow.storage import ObjectStore, open_store
 
 _PREFIX = "hedgerow-tests-"
 _SETTINGS = {**SETTINGS, "fsync": "off", "synchronous_commit": "off", "full_page_writes": "off", "max_connections": "300"}
@@ -72,6 +73,15 @@ def empty_database_url(postgres_url: str) -> Iterator[str]:
 def fixed_clock() -> FixedClock:
     """A clock that stands at noon of a day until it is moved."""
     return FixedClock(datetime(2026, 11, 22, 12, tzinfo=UTC))
+
+
+@asynccontextmanager
+async def temporary_store(secrets: Sequence[bytes]) -> AsyncIterator[ObjectStore]:
+    """An object store in a folder that goes at the end."""
+    with tempfile.TemporaryDirectory(prefix="hedgerow-objects-") as folder:
+        store = await open_store(Path(folder).as_uri(), secrets)
+        yield store
+        await store.close()
 
 
 def database_at(url: str, database: str) -> str:

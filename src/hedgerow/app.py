@@ -21,6 +21,7 @@ from hedgerow.db.embedded import EmbeddedPostgres
 from hedgerow.db.jobs import Jobs
 from hedgerow.db.migrate import migrate
 from hedgerow.db.notify import Hub
+from hedgerow.domain.artifacts import ArtifactRules
 from hedgerow.domain.clock import SystemClock
 from hedgerow.domain.errors import HedgerowError, UnavailableError
 from hedgerow.domain.lifecycle import Deadlines
@@ -34,6 +35,7 @@ from hedgerow.operations import accounts
 from hedgerow.operations.accounts import FirstKey
 from hedgerow.operations.backends import Backends, Rules
 from hedgerow.settings import Settings
+from hedgerow.storage import open_store
 
 if TYPE_CHECKING:
     from hedgerow.agents.options import AgentOptions
@@ -120,12 +122,15 @@ async def open_house(
         http = await stack.enter_async_context(httpx.AsyncClient(trust_env=False, follow_redirects=False, verify=certificates))
         outside = await stack.enter_async_context(httpx.AsyncClient(follow_redirects=False, verify=certificates))
         rules = _rules(settings, address, allow_local_repositories)
+        storage = await open_store(settings.storage_url or (settings.data_dir / "objects").as_uri(), rules.secrets)
+        stack.push_async_callback(storage.close)
         backends = Backends(
             database=database,
             hub=hub,
             jobs=jobs,
             clock=SystemClock(),
             rules=rules,
+            storage=storage,
             http=http,
             outside=outside,
             messenger=_messenger(settings),
@@ -256,6 +261,7 @@ def _rules(settings: Settings, address: str, allow_local_repositories: bool) -> 
         log_url_seconds=settings.log_url_seconds,
         reader_stall_seconds=settings.reader_stall_seconds,
         sender_stall_seconds=settings.sender_stall_seconds,
+        artifacts=_artifact_rules(settings),
         most_calls={60: settings.throttle_per_minute, 3600: settings.throttle_per_hour},
         readiness_cache_seconds=settings.readiness_cache_seconds,
         readiness_wait_seconds=settings.readiness_wait_seconds,
@@ -265,6 +271,20 @@ def _rules(settings: Settings, address: str, allow_local_repositories: bool) -> 
         slack_attempts=settings.slack_attempts,
         github=_github(settings),
         feature_flags=settings.feature_flags,
+    )
+
+
+def _artifact_rules(settings: Settings) -> ArtifactRules:
+    return ArtifactRules(
+        largest_bytes=settings.artifact_bytes,
+        largest_pdf_bytes=settings.artifact_pdf_bytes,
+        root=settings.artifact_root,
+        form_seconds=settings.artifact_form_seconds,
+        url_seconds=settings.artifact_url_seconds,
+        staged_hours=settings.staged_artifact_hours,
+        kept_days=settings.artifact_days,
+        inline_at_once=settings.inline_uploads_at_once,
+        inline_seconds=settings.inline_upload_seconds,
     )
 
 

@@ -16,7 +16,7 @@ from hedgerow.domain.errors import HedgerowError
 from hedgerow.domain.readiness import LONGEST_WINDOW_DAYS
 from hedgerow.domain.runs import Ending, EndReason, RunStatus, TaskRun
 from hedgerow.lifecycle import Node, conclude_unless_ending, reconcile, reopen_door, scan_repository
-from hedgerow.operations import relay_delivery
+from hedgerow.operations import artifact_collection, relay_delivery
 
 log = structlog.get_logger()
 
@@ -31,7 +31,7 @@ class Rhythm:
     watch_seconds: float = 1.0  # sandboxes that died
     report_seconds: float = 5.0  # the node's own sign of life
     relay_seconds: float = 1.0  # messages that are to be posted
-    forget_seconds: float = 600.0  # answers that nobody may ask for again, tokens whose time is over
+    forget_seconds: float = 600.0  # answers that nobody may ask for again, tokens and artifacts whose time is over
     sweep_limit: int = 500
     concurrency: int = 40  # runs that are acted upon at once
     scan_concurrency: int = 2  # repositories that are scanned at once
@@ -155,6 +155,7 @@ async def _forget(node: Node) -> None:
         longest_cache = timedelta(seconds=node.backends.rules.readiness_cache_seconds)
         await readiness.forget(tx, now - longest_cache, (now - timedelta(days=LONGEST_WINDOW_DAYS + 1)).date())
         await github.forget_old_run_tokens(tx, now)
+    await artifact_collection.collect(node.backends)
 
 
 async def _watch(node: Node) -> None:

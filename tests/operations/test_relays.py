@@ -439,7 +439,8 @@ async def main(url, slack_url, now, token):
     rules = Rules(secrets=(b"x",), public_url="http://x", slack_bot_token=token)
     messenger = SlackMessenger(MessengerOptions(slack_api_url=slack_url))
     clock = FixedClock(datetime.fromisoformat(now))
-    await deliver_due(Backends(database=database, hub=None, jobs=None, clock=clock, rules=rules, http=None, messenger=messenger))
+    rest = {"hub": None, "jobs": None, "storage": None, "http": None}
+    await deliver_due(Backends(database=database, clock=clock, rules=rules, messenger=messenger, **rest))
 
 asyncio.run(main(*sys.argv[1:]))
 """

@@ -16,6 +16,8 @@ from hedgerow.domain.errors import HedgerowError, InvalidError
 
 ORDINARY_BODY_BYTES = 20 * 1024 * 1024
 LOG_BODY_BYTES = 64 * 1024 * 1024
+ARTIFACT_BODY_BYTES = 42 * 1024 * 1024
+LARGE_BODY_BYTES = 1024 * 1024
 MOST_FORM_FIELDS = 1000
 
 
@@ -24,22 +26,23 @@ PACE_BYTES = 64 * 1024
 
 
 async def body_pieces(request: Request, stall_seconds: float) -> AsyncIterator[bytes]:
-    """The pieces of a body as they come.
+    """The pieces of a body as they come. Only the time counts in which one is waited for.
 
     BodyTooSlowError where less than `PACE_BYTES` come within `stall_seconds`, MalformedError where the client leaves half-way.
     """
     pieces, clock = aiter(request.stream()), asyncio.get_running_loop().time
-    since, behind = clock(), 0
+    waited, come = 0.0, 0
     try:
         while True:
-            async with asyncio.timeout_at(since + stall_seconds):
+            began = clock()
+            async with asyncio.timeout(stall_seconds - waited):
                 piece = await anext(pieces, None)
             if piece is None:
                 return
+            waited, come = waited + clock() - began, come + len(piece)
+            if come >= PACE_BYTES:
+                waited, come = 0.0, 0
             yield piece
-            behind += len(piece)
-            if behind >= PACE_BYTES:
-                since, behind = clock(), 0
     except TimeoutError as error:
         raise BodyTooSlowError(f"Less than {PACE_BYTES} bytes of the body came within {stall_seconds:g} seconds.") from error
     except ClientDisconnect as error:
@@ -56,8 +59,25 @@ class RequestBody:
         self._size = 0
         self._problem: HedgerowError | None = None
 
-    async def read(self, limit_bytes: int) -> bytes:
-        """The whole body. BodyTooLargeError past `limit_bytes`, as soon as that is known; a larger limit may be asked for then."""
+    async def read(self, limit_bytes: int, seconds: float | None = None) -> bytes:
+        """The whole body. A larger limit may be asked for after a smaller one.
+
+        BodyTooLargeError past `limit_bytes`, as soon as that is known; BodyTooSlowError where it has not come within `seconds`.
+        """
+        try:
+            async with asyncio.timeout(seconds):
+                return await self._whole(limit_bytes)
+        except TimeoutError as error:
+            self._problem = BodyTooSlowError(f"The body did not come within {seconds:g} seconds.")
+            raise self._problem from error
+
+    @property
+    def may_be_large(self) -> bool:
+        """Whether the body is above a megabyte, or does not say how long it is."""
+        declared = self._request.headers.get("content-length", "")
+        return not declared.isdecimal() or int(declared[:19]) > LARGE_BODY_BYTES
+
+    async def _whole(self, limit_bytes: int) -> bytes:
         declared = self._request.headers.get("content-length", "")
         if declared.isdecimal() and int(declared[:19]) > limit_bytes:
             raise _too_large(limit_bytes)

@@ -95,7 +95,7 @@ _REFUSED = frozenset({502, 504})
 
 def _families(endpoint: Endpoint, status: int) -> tuple[str, ...]:
     """The families of refusals among the answers of a status (contract 1.4)."""
-    return endpoint.refuses if status == 400 or status in _REFUSED else ()
+    return endpoint.refuses if status in endpoint.refuses_at or status in _REFUSED else ()
 
 
 def _error_answer(endpoint: Endpoint, status: int) -> dict[str, Any]:
@@ -137,8 +137,19 @@ def _extra(endpoint: Endpoint) -> dict[str, Any]:
     if endpoint.takes is not None:
         reference = {"schema": {"$ref": f"#/components/schemas/{endpoint.takes.__name__}"}}
         extra["requestBody"] = {"required": True, "content": {"application/json": reference}}
+    if endpoint.takes_form:
+        extra["requestBody"] = {"required": True, "content": {"multipart/form-data": {"schema": _FORM}}}
     extra["security"] = [] if endpoint.open else [{"personal_api_key": [endpoint.scope.value] if endpoint.scope else []}]
     return extra
+
+
+_FORM = {
+    "type": "object",
+    "description": "Every field of the form that was given, and the file as the last one.",
+    "properties": {"file": {"type": "string", "format": "binary"}},
+    "required": ["file"],
+    "additionalProperties": {"type": "string"},
+}
 
 
 def _path_parameters(endpoint: Endpoint) -> list[dict[str, Any]]:

@@ -38,10 +38,13 @@ class Endpoint:
     open: bool = False
     lists: bool = False  # the answer of a plain endpoint is a JSON array
     limit_bytes: int = ORDINARY_BODY_BYTES
+    few_at_once: bool = False  # large bodies wait until only a few others are being worked on
     takes: type[BaseModel] | None = None  # the body of a plain endpoint, for the description
+    takes_form: bool = False  # the body is a form whose last field is a file
     parameters: tuple[Mapping[str, Any], ...] = ()
     errors: tuple[int, ...] = ()
     refuses: tuple[str, ...] = ()  # the families of refusals among its answers: "error", "detail"
+    refuses_at: tuple[int, ...] = (400,)  # the statuses of those refusals, beside 502 and 504
     body_example: Mapping[str, Any] | None = None  # for the description; made from the schema where it is None
     answer_example: Any = None
     headers: Mapping[str, str] = field(default_factory=dict)  # of the answer: name to description

@@ -5,6 +5,7 @@ from typing import Any
 
 from hedgerow.api import (
     accounts,
+    artifacts,
     audit,
     commands,
     connection_tokens,
@@ -12,6 +13,7 @@ from hedgerow.api import (
     health,
     logs,
     messages,
+    objects,
     readiness,
     repositories,
     runs,
@@ -21,8 +23,9 @@ from hedgerow.api import (
     task_overviews,
     tasks,
 )
-from hedgerow.api.bodies import LOG_BODY_BYTES
+from hedgerow.api.bodies import ARTIFACT_BODY_BYTES, LOG_BODY_BYTES
 from hedgerow.api.endpoints import Endpoint
+from hedgerow.api.schemas.artifacts import Manifest, PreparedArtifacts, SignedAddress
 from hedgerow.api.schemas.audit import AuditPage
 from hedgerow.api.schemas.commands import CommandAnswer
 from hedgerow.api.schemas.github import (
@@ -46,6 +49,7 @@ from hedgerow.api.schemas.tasks import Task, TaskPage
 from hedgerow.api.schemas.users import CurrentUser, NewPersonalKey, PersonalKey, PersonalKeyPage, ProjectDetail
 from hedgerow.domain.access import Scope
 from hedgerow.operations import log_urls
+from hedgerow.operations.objects import PATH as OBJECTS
 
 READ, WRITE = Scope.TASK_READ, Scope.TASK_WRITE
 
@@ -149,6 +153,8 @@ ENDPOINTS: tuple[Endpoint, ...] = (
         method="POST",
         path=RUN + "relay_message/",
         handler=runs.relay_message,
+        refuses=("error",),
+        refuses_at=(503,),
         scope=WRITE,
         answers=RelayAnswer,
         idempotent=True,
@@ -194,6 +200,67 @@ ENDPOINTS: tuple[Endpoint, ...] = (
         parameters=_CURSOR,
         answer_example=f': hedgerow\n\nid: 7\ndata: {_LINE}\n\nevent: keepalive\ndata: {{"type":"keepalive"}}\n\n',
         errors=(406,),
+    ),
+    Endpoint(
+        method="POST",
+        path=RUN + "artifacts/",
+        handler=artifacts.upload_artifacts,
+        scope=WRITE,
+        answers=Manifest,
+        idempotent=True,
+        limit_bytes=ARTIFACT_BODY_BYTES,
+        few_at_once=True,
+    ),
+    Endpoint(
+        method="POST",
+        path=RUN + "artifacts/prepare_upload/",
+        handler=artifacts.prepare_artifact_upload,
+        refuses=("error",),
+        scope=WRITE,
+        answers=PreparedArtifacts,
+    ),
+    Endpoint(
+        method="POST",
+        path=RUN + "artifacts/finalize_upload/",
+        handler=artifacts.finalize_artifact_upload,
+        refuses=("error",),
+        scope=WRITE,
+        answers=Manifest,
+    ),
+    Endpoint(
+        method="POST",
+        path=RUN + "artifacts/presign/",
+        handler=artifacts.presign_artifact,
+        refuses=("error",),
+        refuses_at=(400, 404),
+        scope=READ,
+        answers=SignedAddress,
+    ),
+    Endpoint(
+        method="POST",
+        path=RUN + "artifacts/download/",
+        handler=artifacts.download_artifact,
+        refuses=("error",),
+        refuses_at=(400, 404),
+        scope=READ,
+        media_type=artifacts.ANY_BYTES,
+        answer_example="The bytes of the file.",
+    ),
+    Endpoint(
+        method="POST",
+        path=TASK + "staged_artifacts/prepare_upload/",
+        handler=artifacts.prepare_staged_artifact_upload,
+        refuses=("error",),
+        scope=WRITE,
+        answers=PreparedArtifacts,
+    ),
+    Endpoint(
+        method="POST",
+        path=TASK + "staged_artifacts/finalize_upload/",
+        handler=artifacts.finalize_staged_artifact_upload,
+        refuses=("error",),
+        scope=WRITE,
+        answers=Manifest,
     ),
     Endpoint(
         method="POST",
@@ -386,6 +453,19 @@ ENDPOINTS: tuple[Endpoint, ...] = (
         parameters=(
             _parameter("expires", "query", "Part of the signed address.", {"type": "string"}),
             _parameter("signature", "query", "Part of the signed address.", {"type": "string"}),
+        ),
+        errors=(403,),
+    ),
+    Endpoint(method="POST", path=OBJECTS, handler=objects.receive_object, open=True, status=204, takes_form=True, errors=(400, 403, 415)),
+    Endpoint(
+        method="GET",
+        path=OBJECTS,
+        handler=objects.send_object,
+        open=True,
+        media_type=artifacts.ANY_BYTES,
+        answer_example="The bytes of the file.",
+        parameters=tuple(
+            _parameter(name, "query", "Part of the signed address.", {"type": "string"}) for name in ("key", "expires", "signature")
         ),
         errors=(403,),
     ),

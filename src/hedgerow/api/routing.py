@@ -4,6 +4,7 @@ FastAPI would read and check the body before any dependency runs, so that a stra
 key. Therefore the route itself authenticates and parses first, and gives FastAPI what it has parsed.
 """
 
+import asyncio
 import hashlib
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
@@ -41,6 +42,7 @@ class ContractRoute(APIRoute):
     def __init__(self, endpoint: Endpoint, backends: Backends) -> None:
         self.declared = endpoint
         self.backends = backends
+        self._places = asyncio.Semaphore(backends.rules.artifacts.inline_at_once) if endpoint.few_at_once else None
         super().__init__(endpoint.path, **fastapi_options(endpoint))
         if endpoint.direct:
             self.app = self._answer_plainly
@@ -76,8 +78,15 @@ class ContractRoute(APIRoute):
         project = await project_of(backends, request, caller)
         if project is not None:
             await throttles.count_call(backends, caller, project)
-        raw = await body.read(endpoint.limit_bytes) if endpoint.takes_body else b""
-        call = Call(request=request, backends=backends, caller=caller, raw=raw, of_project=project)
+        call = Call(request=request, backends=backends, caller=caller, of_project=project)
+        if self._places is not None and body.may_be_large:
+            async with self._places:
+                raw = await body.read(endpoint.limit_bytes, backends.rules.artifacts.inline_seconds)
+                return await self._called(replace(call, raw=raw))
+        return await self._called(replace(call, raw=await body.read(endpoint.limit_bytes)) if endpoint.takes_body else call)
+
+    async def _called(self, call: Call) -> Response:
+        endpoint, request = self.declared, call.request
         key = sound_key(request) if endpoint.idempotent and not endpoint.plain else None
         return await self._once(call, key) if key else await self._carry_out(call)
 

@@ -11,6 +11,7 @@ from hedgerow.db.database import Database
 from hedgerow.db.jobs import Jobs
 from hedgerow.db.notify import Hub
 from hedgerow.domain.access import PersonalCaller, Project
+from hedgerow.domain.artifacts import ArtifactRules
 from hedgerow.domain.clock import Clock
 from hedgerow.domain.github import GitHubBranches, GitHubRepository
 from hedgerow.domain.masking import Mask
@@ -21,6 +22,7 @@ from hedgerow.integrations.memory import MemoryMessenger
 from hedgerow.operations.recent import Recent
 from hedgerow.operations.remembered import Remembered
 from hedgerow.operations.signing import KeyRing
+from hedgerow.storage import ObjectStore
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,6 +46,7 @@ class Rules:
     log_url_seconds: int = 3600
     reader_stall_seconds: float = 30.0  # how long a client may leave a piece of an answer unread
     sender_stall_seconds: float = 30.0  # within which a client sends a fair part of its body, or the end of it
+    artifacts: ArtifactRules = field(default_factory=ArtifactRules)
     most_calls: Mapping[int, int] = field(default_factory=dict)  # of one project: length of a window in seconds to calls; 0: any number
     readiness_cache_seconds: float = 600.0  # how long an answer about a repository's readiness is given again
     readiness_wait_seconds: float = 5.0  # how long a request waits for a scan
@@ -74,6 +77,7 @@ class Backends:
     jobs: Jobs
     clock: Clock
     rules: Rules
+    storage: ObjectStore
     messenger: Messenger = field(default_factory=MemoryMessenger)  # posts what runs have to say
     http: httpx.AsyncClient  # for commands to sandboxes: no redirects, no proxies of the environment
     outside: httpx.AsyncClient | None = None  # for services of others, through the environment's proxies; None: `http`

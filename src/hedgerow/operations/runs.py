@@ -1,18 +1,21 @@
 """Runs: start one, list, create, retrieve (contract 3.6, 4, 5.1). `update_run` is in `run_updates`, `start_run` in `starts`."""
 
+from collections.abc import Sequence
 from dataclasses import replace
 from datetime import datetime
 from uuid import UUID
 
-from hedgerow.db import runs
+from hedgerow.db import artifacts, runs
 from hedgerow.db.database import Transaction
 from hedgerow.domain.access import Caller, PersonalCaller, Project
+from hedgerow.domain.artifacts import Artifact
 from hedgerow.domain.audit import AuditAction
 from hedgerow.domain.errors import RefusedError
 from hedgerow.domain.ids import uuid7
 from hedgerow.domain.runs import Environment, Execution, RunStatus, TaskRun
 from hedgerow.domain.tasks import Task
 from hedgerow.operations import access, audit, authorship, run_changes, run_requests, sandbox_environments
+from hedgerow.operations.artifacts import add_entries
 from hedgerow.operations.backends import Backends
 from hedgerow.operations.first_messages import first_words, queue_message
 from hedgerow.operations.pages import Page, Paging
@@ -31,10 +34,11 @@ async def run_task(backends: Backends, caller: Caller, project: Project, task_id
     async with backends.database.transaction() as tx:
         task = await locked_task(tx, project, task_id)
         run = await _prepare(backends, tx, creator, task, request, Environment.CLOUD)
-        stored = await _store(backends, tx, creator, run, started_at=run.created_at)
+        taken = await _staged(tx, run, request.pending_user_artifact_ids)
+        stored = await _store(backends, tx, creator, run, started_at=run.created_at, taken=taken)
         await authorship.keep_token(backends, tx, stored, request.github_user_token)
         await audit.note_run(backends, tx, creator, AuditAction.RUN_START, stored)
-        await queue_message(tx, stored, first_words(task, stored), stored.created_at)
+        await queue_message(tx, stored, first_words(task, stored), stored.created_at, stored.artifacts)
         run_changes.nudge(backends, tx, stored)
         return await find_task(tx, project, task_id)
 
@@ -64,9 +68,6 @@ async def _prepare(
     authored = await _authored(backends, tx, creator, task, request)
     chosen = await sandbox_environments.choose(tx, task, request.sandbox_environment_id, previous)
     request = replace(request, sandbox_environment_id=chosen)
-    if request.pending_user_artifact_ids:
-        missing = list(dict.fromkeys(request.pending_user_artifact_ids))
-        raise RefusedError("Some of the artifacts are not known or have expired.", family="detail", missing_artifact_ids=missing)
     run = _new_run(task, request, previous, environment, backends.clock.now())
     return replace(run, state=run.state | authored)
 
@@ -102,10 +103,32 @@ def _new_run(task: Task, request: RunRequest, previous: TaskRun | None, environm
     )
 
 
-async def _store(backends: Backends, tx: Transaction, creator: PersonalCaller, run: TaskRun, started_at: datetime | None) -> TaskRun:
+async def _staged(tx: Transaction, run: TaskRun, ids: Sequence[str]) -> list[Artifact]:
+    """The artifacts that were staged for the run, in the order in which it asks for them. RefusedError names those that are not there."""
+    taken = await artifacts.staged(tx, run.task_id, ids, run.created_at) if ids else []
+    known = {artifact.id for artifact in taken}
+    missing = [artifact_id for artifact_id in dict.fromkeys(ids) if artifact_id not in known]
+    if missing:
+        raise RefusedError("Some of the artifacts are not known or have expired.", family="detail", missing_artifact_ids=missing)
+    return taken
+
+
+async def _store(
+    backends: Backends,
+    tx: Transaction,
+    creator: PersonalCaller,
+    run: TaskRun,
+    started_at: datetime | None,
+    taken: Sequence[Artifact] = (),
+) -> TaskRun:
+    """Store the run with the artifacts that it takes over, as they are: they are staged no more."""
     facts = Execution(started_at=started_at, active_at=started_at, wake_at=started_at)
     stored = await runs.add(tx, replace(run, execution=facts))
     await audit.note_run(backends, tx, creator, AuditAction.RUN_CREATE, stored, environment=stored.environment.value)
+    if taken:
+        await artifacts.unstage(tx, run.task_id, taken)
+        await add_entries(backends, tx, stored, taken)
+        stored = await runs.note(tx, stored.id, {"artifact_count": len(taken)})
     await run_changes.add_state(backends, tx, stored)
     return stored
 

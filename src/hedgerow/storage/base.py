@@ -26,7 +26,8 @@ class UploadForm:
 class ObjectStore(Protocol):
     """A place for bytes under keys such as `tasks/artifacts/team_1/…`. Nothing larger than 1 MB of an object is ever held in memory.
 
-    Every method raises UnavailableError where the store does not answer or refuses us, with the cause kept.
+    Every method raises UnavailableError where the store does not answer or refuses us, with the cause kept, and InvalidError
+    (attr `key`) for a key that `keys.check_key` refuses.
     """
 
     async def put(self, key: str, pieces: AsyncIterable[bytes], *, content_type: str = "") -> ObjectInfo:

@@ -5,7 +5,7 @@ from pathlib import Path
 from hedgerow.db.migrations import execute_script
 
 revision = "0006"
-down_revision = "0004"
+down_revision = "0005"
 
 
 def upgrade() -> None:
