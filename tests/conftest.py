@@ -3,8 +3,8 @@
 import os
 import shutil
 import tempfile
-from collections.abc import Iterator
-from contextlib import suppress
+from collections.abc import AsyncIterator, Iterator, Sequence
+from contextlib import asynccontextmanager, suppress
 from datetime import UTC, datetime
 from itertools import count
 from pathlib import Path
@@ -17,6 +17,7 @@ from hedgerow.db.embedded import SETTINGS, EmbeddedPostgres
 from hedgerow.db.migrate import migrate
 from hedgerow.domain.clock import FixedClock
 from hedgerow.domain.errors import UnavailableError
+from hedgerow.storage import ObjectStore, open_store
 from tests.radosgw import RadosGateway, S3Server, require_ceph
 
 _PREFIX = "hedgerow-tests-"
@@ -85,6 +86,15 @@ def s3_server() -> Iterator[S3Server]:
 def fixed_clock() -> FixedClock:
     """A clock that stands at noon of a day until it is moved."""
     return FixedClock(datetime(2026, 11, 22, 12, tzinfo=UTC))
+
+
+@asynccontextmanager
+async def temporary_store(secrets: Sequence[bytes]) -> AsyncIterator[ObjectStore]:
+    """An object store in a folder that goes at the end."""
+    with tempfile.TemporaryDirectory(prefix="hedgerow-objects-") as folder:
+        store = await open_store(Path(folder).as_uri(), secrets)
+        yield store
+        await store.close()
 
 
 def database_at(url: str, database: str) -> str:

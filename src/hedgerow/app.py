@@ -21,6 +21,7 @@ from hedgerow.db.embedded import EmbeddedPostgres
 from hedgerow.db.jobs import Jobs
 from hedgerow.db.migrate import migrate
 from hedgerow.db.notify import Hub
+from hedgerow.domain.artifacts import ArtifactRules
 from hedgerow.domain.clock import SystemClock
 from hedgerow.domain.errors import HedgerowError
 from hedgerow.domain.lifecycle import Deadlines
@@ -31,6 +32,7 @@ from hedgerow.operations import accounts
 from hedgerow.operations.accounts import FirstKey
 from hedgerow.operations.backends import Backends, Rules
 from hedgerow.settings import Settings
+from hedgerow.storage import open_store
 
 if TYPE_CHECKING:
     from hedgerow.agents.options import AgentOptions
@@ -115,7 +117,9 @@ async def open_house(
         stack.push_async_callback(jobs.close)
         http = await stack.enter_async_context(httpx.AsyncClient(trust_env=False, follow_redirects=False))
         rules = _rules(settings, address, allow_local_repositories)
-        backends = Backends(database=database, hub=hub, jobs=jobs, clock=SystemClock(), rules=rules, http=http)
+        storage = await open_store(settings.storage_url or (settings.data_dir / "objects").as_uri(), rules.secrets)
+        stack.push_async_callback(storage.close)
+        backends = Backends(database=database, hub=hub, jobs=jobs, clock=SystemClock(), rules=rules, storage=storage, http=http)
         first_key = await _bootstrap(settings, address, backends) if may_begin else None
         yield House(settings=settings, url=address, backends=backends, first_key=first_key)
 
@@ -231,6 +235,21 @@ def _rules(settings: Settings, address: str, allow_local_repositories: bool) -> 
         keepalive_seconds=settings.keepalive_seconds,
         drain_seconds=settings.drain_seconds,
         log_url_seconds=settings.log_url_seconds,
+        artifacts=_artifact_rules(settings),
+    )
+
+
+def _artifact_rules(settings: Settings) -> ArtifactRules:
+    return ArtifactRules(
+        largest_bytes=settings.artifact_bytes,
+        largest_pdf_bytes=settings.artifact_pdf_bytes,
+        root=settings.artifact_root,
+        form_seconds=settings.artifact_form_seconds,
+        url_seconds=settings.artifact_url_seconds,
+        staged_hours=settings.staged_artifact_hours,
+        kept_days=settings.artifact_days,
+        inline_at_once=settings.inline_uploads_at_once,
+        inline_seconds=settings.inline_upload_seconds,
     )
 
 

@@ -132,6 +132,18 @@ class Settings(BaseSettings):
     drain_seconds: Seconds = Field(10, description="How long a stream waits for the last entries of a run that has ended.")
     log_url_seconds: int = Field(3600, gt=0, description="How long a signed log_url is valid.")
 
+    artifact_bytes: int = Field(31_457_280, gt=0, le=2**40, description="How many bytes one artifact may have.")
+    artifact_pdf_bytes: int = Field(10_485_760, gt=0, le=2**40, description="How many bytes a PDF that a person attaches may have.")
+    artifact_root: str = Field(
+        "tasks", pattern=r"^[A-Za-z0-9_-][A-Za-z0-9._-]{0,63}$", description="The folder of the object store that artifacts lie in."
+    )
+    artifact_days: float = Field(30, ge=0, le=36_500, description="How many days the files of a run's artifacts are kept; 0: for ever.")
+    staged_artifact_hours: float = Field(24, gt=0, le=876_000, description="How long an artifact that was staged for a run waits for it.")
+    artifact_form_seconds: int = Field(3600, gt=0, le=604_800, description="How long an upload form is valid.")
+    artifact_url_seconds: int = Field(3600, gt=0, le=604_800, description="How long a signed address of an artifact is valid.")
+    inline_uploads_at_once: int = Field(4, ge=1, le=1000, description="How many artifacts above 1 MB are taken inline at the same moment.")
+    inline_upload_seconds: Seconds = Field(120, description="How long the body of an artifact that is sent inline may take to arrive.")
+
     @model_validator(mode="after")
     def _shared_by_all(self) -> Self:
         """Several machines on one database must agree on objects and keys, so neither may lie in one machine's data directory."""

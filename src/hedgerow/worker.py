@@ -15,6 +15,7 @@ from hedgerow.db.jobs import RUNS_QUEUE, node_queue
 from hedgerow.domain.errors import HedgerowError
 from hedgerow.domain.runs import Ending, EndReason, RunStatus, TaskRun
 from hedgerow.lifecycle import Node, conclude_unless_ending, reconcile, reopen_door
+from hedgerow.operations import artifact_collection
 
 log = structlog.get_logger()
 
@@ -28,7 +29,7 @@ class Rhythm:
     sweep_seconds: float = 1.0  # runs whose time has come, and jobs of workers that died
     watch_seconds: float = 1.0  # sandboxes that died
     report_seconds: float = 5.0  # the node's own sign of life
-    forget_seconds: float = 600.0  # answers that nobody may ask for again
+    forget_seconds: float = 600.0  # answers that nobody may ask for again, artifacts whose time is over
     sweep_limit: int = 500
     concurrency: int = 40  # runs that are acted upon at once
 
@@ -124,6 +125,7 @@ _ANNOUNCED_ALREADY = timedelta(milliseconds=500)
 async def _forget(node: Node) -> None:
     async with node.backends.database.transaction() as tx:
         await idempotency.forget_old(tx, node.backends.clock.now())
+    await artifact_collection.collect(node.backends)
 
 
 async def _watch(node: Node) -> None:

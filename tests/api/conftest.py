@@ -19,7 +19,7 @@ from hedgerow.domain.access import Project
 from hedgerow.domain.clock import SystemClock
 from hedgerow.operations import accounts
 from hedgerow.operations.backends import Backends, Rules
-from tests.conftest import fresh_database
+from tests.conftest import fresh_database, temporary_store
 
 PUBLIC_URL = "http://hedgerow.test"
 MISSING = "01890000-0000-7000-8000-000000000000"
@@ -96,8 +96,9 @@ async def opened(url: str, **changes: Any) -> AsyncIterator[Backends]:
     hub, jobs = Hub(database), Jobs(url)
     await jobs.open()
     await hub.start()
-    async with httpx.AsyncClient() as http:
-        yield Backends(database=database, hub=hub, jobs=jobs, clock=SystemClock(), rules=rules(**changes), http=http)
+    decided = rules(**changes)
+    async with httpx.AsyncClient() as http, temporary_store(decided.secrets) as storage:
+        yield Backends(database=database, hub=hub, jobs=jobs, clock=SystemClock(), rules=decided, storage=storage, http=http)
     await hub.stop()
     await jobs.close()
     await database.close()

@@ -28,6 +28,7 @@ from hedgerow.operations.starts import resume_in_cloud
 from hedgerow.operations.tasks import TaskDraft
 from hedgerow.repositories import Repositories
 from hedgerow.sandboxes.base import SandboxProvider
+from tests.conftest import temporary_store
 from tests.lifecycle.plugs import MemoryAgent, MemoryGate, MemoryRepositories, MemorySandboxes, MemoryTree, agents
 
 
@@ -76,8 +77,8 @@ async def backends(database_url: str) -> AsyncIterator[Backends]:
     await jobs.open()
     await hub.start()
     rules = Rules(secrets=(b"a secret of the tests, long enough for HMAC",), public_url="http://hedgerow.test")
-    async with httpx.AsyncClient(trust_env=False) as http:
-        yield Backends(database=database, hub=hub, jobs=jobs, clock=SystemClock(), rules=rules, http=http)
+    async with httpx.AsyncClient(trust_env=False) as http, temporary_store(rules.secrets) as storage:
+        yield Backends(database=database, hub=hub, jobs=jobs, clock=SystemClock(), rules=rules, storage=storage, http=http)
     await hub.stop()
     await jobs.close()
     await database.close()

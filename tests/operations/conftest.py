@@ -21,7 +21,7 @@ from hedgerow.operations import access, accounts, runs, tasks
 from hedgerow.operations.backends import Backends, Rules
 from hedgerow.operations.run_requests import RunRequest
 from hedgerow.operations.tasks import TaskDraft
-from tests.conftest import fresh_database
+from tests.conftest import fresh_database, temporary_store
 
 SECRET = b"a secret of the tests, long enough for HMAC"
 
@@ -50,8 +50,8 @@ async def backends(operations_database_url: str) -> AsyncIterator[Backends]:
     await jobs.open()
     await hub.start()
     rules = Rules(secrets=(SECRET,), public_url="http://hedgerow.test", command_timeout_seconds=5)
-    async with httpx.AsyncClient(trust_env=False) as http:
-        yield Backends(database=database, hub=hub, jobs=jobs, clock=SystemClock(), rules=rules, http=http)
+    async with httpx.AsyncClient(trust_env=False) as http, temporary_store(rules.secrets) as storage:
+        yield Backends(database=database, hub=hub, jobs=jobs, clock=SystemClock(), rules=rules, storage=storage, http=http)
     await hub.stop()
     await jobs.close()
     await database.close()

@@ -1,5 +1,6 @@
 """Reading the body of a request: bounded, JSON or a form, and `{}` where there is none (contract 1.1)."""
 
+import asyncio
 from collections.abc import Iterable
 from typing import Any
 from urllib.parse import parse_qsl
@@ -15,6 +16,8 @@ from hedgerow.domain.errors import InvalidError
 
 ORDINARY_BODY_BYTES = 20 * 1024 * 1024
 LOG_BODY_BYTES = 64 * 1024 * 1024
+ARTIFACT_BODY_BYTES = 42 * 1024 * 1024
+LARGE_BODY_BYTES = 1024 * 1024
 MOST_FORM_FIELDS = 1000
 
 
@@ -25,11 +28,21 @@ class RequestBody:
         self._request = request
         self._raw: bytes | None = None
 
-    async def read(self, limit_bytes: int) -> bytes:
-        """The whole body. BodyTooLargeError past `limit_bytes`, as soon as that is known."""
+    async def read(self, limit_bytes: int, seconds: float | None = None) -> bytes:
+        """The whole body. BodyTooLargeError past `limit_bytes`, as soon as that is known; MalformedError where it takes too long."""
         if self._raw is None:
-            self._raw = await self._receive(limit_bytes)
+            try:
+                async with asyncio.timeout(seconds):
+                    self._raw = await self._receive(limit_bytes)
+            except TimeoutError as error:
+                raise MalformedError(f"The body did not arrive within {seconds:g} seconds.") from error
         return self._raw
+
+    @property
+    def may_be_large(self) -> bool:
+        """Whether the body is above a megabyte, or does not say how long it is."""
+        declared = self._request.headers.get("content-length", "")
+        return not declared.isdecimal() or int(declared[:19]) > LARGE_BODY_BYTES
 
     async def _receive(self, limit_bytes: int) -> bytes:
         declared = self._request.headers.get("content-length", "")

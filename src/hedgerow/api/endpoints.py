@@ -35,6 +35,7 @@ class Endpoint:
     open: bool = False
     lists: bool = False  # the answer of a plain endpoint is a JSON array
     limit_bytes: int = ORDINARY_BODY_BYTES
+    few_at_once: bool = False  # large bodies wait until only a few others are being worked on
     takes: type[BaseModel] | None = None  # the body of a plain endpoint, for the description
     parameters: tuple[Mapping[str, Any], ...] = ()
     errors: tuple[int, ...] = ()

@@ -10,7 +10,7 @@ from starlette.responses import Response
 
 from hedgerow.api.json_bytes import JsonResponse
 from hedgerow.api.protocol_errors import UnreachableError
-from hedgerow.domain.errors import HedgerowError, RefusedError
+from hedgerow.domain.errors import HedgerowError, MissingArtifactError, RefusedError
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +62,8 @@ def error_response(error: HedgerowError) -> Response:
     """The answer that tells an error."""
     if isinstance(error, RefusedError):
         return JsonResponse(refusal_body(error.message, error.family, error.missing_artifact_ids), 400)
+    if isinstance(error, MissingArtifactError):
+        return JsonResponse(refusal_body(error.message), 404)
     if isinstance(error, UnreachableError):
         return JsonResponse(refusal_body(error.message), 504 if error.late else 502)
     kind = HTTP_ERRORS.get(error.code, HTTP_ERRORS["error"])

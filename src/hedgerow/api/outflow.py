@@ -32,7 +32,6 @@ class Outflow(Response):
         self.media_type = media_type
         self.background = None
         self.init_headers({"content-type": media_type, **(headers or {})})
-        del self.headers["content-length"]
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Send until the pieces end, the client leaves, or the client stalls."""

@@ -2,9 +2,23 @@
 
 from typing import Any
 
-from hedgerow.api import accounts, commands, connection_tokens, health, logs, repositories, runs, stream, task_overviews, tasks
-from hedgerow.api.bodies import LOG_BODY_BYTES
+from hedgerow.api import (
+    accounts,
+    artifacts,
+    commands,
+    connection_tokens,
+    health,
+    logs,
+    objects,
+    repositories,
+    runs,
+    stream,
+    task_overviews,
+    tasks,
+)
+from hedgerow.api.bodies import ARTIFACT_BODY_BYTES, LOG_BODY_BYTES
 from hedgerow.api.endpoints import Endpoint
+from hedgerow.api.schemas.artifacts import Manifest, PreparedArtifacts, SignedAddress
 from hedgerow.api.schemas.commands import CommandAnswer
 from hedgerow.api.schemas.logs import LogAppend, SessionLogQuery
 from hedgerow.api.schemas.repositories import Repository, RepositoryPage
@@ -14,6 +28,7 @@ from hedgerow.api.schemas.tasks import Task, TaskPage
 from hedgerow.api.schemas.users import CurrentUser, NewPersonalKey, ProjectDetail
 from hedgerow.domain.access import Scope
 from hedgerow.operations import log_urls
+from hedgerow.operations.objects import PATH as OBJECTS
 
 READ, WRITE = Scope.TASK_READ, Scope.TASK_WRITE
 
@@ -107,6 +122,48 @@ ENDPOINTS: tuple[Endpoint, ...] = (
     ),
     Endpoint(
         method="POST",
+        path=RUN + "artifacts/",
+        handler=artifacts.upload_artifacts,
+        scope=WRITE,
+        answers=Manifest,
+        idempotent=True,
+        limit_bytes=ARTIFACT_BODY_BYTES,
+        few_at_once=True,
+    ),
+    Endpoint(
+        method="POST",
+        path=RUN + "artifacts/prepare_upload/",
+        handler=artifacts.prepare_artifact_upload,
+        scope=WRITE,
+        answers=PreparedArtifacts,
+    ),
+    Endpoint(
+        method="POST", path=RUN + "artifacts/finalize_upload/", handler=artifacts.finalize_artifact_upload, scope=WRITE, answers=Manifest
+    ),
+    Endpoint(method="POST", path=RUN + "artifacts/presign/", handler=artifacts.presign_artifact, scope=READ, answers=SignedAddress),
+    Endpoint(
+        method="POST",
+        path=RUN + "artifacts/download/",
+        handler=artifacts.download_artifact,
+        scope=READ,
+        media_type=artifacts.ANY_BYTES,
+    ),
+    Endpoint(
+        method="POST",
+        path=TASK + "staged_artifacts/prepare_upload/",
+        handler=artifacts.prepare_staged_artifact_upload,
+        scope=WRITE,
+        answers=PreparedArtifacts,
+    ),
+    Endpoint(
+        method="POST",
+        path=TASK + "staged_artifacts/finalize_upload/",
+        handler=artifacts.finalize_staged_artifact_upload,
+        scope=WRITE,
+        answers=Manifest,
+    ),
+    Endpoint(
+        method="POST",
         path=RUN + "command/",
         handler=commands.send_command,
         scope=WRITE,
@@ -163,6 +220,18 @@ ENDPOINTS: tuple[Endpoint, ...] = (
         parameters=(
             _parameter("expires", "query", "Part of the signed address.", {"type": "string"}),
             _parameter("signature", "query", "Part of the signed address.", {"type": "string"}),
+        ),
+        errors=(403,),
+    ),
+    Endpoint(method="POST", path=OBJECTS, handler=objects.receive_object, open=True, status=204, errors=(400, 403, 415)),
+    Endpoint(
+        method="GET",
+        path=OBJECTS,
+        handler=objects.send_object,
+        open=True,
+        media_type=artifacts.ANY_BYTES,
+        parameters=tuple(
+            _parameter(name, "query", "Part of the signed address.", {"type": "string"}) for name in ("key", "expires", "signature")
         ),
         errors=(403,),
     ),

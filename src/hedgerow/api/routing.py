@@ -4,6 +4,7 @@ FastAPI would read and check the body before any dependency runs, so that a stra
 key. Therefore the route itself authenticates and parses first, and gives FastAPI what it has parsed.
 """
 
+import asyncio
 import hashlib
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
@@ -25,6 +26,7 @@ from hedgerow.api.description import fastapi_options
 from hedgerow.api.endpoints import Endpoint
 from hedgerow.api.errors import error_response, unexpected_response
 from hedgerow.api.validation import first_error
+from hedgerow.domain.access import Caller, Project
 from hedgerow.domain.errors import HedgerowError, InvalidError
 from hedgerow.operations import idempotency
 from hedgerow.operations.backends import Backends
@@ -40,6 +42,7 @@ class ContractRoute(APIRoute):
     def __init__(self, endpoint: Endpoint, backends: Backends) -> None:
         self.declared = endpoint
         self.backends = backends
+        self._places = asyncio.Semaphore(backends.rules.artifacts.inline_at_once) if endpoint.few_at_once else None
         super().__init__(endpoint.path, **fastapi_options(endpoint))
         if endpoint.direct:
             self.app = self._answer_plainly
@@ -72,7 +75,15 @@ class ContractRoute(APIRoute):
             return await endpoint.handler(request, self.backends)
         caller = await authenticate(self.backends, request, body, endpoint.scope)
         project = await project_of(self.backends, request, caller)
+        if self._places is not None and body.may_be_large:
+            async with self._places:
+                raw = await body.read(endpoint.limit_bytes, self.backends.rules.artifacts.inline_seconds)
+                return await self._called(request, caller, project, raw)
         raw = await body.read(endpoint.limit_bytes) if endpoint.takes_body else b""
+        return await self._called(request, caller, project, raw)
+
+    async def _called(self, request: Request, caller: Caller, project: Project | None, raw: bytes) -> Response:
+        endpoint = self.declared
         call = Call(request=request, backends=self.backends, caller=caller, raw=raw, of_project=project)
         key = sound_key(request) if endpoint.idempotent and not endpoint.plain else None
         return await self._once(call, key) if key else await self._carry_out(call)

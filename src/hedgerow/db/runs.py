@@ -42,7 +42,18 @@ _FACTS: tuple[LiteralString, ...] = (
     "wake_at",
 )
 _NAMES: tuple[LiteralString, ...] = (*_SEEN, "status", "environment", "state", *_FACTS, "sandbox", "ending")
-COLUMNS = sql.SQL(", ").join(map(sql.Identifier, _NAMES))
+
+# Most runs have no artifacts, and an append answers with the run: the manifest is put together only where there is one.
+_MANIFEST = sql.SQL("""
+    CASE WHEN {run}.artifact_count > 0 THEN (
+        SELECT json_agg(json_build_object(
+            'id', a.id, 'name', a.name, 'type', a.type, 'source', a.source, 'size', a.size, 'content_type', a.content_type,
+            'storage_path', a.storage_path,
+            'uploaded_at', to_char(a.uploaded_at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"+00:00"')
+        ) ORDER BY a.position) FROM artifacts a WHERE a.run_id = {run}.id
+    ) END AS {name}
+""")
+COLUMNS = sql.SQL(", ").join([*map(sql.Identifier, _NAMES), _MANIFEST.format(run=sql.Identifier("runs"), name=sql.Identifier("artifacts"))])
 
 _JSON_COLUMNS = frozenset({"output", "state", "sandbox", "ending"})
 _ONE_STEP = timedelta(milliseconds=1)
@@ -51,7 +62,8 @@ _HOPS = 10  # the most steps back that a resume chain is followed
 
 def prefixed_columns(alias: LiteralString) -> sql.Composed:
     """The columns of a joined `runs` row, to be read with `from_row(row, prefix=alias + "__")`."""
-    return prefixed(alias, _NAMES)
+    manifest = _MANIFEST.format(run=sql.Identifier(alias), name=sql.Identifier(f"{alias}__artifacts"))
+    return sql.SQL(", ").join([prefixed(alias, _NAMES), manifest])
 
 
 def from_row(row: Mapping[str, Any], prefix: str = "") -> TaskRun:
@@ -63,6 +75,7 @@ def from_row(row: Mapping[str, Any], prefix: str = "") -> TaskRun:
         status=RunStatus(row[prefix + "status"]),
         environment=Environment(row[prefix + "environment"]),
         state=row[prefix + "state"],
+        artifacts=row[prefix + "artifacts"] or [],
         execution=Execution(
             **facts,
             sandbox=None if sandbox is None else SandboxHandle(provider=sandbox["provider"], id=sandbox["id"]),

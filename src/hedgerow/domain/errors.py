@@ -25,6 +25,10 @@ class NotFoundError(HedgerowError):
     code = "not_found"
 
 
+class MissingArtifactError(NotFoundError):
+    """There is no such artifact here (error family E2)."""
+
+
 class InvalidError(HedgerowError):
     """The request does not make sense as it stands. `detail_code` is one of the validation codes of contract 1.4."""
 

@@ -9,11 +9,13 @@ from hedgerow.db.database import Database
 from hedgerow.db.jobs import Jobs
 from hedgerow.db.notify import Hub
 from hedgerow.domain.access import PersonalCaller, Project
+from hedgerow.domain.artifacts import ArtifactRules
 from hedgerow.domain.clock import Clock
 from hedgerow.domain.masking import Mask
 from hedgerow.domain.reasoning import ReasoningEfforts
 from hedgerow.operations.recent import Recent
 from hedgerow.operations.signing import KeyRing
+from hedgerow.storage import ObjectStore
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,6 +36,7 @@ class Rules:
     keepalive_seconds: float = 20.0
     drain_seconds: float = 10.0  # how long a stream waits for the last entries of a run that has ended
     log_url_seconds: int = 3600
+    artifacts: ArtifactRules = field(default_factory=ArtifactRules)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,6 +48,7 @@ class Backends:
     jobs: Jobs
     clock: Clock
     rules: Rules
+    storage: ObjectStore
     http: httpx.AsyncClient  # for commands to sandboxes: no redirects, no proxies of the environment
     callers: Recent[bytes, PersonalCaller] = field(default_factory=Recent)  # by the hash of their key
     projects: Recent[tuple[UUID, str], Project] = field(default_factory=Recent)  # by key and reference

@@ -107,6 +107,7 @@ def initial_state(request: RunRequest, previous: TaskRun | None) -> dict[str, An
     state: dict[str, Any] = {
         "mode": request.mode.value,
         "pending_user_message": request.pending_user_message or None,
+        "pending_user_artifact_ids": list(request.pending_user_artifact_ids) or None,
         "pr_base_branch": request.branch,
         "pr_authorship_mode": authorship(request),
         "run_source": request.run_source,

@@ -1,17 +1,20 @@
 """Runs: start one, list, create, retrieve (contract 3.6, 4, 5.1). `update_run` is in `run_updates`, `start_run` in `starts`."""
 
+from collections.abc import Sequence
 from dataclasses import replace
 from datetime import datetime
 from uuid import UUID
 
-from hedgerow.db import runs
+from hedgerow.db import artifacts, runs
 from hedgerow.db.database import Transaction
 from hedgerow.domain.access import Caller, PersonalCaller, Project
+from hedgerow.domain.artifacts import Artifact
 from hedgerow.domain.errors import InvalidError, RefusedError
 from hedgerow.domain.ids import uuid7
 from hedgerow.domain.runs import Environment, Execution, RunStatus, TaskRun
 from hedgerow.domain.tasks import Task
 from hedgerow.operations import access, run_changes, run_requests
+from hedgerow.operations.artifacts import add_entries
 from hedgerow.operations.backends import Backends
 from hedgerow.operations.first_messages import first_words, queue_message
 from hedgerow.operations.pages import Page, Paging
@@ -30,8 +33,9 @@ async def run_task(backends: Backends, caller: Caller, project: Project, task_id
     async with backends.database.transaction() as tx:
         task = await locked_task(tx, project, task_id)
         run = await _prepare(backends, tx, creator, task, request, Environment.CLOUD)
-        stored = await _store(backends, tx, run, started_at=run.created_at)
-        await queue_message(tx, stored, first_words(task, stored), stored.created_at)
+        taken = await _staged(tx, run, request.pending_user_artifact_ids)
+        stored = await _store(backends, tx, run, started_at=run.created_at, taken=taken)
+        await queue_message(tx, stored, first_words(task, stored), stored.created_at, stored.artifacts)
         run_changes.nudge(backends, tx, stored)
         return await find_task(tx, project, task_id)
 
@@ -59,9 +63,6 @@ async def _prepare(
     _check_authorship(creator, task, request)
     if request.sandbox_environment_id is not None:
         raise RefusedError(f"There is no sandbox environment {request.sandbox_environment_id}.", family="detail")
-    if request.pending_user_artifact_ids:
-        missing = list(dict.fromkeys(request.pending_user_artifact_ids))
-        raise RefusedError("Some of the artifacts are not known or have expired.", family="detail", missing_artifact_ids=missing)
     return _new_run(task, request, previous, environment, backends.clock.now())
 
 
@@ -100,9 +101,24 @@ def _new_run(task: Task, request: RunRequest, previous: TaskRun | None, environm
     )
 
 
-async def _store(backends: Backends, tx: Transaction, run: TaskRun, started_at: datetime | None) -> TaskRun:
+async def _staged(tx: Transaction, run: TaskRun, ids: Sequence[str]) -> list[Artifact]:
+    """The artifacts that were staged for the run, in the order in which it asks for them. RefusedError names those that are not there."""
+    taken = await artifacts.staged(tx, run.task_id, ids, run.created_at) if ids else []
+    known = {artifact.id for artifact in taken}
+    missing = [artifact_id for artifact_id in dict.fromkeys(ids) if artifact_id not in known]
+    if missing:
+        raise RefusedError("Some of the artifacts are not known or have expired.", family="detail", missing_artifact_ids=missing)
+    return taken
+
+
+async def _store(backends: Backends, tx: Transaction, run: TaskRun, started_at: datetime | None, taken: Sequence[Artifact] = ()) -> TaskRun:
+    """Store the run with the artifacts that it takes over, as they are: they are staged no more."""
     facts = Execution(started_at=started_at, active_at=started_at, wake_at=started_at)
     stored = await runs.add(tx, replace(run, execution=facts))
+    if taken:
+        await artifacts.unstage(tx, run.task_id, taken)
+        await add_entries(backends, tx, stored, taken)
+        stored = await runs.note(tx, stored.id, {"artifact_count": len(taken)})
     await run_changes.add_state(backends, tx, stored)
     return stored
 

@@ -7,6 +7,7 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Fie
 from pydantic_core import CoreSchema, PydanticCustomError
 
 LARGEST_INTEGER = 2**31 - 1
+LARGEST_SIZE = 2**50
 
 
 class RequestModel(BaseModel):
@@ -47,6 +48,12 @@ def refuse_nul(text: str) -> str:
     return text
 
 
+def _printable(text: str) -> str:
+    if not (text.isascii() and text.isprintable()):
+        raise fault("A content type has printable ASCII characters only.")
+    return text
+
+
 def refuse_null(value: Any) -> Any:
     """`value`, unless it is null: for a field that takes any other JSON."""
     if value is None:
@@ -82,8 +89,18 @@ Words255 = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1,
 Words100 = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=100), _PlainText]
 Text255 = Annotated[str, StringConstraints(strip_whitespace=True, max_length=255), _PlainText]
 
+Text64 = Annotated[str, StringConstraints(strip_whitespace=True, max_length=64), _PlainText]
+Words128 = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=128), _PlainText]
+Words500 = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=500), _PlainText]
+
+ContentType = Annotated[Text255, AfterValidator(_printable)]
+"""A media type, as it stands in a header; blank allowed."""
+
 Integer = Annotated[int, BeforeValidator(_refuse_boolean), Field(ge=-LARGEST_INTEGER, le=LARGEST_INTEGER)]
 """A whole number that PostgreSQL's integer holds."""
+
+Size = Annotated[int, BeforeValidator(_refuse_boolean), Field(ge=1, le=LARGEST_SIZE)]
+"""How many bytes something has."""
 
 Moment = Annotated[datetime, BeforeValidator(_moment), WithJsonSchema({"type": "string", "format": "date-time"})]
 """An instant, in UTC."""
