@@ -38,7 +38,7 @@ test-chaos: .venv/installed-dev ## kill -9 of everything that may die while a ru
 
 test-s3: .venv/installed-dev ## The object store on a real S3 server: Ceph's, fetched from the packages of Debian
 	@scripts/install-ceph || { echo "the tests of S3 are skipped" >&2; [ -z "$$CI" ]; }
-	@$(BIN)/pytest -q -m s3 tests/storage tests/end_to_end $(ARGS)
+	@$(BIN)/pytest -q -m s3 tests/storage tests/api tests/end_to_end $(ARGS)
 
 test-as-user: .venv/installed-dev ## As root: `make test` once more in a clone, as an account without rights
 	@scripts/test-as-user $(PYTHON)

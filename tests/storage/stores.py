@@ -1,5 +1,6 @@
 """The stores that the contract is checked on: how a test opens each of them."""
 
+import asyncio
 from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from pathlib import Path
@@ -9,7 +10,10 @@ import httpx
 import pytest
 from _pytest.mark import ParameterSet
 
+from hedgerow.api import create_api
 from hedgerow.storage import ObjectStore, open_store
+from tests.api.conftest import opened
+from tests.api.serving import QuietServer, quiet_config
 from tests.radosgw import S3Server
 
 SECRETS = (b"a secret of the tests, long enough for HMAC",)
@@ -55,6 +59,18 @@ EACH = _each(STORES)
 
 
 @asynccontextmanager
+async def served_local(request: pytest.FixtureRequest) -> AsyncIterator[Served]:
+    """A real hedgerow serves the forms and addresses of its local store."""
+    async with opened(request.getfixturevalue("storage_database_url")) as backends, httpx.AsyncClient(trust_env=False) as client:
+        server = QuietServer(quiet_config(create_api(backends)))
+        serving = asyncio.create_task(server.serve())
+        await server.serving.wait()
+        yield backends.storage, client, f"http://127.0.0.1:{server.port}"
+        server.should_exit = True
+        await serving
+
+
+@asynccontextmanager
 async def served_s3(request: pytest.FixtureRequest) -> AsyncIterator[Served]:
     """S3 serves its forms and addresses itself."""
     async with s3_store(request) as store, httpx.AsyncClient(trust_env=False) as client:
@@ -62,6 +78,7 @@ async def served_s3(request: pytest.FixtureRequest) -> AsyncIterator[Served]:
 
 
 SERVED: dict[str, Callable[[pytest.FixtureRequest], AbstractAsyncContextManager[Served]]] = {
+    "local": served_local,
     "s3": served_s3,
 }
 

@@ -1,5 +1,6 @@
 """What the forms and addresses of every object store promise (storage/base.py), checked through HTTP, as clients without a key use them."""
 
+import asyncio
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
@@ -160,3 +161,15 @@ async def test_an_address_that_has_expired_or_was_changed_is_refused(doors: Door
 
 async def test_an_address_of_nothing_is_not_found(doors: Doors) -> None:
     assert (await doors.client.get(await doors.url())).status_code == 404
+
+
+async def test_a_form_that_is_cut_short_stores_nothing(doors: Doors) -> None:
+    form = await doors.form(largest=10**6)
+    request = doors.client.build_request("POST", form.url, data=dict(form.fields), files={"file": ("a name", DATA * 1000)})
+    head = "".join(f"{name}: {value}\r\n" for name, value in request.headers.items())
+    reader, writer = await asyncio.open_connection(request.url.host, request.url.port)
+    writer.write(f"POST {request.url.raw_path.decode()} HTTP/1.1\r\n{head}\r\n".encode() + (await request.aread())[:-5000])
+    writer.write_eof()
+    await reader.read()  # until the other side gives up as well
+    writer.close()
+    assert await doors.store.head(KEY) is None
