@@ -85,6 +85,8 @@ def test_the_standard_variable_names_the_endpoint_where_the_address_does_not(mon
         ("s3://farm?region=", "region"),
         ("s3://farm?region=a&region=b", "region"),
         ("s3://farm?endpoint=ftp://host", "endpoint"),
+        ("s3://farm?endpoint=http://host:99999", "endpoint"),
+        ("s3://farm?endpoint=http://[::1", "endpoint"),
         ("s3://farm?public_endpoint=https://user:secret@host", "public_endpoint"),
     ],
 )
@@ -109,14 +111,14 @@ async def test_a_server_that_does_not_answer_is_told_of_with_its_cause(monkeypat
 
 
 async def test_forms_and_addresses_are_for_the_public_endpoint_and_carry_a_session_token() -> None:
-    store = _a_store("s3://farm?endpoint=http://10.0.0.1:9000&public_endpoint=https://objects.example", Keys("AKID", "hidden", "a token"))
+    store = _a_store("s3://farm?endpoint=http://10.0.0.1:9000&public_endpoint=https://objects.example", Keys("AKID", "unseen", "a token"))
     form = await store.upload_form("a b", content_type="", largest_bytes=1, expires_at=LATER, public_url=PUBLIC_URL)
     url = await store.read_url("a b", expires_at=LATER, public_url=PUBLIC_URL)
     assert form.url == "https://objects.example/farm/"
     assert form.fields["x-amz-security-token"] == "a token"
     assert url.startswith("https://objects.example/farm/a%20b?")
     assert "X-Amz-Security-Token=a%20token" in url
-    assert "hidden" not in f"{url} {dict(form.fields)} {store!r} {form!r}"
+    assert "unseen" not in f"{url} {dict(form.fields)} {store!r} {form!r} {Keys('AKID', 'unseen', None)!r}"
     await store.close()
 
 

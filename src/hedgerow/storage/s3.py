@@ -186,7 +186,7 @@ class S3Store:
             _log.warning("an object was not tagged", key=key, problem=_code(answer.text) or f"status {answer.status_code}")
 
     async def upload_form(self, key: str, *, content_type: str, largest_bytes: int, expires_at: datetime, public_url: str) -> UploadForm:
-        """A form that the bucket itself takes. Where it has no type, the store takes the one field less."""
+        """A form that the bucket itself takes. Where `content_type` is "" it has no field of that name, and may not be given one."""
         path, content_type = self._path(key), _checked(content_type)
         return await asyncio.to_thread(
             self._signer.form, path, content_type=content_type, largest_bytes=largest_bytes, expires_at=expires_at
@@ -313,8 +313,17 @@ def _options(query: str) -> dict[str, str]:
 def _endpoint(name: str, value: str | None) -> str | None:
     if value is None:
         return None
-    parts = urlsplit(value)
-    if parts.scheme not in {"http", "https"} or not parts.hostname or "@" in parts.netloc or parts.query or parts.fragment:
+    try:
+        parts = urlsplit(value)
+        right = (
+            parts.scheme in {"http", "https"}
+            and parts.hostname
+            and parts.port != 0
+            and not ("@" in parts.netloc or parts.query or parts.fragment)
+        )
+    except ValueError:
+        right = False
+    if not right:
         raise InvalidError(f"The option {name} of an S3 store is an address: http:// or https://, a host, perhaps a port and a path.")
     return value.rstrip("/")
 
