@@ -4,7 +4,7 @@ import shutil
 import tempfile
 from pathlib import Path
 
-from benchmarks import append, latency, memory, run_start
+from benchmarks import append, latency, memory, run_start, upload
 from benchmarks.house import House, running_house
 from benchmarks.report import Figure, show
 from hedgerow.db.embedded import EmbeddedPostgres
@@ -33,6 +33,11 @@ def _journal() -> list[Figure]:
             postgres.leave()
 
 
+def _uploads() -> list[Figure]:
+    with running_house(**upload.settings()) as house:
+        return upload.measure(house)
+
+
 def main() -> None:
     """Measure everything and print it."""
     figures = _starts("process")
@@ -40,7 +45,7 @@ def main() -> None:
         print("bubblewrap is not installed: its start is not measured")
     else:
         figures += _starts("bubblewrap")
-    print(show(figures + _journal()))
+    print(show(figures + _journal() + _uploads()))
 
 
 main()

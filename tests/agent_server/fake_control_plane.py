@@ -21,6 +21,7 @@ class FakeControlPlane:
         self.requests = 0
         self.refuses: Refusal = lambda entry: False
         self.status = 200
+        self.files: dict[str, bytes] = {}  # what artifacts/download gives, by storage path
         self.break_off_after = 0  # that many answers are lost after the work was done
         self.open = asyncio.Event()  # cleared: requests wait
         self.open.set()
@@ -95,6 +96,9 @@ class FakeControlPlane:
         if self.status != 200:
             return self.status, b'{"detail":"not now"}'
         document = json.loads(body)
+        if "/artifacts/download/" in request_line:
+            content = self.files.get(document["storage_path"])
+            return (404, b'{"error":"not here"}') if content is None else (200, content)
         if request_line.startswith("PATCH"):
             self.patches.append(document)
             return 200, b"{}"

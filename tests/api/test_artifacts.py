@@ -2,14 +2,18 @@
 
 import asyncio
 import base64
+import os
 import re
+from collections.abc import AsyncIterator
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import Any
+from uuid import UUID
 
 import httpx
 import pytest
 
+from hedgerow.api import create_api
 from hedgerow.domain import run_tokens
 from hedgerow.domain.artifacts import ArtifactRules
 from hedgerow.domain.clock import FixedClock
@@ -354,7 +358,6 @@ async def test_start_and_commands_take_artifacts_of_the_run_and_no_others(desk: 
 async def test_a_run_token_writes_the_artifacts_of_its_own_run_and_epoch_only(desk: Desk) -> None:
     secret = desk.served.backends.rules.secrets[0]
     run_id = desk.url.rstrip("/").rpartition("/")[2]
-    from uuid import UUID
 
     def header(epoch: int) -> dict[str, str]:
         return {"Authorization": f"Bearer {run_tokens.mint(secret, UUID(run_id), epoch)}"}
@@ -390,8 +393,6 @@ async def test_scopes_are_asked_for(desk: Desk) -> None:
 
 
 async def test_a_full_disk_answers_503_and_leaves_nothing(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
-    import os
-
     real = os.fsync
     calls = []
 
@@ -439,9 +440,29 @@ async def test_what_is_over_goes_and_what_is_needed_stays(desk: Desk) -> None:
     assert (await desk.content(kept["storage_path"])).status_code == 404
 
 
-async def test_limits_are_the_operators(desk: Desk) -> None:
-    from hedgerow.api import create_api
+async def test_large_bodies_wait_for_a_place_which_nobody_holds_for_ever(desk: Desk) -> None:
+    rules = replace(desk.served.backends.rules, artifacts=ArtifactRules(inline_at_once=1, inline_seconds=0.3))
+    transport = httpx.ASGITransport(create_api(replace(desk.served.backends, rules=rules)))
+    arrived, going_on = asyncio.Event(), asyncio.Event()
 
+    async def stalled() -> AsyncIterator[bytes]:
+        yield b'{"artifacts": ['
+        arrived.set()
+        await going_on.wait()
+
+    headers = {**desk.served.client.headers, "Content-Type": "application/json"}
+    async with httpx.AsyncClient(transport=transport, base_url=PUBLIC_URL, headers=headers) as client:
+        first = asyncio.create_task(client.post(f"{desk.url}artifacts/", content=stalled()))
+        await arrived.wait()
+        small = await client.post(f"{desk.url}artifacts/", json={"artifacts": [TEXT]})
+        assert (small.status_code, first.done()) == (200, False)
+        large = await client.post(f"{desk.url}artifacts/", json={"artifacts": [{**TEXT, "content": "x" * 2_000_000}]})
+        assert large.status_code == 200
+        assert ((await first).status_code, (await first).json()["code"]) == (400, "parse_error")
+    assert [entry["size"] for entry in await desk.manifest()] == [len(TEXT["content"]), 2_000_000]
+
+
+async def test_limits_are_the_operators(desk: Desk) -> None:
     rules = replace(desk.served.backends.rules, artifacts=ArtifactRules(largest_bytes=10, root="files", form_seconds=60))
     transport = httpx.ASGITransport(create_api(replace(desk.served.backends, rules=rules)))
     async with httpx.AsyncClient(transport=transport, base_url=PUBLIC_URL, headers=desk.served.client.headers) as client:

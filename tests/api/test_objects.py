@@ -9,8 +9,12 @@ from typing import Any
 
 import httpx
 import pytest
+from starlette.requests import Request
+from starlette.types import Message
 
 from hedgerow.api import create_api
+from hedgerow.api.posted_forms import PostedForm
+from hedgerow.api.protocol_errors import MalformedError
 from hedgerow.domain.clock import FixedClock
 from hedgerow.operations.backends import Backends
 from hedgerow.storage import UploadForm
@@ -32,7 +36,7 @@ async def form_of(backends: Backends, key: str, *, content_type: str = "text/pla
     )
 
 
-async def post(served: Served, form: UploadForm, content: bytes = b"hello", **changes: str) -> httpx.Response:
+async def post(served: Served, form: UploadForm, content: bytes = b"hello", **changes: Any) -> httpx.Response:
     fields = {**form.fields, **{name.replace("_", "-"): value for name, value in changes.items()}}
     return await served.client.post(form.url, data=fields, files={"file": ("x", content)}, headers={"Authorization": ""})
 
@@ -84,7 +88,7 @@ async def test_a_file_may_be_empty_and_as_large_as_the_form_says_and_no_byte_lar
     ],
 )
 async def test_a_form_that_was_changed_is_refused(served: Served, key: str, changes: dict[str, str], status: int) -> None:
-    answer = await post(served, await form_of(served.backends, key), **changes)
+    answer = await post(served, await form_of(served.backends, key), b"hello", **changes)
     assert (answer.status_code, list(answer.json())) == (status, ["type", "code", "detail", "attr"])
     assert await stored(served, key) is None
 
@@ -199,6 +203,18 @@ async def test_the_border_may_fall_anywhere_between_two_reads(served: Served, ke
 
     assert (await send(served, form, by_bytes())).status_code == 204
     assert await stored(served, key) == b"\r\n--" + BORDER[:5] + b"\r\nthe file\r"
+
+
+async def test_an_upload_that_stalls_is_let_go(served: Served) -> None:
+    never = asyncio.Event()
+
+    async def receive() -> Message:
+        await never.wait()
+        raise AssertionError("nothing ever comes")
+
+    scope = {"type": "http", "method": "POST", "headers": [(b"content-type", b"multipart/form-data; boundary=x")]}
+    with pytest.raises(MalformedError, match="Nothing came"):
+        await PostedForm(Request(scope, receive), stall_seconds=0.01).fields()
 
 
 async def test_addresses_are_read_by_anybody_until_they_expire(served: Served, key: str) -> None:

@@ -145,6 +145,14 @@ def test_a_form_without_a_type_takes_any() -> None:
     assert signer.permit({**fields, "Content-Type": "image/png"}, NOW) == Permit("k", "image/png", 5)
 
 
+@pytest.mark.parametrize("content_type", ["text/plain\r\nX: y", "ü", "x" * 256, "\x00"])
+def test_a_type_that_is_no_header_is_refused(content_type: str) -> None:
+    signer = Signer([SECRET])
+    with pytest.raises(InvalidError) as refused:
+        signer.permit({**signer.form(Permit("k", "", 5), LATER, "").fields, "Content-Type": content_type}, NOW)
+    assert refused.value.attr == "Content-Type"
+
+
 def test_what_earlier_secrets_signed_still_counts() -> None:
     fields = Signer([OLD]).form(PERMIT, LATER, "").fields
     assert Signer([SECRET, OLD]).permit(fields, NOW) == PERMIT

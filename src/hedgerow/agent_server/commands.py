@@ -79,11 +79,25 @@ async def carry_out(host: Host, call: Call, *, respond_async: bool) -> Outcome:
         return Outcome(_answer(call, error={"code": INVALID_PARAMS, "message": str(error)}))
 
 
+def attached(params: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """The manifest entries of the files that come with a user_message; ParamsError names what is wrong."""
+    artifacts = params.get("artifacts")
+    if artifacts is None:
+        return []
+    if not isinstance(artifacts, list) or not all(_is_entry(artifact) for artifact in artifacts):
+        raise ParamsError("artifacts must be a list of manifest entries, each with an id, a name and a storage_path.")
+    return artifacts
+
+
+def _is_entry(artifact: object) -> bool:
+    return isinstance(artifact, dict) and all(isinstance(artifact.get(name), str) for name in ("id", "name", "storage_path"))
+
+
 def prompt_blocks(params: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """The ACP content blocks of a user_message; ParamsError names what is wrong."""
-    if params.get("artifacts"):
-        raise ParamsError("artifacts: this agent server takes text and content blocks only.")
+    """The ACP content blocks of a user_message, none where it only brings files; ParamsError names what is wrong."""
     content = params.get("content")
+    if content is None and params.get("artifacts"):
+        return []
     if isinstance(content, str) and content.startswith(BLOCKS_PREFIX):
         content = _packed_blocks(content.removeprefix(BLOCKS_PREFIX))
     if isinstance(content, str) and content.strip():
@@ -121,7 +135,7 @@ def _accept(host: Host, params: Mapping[str, Any]) -> Prompt | None:
     message_id = _message_id(params)
     if message_id is not None and host.knows(message_id):
         return None
-    prompt = Prompt(id=message_id, blocks=prompt_blocks(params))
+    prompt = Prompt(id=message_id, blocks=prompt_blocks(params), artifacts=attached(params))
     try:
         host.send(prompt)
     except OSError as error:

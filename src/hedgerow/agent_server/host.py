@@ -9,6 +9,7 @@ from typing import Any
 from hedgerow.acp_lines import request_error_class
 from hedgerow.agent_server.acp_session import AcpSession, sentence_of
 from hedgerow.agent_server.agent_process import AgentProcess, AgentStartError, start_agent
+from hedgerow.agent_server.attachments import Attachments
 from hedgerow.agent_server.configuration import Configuration
 from hedgerow.agent_server.entries import EntryWriter
 from hedgerow.agent_server.gate_client import GateClient
@@ -47,6 +48,7 @@ class Host:
         self._inbox = Inbox(configuration.spool / "messages")
         self._gate = GateClient(configuration.gate_socket)
         self._pusher = Pusher(self.journal, self._gate, self._writer, configuration.run_path, revoked=self._revoked)
+        self._attachments = Attachments(configuration, self._writer, self.write)
         self._narration = Narration(self.journal, self._writer, self.write)
         self._network = Network(configuration.egress_socket)
         self.reaper = OrphanReaper()
@@ -96,7 +98,7 @@ class Host:
         turns = self._turns_or_error()
         assert self._session is not None
         assert self._permissions is not None
-        if turns.running:
+        if turns.running and not turns.cancel_fetching():
             await self._session.cancel()
         self._permissions.cancel_all()
 
@@ -145,6 +147,7 @@ class Host:
         logins = {f"AUTH {path}": text for path, text in request.files.items() if path.endswith(".json")}
         self._writer.mask = Mask([request.run_token, *secret_values(request.environment), *secret_values(logins)])
         self._pusher.start(request.run_token)
+        self._attachments.start(request.run_token)
         try:
             proxies = await self._network.open(request.relays) if self.configuration.isolated else {}
         except OSError as error:
@@ -212,7 +215,7 @@ class Host:
         self.reaper.end_orphans()
 
     def _ready(self, session: AcpSession, process: AgentProcess) -> None:
-        self._turns = Turns(session, self._inbox, self._narration, self._writer, self)
+        self._turns = Turns(session, self._inbox, self._narration, self._writer, self, self._attachments)
         self._turns.report_interrupted()
         configuration = self.configuration
         started = {
@@ -240,7 +243,7 @@ class Host:
         if self._turns is None or self._session is None or self._permissions is None:
             return
         self._permissions.reject_all()
-        if self._turns.running:
+        if self._turns.running and not self._turns.cancel_fetching():
             with contextlib.suppress(ConnectionError, RuntimeError):
                 await self._session.cancel()
             await self._turns.rest(_CANCEL_SECONDS)

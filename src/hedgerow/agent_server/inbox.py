@@ -5,7 +5,7 @@ import contextlib
 import json
 import os
 from collections import deque
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -15,10 +15,14 @@ from hedgerow.domain.masking import Mask
 
 @dataclass(eq=False, slots=True, kw_only=True)
 class Prompt:
-    """A message as the agent gets it: ACP content blocks. `id` is the sender's, None where it gave none and may not repeat it."""
+    """A message as the agent gets it: ACP content blocks, and the manifest entries of files that come with it.
+
+    `id` is the sender's, None where it gave none and may not repeat it.
+    """
 
     id: str | None
     blocks: list[dict[str, Any]]
+    artifacts: list[dict[str, Any]] = field(default_factory=list)
     answer: "asyncio.Future[dict[str, Any]] | None" = None  # set where somebody waits for the end of the turn
 
 
@@ -33,7 +37,7 @@ class Inbox:
         for record in _records(path):
             match record:
                 case {"accepted": str(key), "blocks": list(blocks)}:
-                    waiting[key] = Prompt(id=key, blocks=blocks)
+                    waiting[key] = Prompt(id=key, blocks=blocks, artifacts=record.get("artifacts", []))
                 case {"started": str(key)}:
                     waiting.pop(key, None)
                     started.append(key)
@@ -67,7 +71,8 @@ class Inbox:
         Secrets do not reach the disk: a message that only a restart delivers has them masked.
         """
         if prompt.id is not None:
-            self._write({"accepted": prompt.id, "blocks": prompt.blocks}, mask, durable=True)
+            files = {"artifacts": prompt.artifacts} if prompt.artifacts else {}
+            self._write({"accepted": prompt.id, "blocks": prompt.blocks, **files}, mask, durable=True)
             self._known.add(prompt.id)
         self.waiting.append(prompt)
 

@@ -6,9 +6,12 @@ from typing import Any, Protocol
 
 from hedgerow.acp_lines import request_error_class
 from hedgerow.agent_server.acp_session import AcpSession, sentence_of
+from hedgerow.agent_server.attachments import Attachments
 from hedgerow.agent_server.entries import EntryWriter
 from hedgerow.agent_server.inbox import Inbox, Prompt
 from hedgerow.agent_server.narration import Narration
+
+_CANCELLED: dict[str, Any] = {"stopReason": "cancelled"}
 
 
 class TurnEvents(Protocol):
@@ -30,8 +33,18 @@ class TurnEvents(Protocol):
 class Turns:
     """Plays the messages of an inbox on a session."""
 
-    def __init__(self, session: AcpSession, inbox: Inbox, narration: Narration, writer: EntryWriter, events: TurnEvents) -> None:
+    def __init__(
+        self,
+        session: AcpSession,
+        inbox: Inbox,
+        narration: Narration,
+        writer: EntryWriter,
+        events: TurnEvents,
+        attachments: Attachments,
+    ) -> None:
         self._session = session
+        self._attachments = attachments
+        self._fetching: asyncio.Task[list[dict[str, Any]]] | None = None
         self._inbox = inbox
         self._narration = narration
         self._writer = writer
@@ -104,7 +117,8 @@ class Turns:
         self._current = prompt
         self._at_rest.clear()
         try:
-            result = await self._session.prompt(prompt.blocks)
+            links = await self._fetch(prompt)
+            result = _CANCELLED if links is None else await self._session.prompt(_with_files(prompt, links))
         except ConnectionError:
             self._events.agent_disconnected()
             await asyncio.Event().wait()  # the host ends the turns once it knows how the agent ended
@@ -114,6 +128,22 @@ class Turns:
             self._complete(prompt, result)
         self._current, self._first = None, False
         self._at_rest.set()
+
+    async def _fetch(self, prompt: Prompt) -> list[dict[str, Any]] | None:
+        """Links to the files that come with a message; None where the turn was cancelled before they were there."""
+        if not prompt.artifacts:
+            return []
+        self._fetching = asyncio.create_task(self._attachments.links(prompt.artifacts), name="fetch")
+        try:
+            await asyncio.wait({self._fetching})
+            return None if self._fetching.cancelled() else self._fetching.result()
+        finally:
+            self._fetching.cancel()
+            self._fetching = None
+
+    def cancel_fetching(self) -> bool:
+        """End a turn that is still waiting for its files, as cancelled; whether there was one."""
+        return self._fetching is not None and self._fetching.cancel()
 
     def _complete(self, prompt: Prompt, result: dict[str, Any]) -> None:
         stop_reason = result.get("stopReason")
@@ -137,3 +167,11 @@ class Turns:
         for future in [*waiting, *([prompt.answer] if prompt.answer is not None else [])]:
             if not future.done():
                 future.set_result(outcome)
+
+
+def _with_files(prompt: Prompt, links: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """What the agent is sent. A message that was nothing but files, none of which is there, still says so."""
+    if prompt.blocks or links:
+        return [*prompt.blocks, *links]
+    names = ", ".join(str(artifact.get("name")) for artifact in prompt.artifacts)
+    return [{"type": "text", "text": f"Files were attached to this message, but they cannot be had any more: {names}"}]

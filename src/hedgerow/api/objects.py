@@ -30,9 +30,7 @@ async def send_object(request: Request, backends: Backends) -> Response:
     """The object of a signed address."""
     found = await objects.read_object(backends, request.query_params)
     headers = file_headers(found.info.key.rpartition("/")[2], found.info.size_bytes)
-    media_type = found.info.content_type
-    safe = media_type.isascii() and media_type.isprintable()
-    return await pieces_response(found.pieces, media_type=media_type if safe and media_type else ANY_BYTES, headers=headers)
+    return await pieces_response(found.pieces, media_type=found.info.content_type or ANY_BYTES, headers=headers)
 
 
 async def _bounded(pieces: AsyncIterator[bytes], largest_bytes: int) -> AsyncIterator[bytes]:

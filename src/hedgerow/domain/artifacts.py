@@ -11,7 +11,8 @@ DEFAULT_NAME = "artifact"
 FORM_SLACK_BYTES = 65_536
 """How much larger than declared an upload may be: its real size is looked at when it is finalized."""
 
-_LONGEST_NAME_BYTES = 512
+_LONGEST_NAME_BYTES = 512  # so that a storage path is a key of any store
+_LONGEST_MEDIA_TYPE = 255
 _ID = re.compile("[0-9a-f]{32}")
 _UNPRINTABLE = re.compile(r"[\x00-\x1f\x7f]")
 _PDF = "application/pdf"
@@ -104,19 +105,23 @@ def new_id() -> str:
     return uuid4().hex
 
 
-def safe_name(name: str) -> str:
-    """The last part of a name that may be a path, fit to be the name of a file anywhere."""
+def safe_name(name: str, longest_bytes: int = _LONGEST_NAME_BYTES) -> str:
+    """The last part of a name that may be a path, fit to be the name of a file; a longer one is shortened, and keeps its ending."""
     base = _UNPRINTABLE.sub("_", name.replace("\\", "/").rpartition("/")[2]).strip()
-    return DEFAULT_NAME if base in {"", ".", ".."} else _shortened(base)
+    return DEFAULT_NAME if base in {"", ".", ".."} else _shortened(base, longest_bytes)
 
 
-def _shortened(name: str) -> str:
-    """A name of so few bytes that its storage path is a key of any store; its ending is kept."""
-    if len(name.encode()) <= _LONGEST_NAME_BYTES:
+def _shortened(name: str, longest_bytes: int) -> str:
+    if len(name.encode()) <= longest_bytes:
         return name
     stem, dot, ending = name.rpartition(".")
     kept = dot + ending if dot and len(ending.encode()) <= 32 else ""
-    return (stem if kept else name).encode()[: _LONGEST_NAME_BYTES - len(kept.encode())].decode(errors="ignore").strip() + kept
+    return (stem if kept else name).encode()[: longest_bytes - len(kept.encode())].decode(errors="ignore").strip() + kept
+
+
+def is_media_type(text: str) -> bool:
+    """Whether a content type can stand in a header; blank counts as none given."""
+    return len(text) <= _LONGEST_MEDIA_TYPE and text.isascii() and text.isprintable()
 
 
 def largest_bytes(rules: ArtifactRules, name: str, content_type: str, kind: ArtifactType) -> int:

@@ -13,7 +13,7 @@ from uuid import UUID
 import structlog
 
 from hedgerow.db import artifacts, runs
-from hedgerow.db.database import Transaction
+from hedgerow.db.database import DatabaseLostError, Transaction
 from hedgerow.domain.access import Caller, Project
 from hedgerow.domain.artifacts import Artifact, ArtifactType, largest_bytes, new_id, run_shelf, safe_name
 from hedgerow.domain.errors import HedgerowError, InvalidError, MissingArtifactError, NotFoundError, RefusedError, UnavailableError
@@ -65,12 +65,19 @@ async def upload_artifacts(
     async with backends.database.transaction() as tx:
         await writable_run(tx, caller, project, task_id, run_id)
         await artifacts.announce(tx, paths, now + _LOOSE_FOR)
-    await _put(backends, new, contents)
-    async with backends.database.transaction() as tx:
-        run = await access.locked_run(tx, caller, project, task_id, run_id)
-        for path in paths:
-            await artifacts.claim(tx, path)
-        return (await append_entries(backends, tx, run, new)).artifacts
+    try:
+        for artifact, content in zip(new, contents, strict=True):
+            await backends.storage.put(artifact.storage_path, _pieces(content), content_type=artifact.content_type)
+        async with backends.database.transaction() as tx:
+            run = await access.locked_run(tx, caller, project, task_id, run_id)
+            for path in paths:
+                await artifacts.claim(tx, path)
+            return (await append_entries(backends, tx, run, new)).artifacts
+    except DatabaseLostError:
+        raise  # the manifest may name them by now; where it does not, the collector finds them
+    except HedgerowError:
+        await _remove(backends, paths)
+        raise
 
 
 def _decoded(backends: Backends, items: Sequence[InlineArtifact]) -> list[bytes]:
@@ -116,16 +123,11 @@ def _entry(item: InlineArtifact, path: Any, size: int, now: datetime) -> Artifac
     )
 
 
-async def _put(backends: Backends, new: Sequence[Artifact], contents: Sequence[bytes]) -> None:
-    """Store all objects, or none: what was stored before one failed goes at once, or else with the collector."""
-    try:
-        for artifact, content in zip(new, contents, strict=True):
-            await backends.storage.put(artifact.storage_path, _pieces(content), content_type=artifact.content_type)
-    except HedgerowError:
-        for artifact in new:
-            with contextlib.suppress(UnavailableError):
-                await backends.storage.delete(artifact.storage_path)
-        raise
+async def _remove(backends: Backends, paths: Sequence[str]) -> None:
+    """Remove objects that nothing will name. What the store does not let go of now is the collector's."""
+    for path in paths:
+        with contextlib.suppress(UnavailableError):
+            await backends.storage.delete(path)
 
 
 async def _pieces(content: bytes) -> AsyncIterator[bytes]:

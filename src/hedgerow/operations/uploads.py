@@ -15,6 +15,7 @@ from hedgerow.domain.artifacts import (
     Artifact,
     ArtifactType,
     Shelf,
+    is_media_type,
     largest_bytes,
     new_id,
     run_shelf,
@@ -204,7 +205,7 @@ async def _look(backends: Backends, item: SentUpload) -> Artifact:
     info = await backends.storage.head(item.storage_path)
     if info is None:
         raise _not_uploaded(item)
-    content_type = item.content_type or info.content_type
+    content_type = item.content_type or (info.content_type if is_media_type(info.content_type) else "")
     limit = largest_bytes(backends.rules.artifacts, safe_name(item.name), content_type, item.type)
     if info.size_bytes > limit:
         raise RefusedError(f"Artifact {item.id} has {info.size_bytes} bytes; at most {limit} are allowed.")

@@ -13,6 +13,7 @@ from datetime import datetime
 from typing import Any
 from urllib.parse import urlencode
 
+from hedgerow.domain.artifacts import is_media_type
 from hedgerow.domain.errors import ForbiddenError, InvalidError
 from hedgerow.storage.base import UploadForm
 
@@ -51,8 +52,8 @@ class Signer:
     def permit(self, fields: Mapping[str, str], now: datetime) -> Permit:
         """What the fields of a posted form permit.
 
-        Raises InvalidError (attr: the field) where one is missing; ForbiddenError where the form was not signed here, has expired,
-        or is filled in with another key or type.
+        Raises InvalidError (attr: the field) where one is missing or its type is none; ForbiddenError where the form was not signed
+        here, has expired, or is filled in with another key or type.
         """
         for name in ("key", "policy", "signature"):
             if name not in fields:
@@ -66,6 +67,8 @@ class Signer:
         given = fields.get("Content-Type", "")
         if policy["content_type"] and given != policy["content_type"]:
             raise ForbiddenError("This form was signed for another Content-Type.")
+        if not is_media_type(given):
+            raise InvalidError("A Content-Type has at most 255 printable ASCII characters.", attr="Content-Type")
         return Permit(policy["key"], given, policy["largest_bytes"])
 
     def url(self, key: str, expires_at: datetime, public_url: str) -> str:

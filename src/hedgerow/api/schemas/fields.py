@@ -6,6 +6,8 @@ from typing import Annotated, Any, TypeVar
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, GetCoreSchemaHandler, StringConstraints, WithJsonSchema
 from pydantic_core import CoreSchema, PydanticCustomError
 
+from hedgerow.domain.artifacts import is_media_type
+
 LARGEST_INTEGER = 2**31 - 1
 LARGEST_SIZE = 2**50
 
@@ -49,7 +51,7 @@ def refuse_nul(text: str) -> str:
 
 
 def _printable(text: str) -> str:
-    if not (text.isascii() and text.isprintable()):
+    if not is_media_type(text):
         raise fault("A content type has printable ASCII characters only.")
     return text
 
