@@ -1,7 +1,7 @@
 """A real S3 server on loopback: Ceph's radosgw, on a monitor and one disk that is memory. Nothing of it outlives the tests."""
 
+import json
 import os
-import secrets
 import socket
 import subprocess
 import time
@@ -17,6 +17,7 @@ import pytest
 CEPH = Path(".tools/ceph").absolute()
 REGION = "default"  # what a radosgw without zones calls itself
 _START_SECONDS = 60
+_UNTIL_THE_TESTS_END = "setpriv", "--pdeathsig", "KILL"  # even where the tests are killed
 _SIZES = "default_size = 1", "default_min_size = 1", "default_pg_num = 4", "default_pgp_num = 4", "default_pg_autoscale_mode = off"
 
 
@@ -75,11 +76,10 @@ class RadosGateway:
         self._run("ceph-osd", "--mkfs", "-i", "0")
         self._spawn("ceph-osd", "-f", "-i", "0")
         self._spawn("radosgw", "-f", "-n", "client.admin")
-        server = S3Server(
-            endpoint=f"http://127.0.0.1:{gateway}", bucket="hedgerow-tests", access_key="TESTS", secret_key=secrets.token_urlsafe(24)
-        )
-        keys = f"--access-key={server.access_key}", f"--secret-key={server.secret_key}"
-        self._run("radosgw-admin", "user", "create", "--uid=hedgerow", "--display-name=hedgerow", *keys)
+        user = json.loads(self._run("radosgw-admin", "user", "create", "--uid=hedgerow", "--display-name=hedgerow"))
+        (key,) = user["keys"]
+        endpoint = f"http://127.0.0.1:{gateway}"
+        server = S3Server(endpoint=endpoint, bucket="hedgerow-tests", access_key=key["access_key"], secret_key=key["secret_key"])
         self._wait_for(gateway)
         made = server.request("PUT", server.bucket)
         assert made.status_code == 200, made.text
@@ -119,18 +119,24 @@ class RadosGateway:
             *plugins,
         ]
 
-    def _run(self, *command: str) -> None:
+    def _run(self, *command: str) -> bytes:
+        """What a command answers, once it has ended."""
         done = subprocess.run(
-            command, cwd=self._folder, env=self._environment, stdin=subprocess.DEVNULL, capture_output=True, timeout=_START_SECONDS
+            [*_UNTIL_THE_TESTS_END, *command],
+            cwd=self._folder,
+            env=self._environment,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            timeout=_START_SECONDS,
         )
         if done.returncode:
             pytest.fail(f"{command[0]} failed: {done.stderr.decode(errors='replace')[-2000:]}\n{self._last_lines()}")
+        return done.stdout
 
     def _spawn(self, *command: str) -> None:
-        """A process that ends with the tests, even where they are killed."""
         with (self._folder / f"{command[0]}.log").open("wb") as log:
             process = subprocess.Popen(
-                ["setpriv", "--pdeathsig", "KILL", *command],
+                [*_UNTIL_THE_TESTS_END, *command],
                 cwd=self._folder,
                 env=self._environment,
                 stdin=subprocess.DEVNULL,
