@@ -18,6 +18,7 @@ from hedgerow.db.migrate import migrate
 from hedgerow.domain.clock import FixedClock
 from hedgerow.domain.errors import UnavailableError
 from hedgerow.storage import ObjectStore, open_store
+from tests.radosgw import RadosGateway, S3Server, require_ceph
 
 _PREFIX = "hedgerow-tests-"
 _SETTINGS = {**SETTINGS, "fsync": "off", "synchronous_commit": "off", "full_page_writes": "off", "max_connections": "300"}
@@ -67,6 +68,18 @@ def database_url(postgres_url: str, template_database: str) -> Iterator[str]:
 def empty_database_url(postgres_url: str) -> Iterator[str]:
     """The URL of a database in which there is nothing, not even tables."""
     yield from fresh_database(postgres_url, "template0")
+
+
+@pytest.fixture(scope="session")
+def s3_server() -> Iterator[S3Server]:
+    """A real S3 server with an empty bucket, started once for all tests that ask for it."""
+    require_ceph()
+    with tempfile.TemporaryDirectory(prefix=f"{_PREFIX}s3-") as folder:
+        gateway = RadosGateway(Path(folder))
+        try:
+            yield gateway.start()
+        finally:
+            gateway.stop()
 
 
 @pytest.fixture

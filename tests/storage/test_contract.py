@@ -2,22 +2,21 @@
 
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 
 import pytest
 import pytest_asyncio
 
 from hedgerow.domain.errors import InvalidError, NotFoundError
 from hedgerow.storage import ObjectInfo, ObjectStore
-from tests.storage.stores import PUBLIC_URL, STORES
+from tests.storage.stores import EACH, PUBLIC_URL, STORES
 
 KEY = "tasks/artifacts/team_1/task_2/run_3/12345678_notes.txt"
 
 
-@pytest_asyncio.fixture(params=STORES)
-async def store(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[ObjectStore]:
+@pytest_asyncio.fixture(params=EACH)
+async def store(request: pytest.FixtureRequest) -> AsyncIterator[ObjectStore]:
     """One of the stores, with nothing in it."""
-    async with STORES[request.param](tmp_path) as opened:
+    async with STORES[request.param](request) as opened:
         yield opened
 
 
@@ -122,7 +121,7 @@ async def test_forms_and_addresses_are_absolute_and_hide_what_opens_them(store: 
     soon = datetime.now(UTC) + timedelta(minutes=1)
     form = await store.upload_form(KEY, content_type="text/plain", largest_bytes=10, expires_at=soon, public_url=PUBLIC_URL)
     assert form.url.startswith("http")
-    assert form.fields["key"] == KEY
+    assert form.fields["key"].endswith(KEY)  # a store may put a prefix before it
     assert form.fields["Content-Type"] == "text/plain"
     assert form.fields["policy"] not in repr(form)
     assert (await store.read_url(KEY, expires_at=soon, public_url=PUBLIC_URL)).startswith("http")

@@ -15,8 +15,15 @@ async def _open_local(url: str, secrets: Sequence[bytes]) -> ObjectStore:
     return await open_local(url, secrets)
 
 
+async def _open_s3(url: str, secrets: Sequence[bytes]) -> ObjectStore:
+    from hedgerow.storage.s3 import open_s3
+
+    return await open_s3(url, secrets)
+
+
 OPENERS: dict[str, Callable[[str, Sequence[bytes]], Awaitable[ObjectStore]]] = {
     "file": _open_local,
+    "s3": _open_s3,
 }
 """Which store a scheme means, each imported where it is used."""
 

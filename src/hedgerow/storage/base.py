@@ -24,7 +24,10 @@ class UploadForm:
 
 
 class ObjectStore(Protocol):
-    """A place for bytes under keys such as `tasks/artifacts/team_1/…`. Nothing larger than 1 MB of an object is ever held in memory.
+    """A place for bytes under keys such as `tasks/artifacts/team_1/…`.
+
+    Of an object, however large, a bounded part is held in memory: pieces of at most 1 MB, and where a store takes uploads in larger
+    parts only (S3: 5 MiB) a few of those parts.
 
     Every method raises UnavailableError where the store does not answer or refuses us, with the cause kept, and InvalidError
     (attr `key`) for a key that `keys.check_key` refuses.
