@@ -151,7 +151,7 @@ def test_an_answer_whose_agent_died_before_it_heard_it_is_told_as_void(make_hous
     assert run.ended()["state"]["end_reason"] == "sandbox_lost"
     (request,) = requests(run)
     assert (request["state"], request["option_id"], request["delivered_at"]) == ("void", "allow", None)
-    assert request["reason"] == "The agent's session ended before it got the answer."
+    assert request["reason"] == "The agent did not wait any more when the answer came."
     assert told(run) == ["answered", "void"]
 
 

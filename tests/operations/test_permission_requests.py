@@ -16,7 +16,7 @@ from hedgerow.domain.clock import FixedClock
 from hedgerow.domain.commands import Command, CommandMethod
 from hedgerow.domain.errors import NotFoundError, RefusedError
 from hedgerow.domain.journal import EventKind
-from hedgerow.domain.permission_requests import RUN_OVER, SESSION_OVER, UNHEARD, WITHDRAWN, PermissionRequest, RequestState
+from hedgerow.domain.permission_requests import OVERTAKEN, RUN_OVER, SESSION_OVER, UNHEARD, WITHDRAWN, PermissionRequest, RequestState
 from hedgerow.domain.runs import Ending, EndReason, RunMode, RunStatus, TaskRun
 from hedgerow.operations import audit, commands, logs, permission_requests
 from hedgerow.operations.pages import Paging
@@ -274,13 +274,29 @@ async def test_an_end_leaves_no_request_that_waits(desk: Desk, status: RunStatus
     assert {request.state for request in await run.all()} == {RequestState.VOID}
 
 
-async def test_a_run_that_is_ending_takes_no_answer(desk: Desk) -> None:
+@pytest.mark.parametrize(
+    "facts",
+    [
+        {"ending": executions.stored_ending(Ending(status=RunStatus.FAILED, reason=EndReason.SANDBOX_LOST))},
+        {"restarting": True},
+        {"environment": "local"},
+    ],
+)
+async def test_a_run_that_is_about_to_leave_its_agent_takes_no_answer(desk: Desk, facts: dict[str, Any]) -> None:
     run = await at_work(desk)
     await run.asks()
-    ending = Ending(status=RunStatus.FAILED, reason=EndReason.SANDBOX_LOST)
-    await run.note(ending=executions.stored_ending(ending))
+    await run.note(**facts)
     error = (await run.answer())["error"]
-    assert (error["code"], "its run is ending" in error["message"]) == (-32000, True)
+    assert (error["code"], "its run is about to leave" in error["message"]) == (-32000, True)
+
+
+async def test_an_answer_that_another_one_overtook_is_void(desk: Desk) -> None:
+    run = await at_work(desk)
+    await run.asks()
+    await run.answer("yes")
+    await run.says(resolved(outcome="selected", optionId="no"))
+    assert ((await run.one()).state, (await run.one()).reason) == (RequestState.VOID, OVERTAKEN)
+    assert [what for what, _ in await run.told()] == ["asked", "answered", "resolved", "void"]
 
 
 async def test_in_the_background_a_request_is_rejected_once_its_time_is_over(desk: Desk) -> None:

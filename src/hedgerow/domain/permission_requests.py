@@ -12,7 +12,8 @@ LONGEST_REQUEST_ID = 200
 
 RUN_OVER = "The run ended before anybody answered."
 SESSION_OVER = "The session of the agent ended before anybody answered."
-UNHEARD = "The agent's session ended before it got the answer."
+UNHEARD = "The agent did not wait any more when the answer came."
+OVERTAKEN = "The agent was given another answer first."
 WITHDRAWN = "The agent does not wait for it any more."
 
 

@@ -13,6 +13,7 @@ from hedgerow.db.rows import is_storable
 from hedgerow.domain.journal import event_type
 from hedgerow.domain.permission_requests import (
     LONGEST_REQUEST_ID,
+    OVERTAKEN,
     RUN_OVER,
     SESSION_OVER,
     WITHDRAWN,
@@ -130,6 +131,9 @@ async def _resolved(backends: Backends, tx: Transaction, run: TaskRun, report: R
         return True
     if request.state is RequestState.WAITING:
         request = await note_answer(backends, tx, request, PermissionAnswer(option_id=report.option_id))
+    elif request.answer is None or request.answer.option_id != report.option_id:
+        await run_changes.void_request(backends, tx, request, OVERTAKEN)
+        return True
     await note_delivery(backends, tx, request)
     return True
 

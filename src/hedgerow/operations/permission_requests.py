@@ -24,7 +24,7 @@ from hedgerow.domain.permission_requests import (
     rejecting,
     sound_options,
 )
-from hedgerow.domain.runs import TaskRun
+from hedgerow.domain.runs import Environment, TaskRun
 from hedgerow.operations import access, audit, run_changes
 from hedgerow.operations.backends import Backends
 from hedgerow.operations.pages import Page, Paging
@@ -93,8 +93,10 @@ def _refusal(run: TaskRun, request: PermissionRequest | None, params: Mapping[st
         return _Refusal(_FAILED, f"No permission request {params['requestId']} is waiting for an answer.")
     if request.state is not RequestState.WAITING:
         return _Refusal(_FAILED, _too_late(request), request)
-    if run.execution.ending is not None or run.execution.restarting:
-        return _Refusal(_FAILED, f"The permission request {request.id} cannot be answered: its run is ending.", request)
+    if run.execution.ending is not None or run.execution.restarting or run.environment is Environment.LOCAL:
+        return _Refusal(
+            _FAILED, f"The permission request {request.id} cannot be answered any more: its run is about to leave its agent.", request
+        )
     problem = _problem(request, params)
     return None if problem is None else _Refusal(_INVALID_PARAMS, problem, request)
 

@@ -11,7 +11,7 @@ from hedgerow.db import journal, permission_requests, runs
 from hedgerow.db.database import Transaction
 from hedgerow.domain.audit import Actor, ActorKind, AuditAction
 from hedgerow.domain.journal import EventKind, JournalEvent, NewEvent, entry_timestamp, event_type, notification, state_event
-from hedgerow.domain.permission_requests import RUN_OVER, UNHEARD, PermissionRequest, RequestState
+from hedgerow.domain.permission_requests import OVERTAKEN, RUN_OVER, UNHEARD, PermissionRequest, RequestState
 from hedgerow.domain.runs import Environment, TaskRun
 from hedgerow.operations import audit
 from hedgerow.operations.backends import Backends
@@ -88,8 +88,8 @@ async def void_requests(backends: Backends, tx: Transaction, run_id: UUID, reaso
 
 
 async def void_request(backends: Backends, tx: Transaction, request: PermissionRequest, reason: str) -> None:
-    """As `void_requests`, of one request. What was answered, and not heard, is void for that."""
-    why = reason if request.state is RequestState.WAITING else UNHEARD
+    """As `void_requests`, of one request. What was answered is void since the answer was not heard, or since another one was."""
+    why = reason if request.state is RequestState.WAITING or reason == OVERTAKEN else UNHEARD
     await permission_requests.save(tx, replace(request, state=RequestState.VOID, reason=why))
     await add_events(backends, tx, request.run_id, [permission_event(backends, "void", requestId=request.id, reason=why)])
 
