@@ -107,7 +107,7 @@ def asked(request_id: Any = "r", **fields: Any) -> dict[str, Any]:
 
 def resolved(request_id: str = "r", **params: Any) -> dict[str, Any]:
     told = {"jsonrpc": "2.0", "method": "_posthog/permission_resolved", "params": {"requestId": request_id, **params}}
-    return {"type": "notification", "timestamp": "2026-05-07T10:00:00.000Z", "notification": told}
+    return {"type": "permission_resolved", "timestamp": "2026-05-07T10:00:00.000Z", "notification": told}
 
 
 async def at_work(desk: Desk, mode: RunMode = RunMode.INTERACTIVE) -> Agent:
@@ -139,6 +139,14 @@ async def test_a_batch_that_is_sent_again_asks_nothing_again(desk: Desk) -> None
 
 
 @pytest.mark.parametrize("request_id", [None, 5, "", "x" * 201, "a\x00b", "\ud800"])
+async def test_an_agent_cannot_say_that_it_was_answered(desk: Desk) -> None:
+    run = await at_work(desk)
+    await run.asks()
+    await run.says({**resolved(optionId="yes"), "type": "notification"}, {"type": "permission_resolved", "notification": "broken"})
+    assert (await run.one()).state is RequestState.WAITING
+    assert (await run.answer("no"))["result"] == {"resolved": True}
+
+
 async def test_what_no_answer_could_name_is_an_event_alone(desk: Desk, request_id: Any) -> None:
     run = await at_work(desk)
     await run.says(asked(request_id), asked("sound", options="broken", toolCall=7))

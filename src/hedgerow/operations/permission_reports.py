@@ -1,4 +1,7 @@
-"""What the agent server says of permission requests on the journal, and the rows that are kept of them."""
+"""What the agent server says of permission requests on the journal, and the rows that are kept of them.
+
+It says so by the type of an entry, which an agent cannot choose: what agents say stands inside of notifications.
+"""
 
 import json
 import math
@@ -10,7 +13,6 @@ from typing import Any, TypeGuard
 from hedgerow.db import permission_requests, runs
 from hedgerow.db.database import Transaction
 from hedgerow.db.rows import is_storable
-from hedgerow.domain.journal import event_type
 from hedgerow.domain.permission_requests import (
     LONGEST_REQUEST_ID,
     OVERTAKEN,
@@ -26,7 +28,7 @@ from hedgerow.operations import run_changes
 from hedgerow.operations.backends import Backends
 
 _ASKED = "permission_request"
-_RESOLVED = "posthog/permission_resolved"
+_RESOLVED = "permission_resolved"
 _SESSION_ENDED = "session_ended"
 
 
@@ -53,7 +55,7 @@ PermissionReport = Asked | Resolved
 
 def is_stream_only(entry: Mapping[str, Any]) -> bool:
     """Whether an entry of the agent server is about a permission request: those are streamed, and no part of the log."""
-    return entry.get("type") == _ASKED or _method(entry) == _RESOLVED
+    return entry.get("type") in (_ASKED, _RESOLVED)
 
 
 def read(entry: Mapping[str, Any], text: str) -> PermissionReport | None:
@@ -67,15 +69,14 @@ def read(entry: Mapping[str, Any], text: str) -> PermissionReport | None:
     if value.get("type") == _ASKED:
         request_id, options, tool_call = value.get("requestId"), value.get("options"), value.get("toolCall")
         sound = [option for option in options if isinstance(option, dict)] if isinstance(options, list) else []
-        return Asked(request_id, sound, tool_call if isinstance(tool_call, dict) else {}) if _is_id(request_id) else None
-    given = value["notification"].get("params")
-    params: dict[str, Any] = given if isinstance(given, dict) else {}
+        return Asked(request_id, sound, _object(tool_call)) if _is_id(request_id) else None
+    params = _object(_object(value.get("notification")).get("params"))
     request_id = params.get("requestId")
     return Resolved(request_id, _text(params.get("optionId")), _text(params.get("reason"))) if _is_id(request_id) else None
 
 
-def _method(entry: Mapping[str, Any]) -> str:
-    return event_type(entry).removeprefix("_").removeprefix("_")
+def _object(value: Any) -> dict[str, Any]:
+    return value if isinstance(value, dict) else {}
 
 
 def _number(text: str) -> float | str:

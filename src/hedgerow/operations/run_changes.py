@@ -97,7 +97,7 @@ async def void_request(backends: Backends, tx: Transaction, request: PermissionR
 def permission_event(backends: Backends, what: str, **params: Any) -> NewEvent:
     """What became of a permission request, as its readers see it: `answered`, `delivered` or `void`. It is no entry of the log."""
     told = {name: value for name, value in params.items() if value is not None}
-    event = notification(f"_posthog/permission_{what}", told, backends.clock.now())
+    event = notification(f"_posthog/permission_{what}", told, backends.clock.now()) | {"type": f"permission_{what}"}
     return NewEvent(EventKind.PERMISSION, event_type(event), entry_timestamp(event), _line(event))
 
 
