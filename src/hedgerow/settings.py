@@ -158,7 +158,7 @@ class Settings(BaseSettings):
     background_permissions: PermissionPolicy | None = Field(
         None,
         description="How the permission requests of background runs are answered: allow, reject or ask (a person, within "
-        "HEDGEROW_PERMISSION_TIMEOUT_MINUTES); unset: at once, with no in the mode read-only and with yes in any other.",
+        "HEDGEROW_PERMISSION_TIMEOUT_MINUTES); unset: the permission mode says what an agent has to ask, and it gets a yes at once.",
     )
     permission_timeout_minutes: float = Field(
         30, gt=0, le=525_600, description="How long a permission request of a background run waits for a person before it is rejected."

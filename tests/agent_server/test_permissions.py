@@ -79,8 +79,8 @@ def test_who_is_asked_where_a_person_watches(session_mode: str | None, tool_call
         ("auto", None, ALLOW),
         ("bypassPermissions", None, ALLOW),
         (None, None, ALLOW),
-        ("read-only", None, REJECT),
-        ("read-only", ALLOW, ALLOW),
+        ("read-only", None, ALLOW),
+        ("read-only", REJECT, REJECT),
         ("bypassPermissions", REJECT, REJECT),
     ],
 )

@@ -30,7 +30,7 @@ class SessionRequest:
     relays: tuple[HostPort, ...] = ()
     tells_thread: bool = False  # what the agent says in a turn is posted into a thread
     asks_in_thread: bool = False  # and so are its questions, for whoever asked for the run is there
-    background_permissions: PermissionPolicy | None = None  # the operator's, for runs in the background; None: as the agent's mode says
+    background_permissions: PermissionPolicy | None = None  # the operator's, for runs in the background; None: what is asked is allowed
 
 
 def session_request(body: Any) -> SessionRequest:

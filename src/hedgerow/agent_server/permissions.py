@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, Protocol
 
 from hedgerow.domain.ids import uuid7
-from hedgerow.domain.permission_requests import PermissionPolicy, allowing, policy_of_mode, rejecting, sound_options
+from hedgerow.domain.permission_requests import PermissionPolicy, allowing, rejecting, sound_options
 from hedgerow.domain.runs import RunMode
 
 # Session modes in which an agent's own requests are a formality (the names that the known agents give them).
@@ -36,7 +36,7 @@ class Publish(Protocol):
 class Permissions:
     """Answers `session/request_permission`.
 
-    `publish` tells people of requests. `policy` is the operator's for the background; None: as the session's mode says. `tell_thread`,
+    `publish` tells people of requests. `policy` is the operator's for the background; None: what is asked is allowed. `tell_thread`,
     where there is one, posts what the agent wants to know into a thread: the request counts as cancelled then, and the person's answer
     is the next message.
     """
@@ -111,9 +111,9 @@ class Permissions:
 
 
 def policy_for(params: Mapping[str, Any], mode: RunMode, session_mode: str | None, background: PermissionPolicy | None) -> PermissionPolicy:
-    """How a request is answered. `background` is the operator's policy for background runs; None: as the session's mode says, at once."""
+    """How a request is answered. `background` is the operator's policy for background runs; None: yes, at once."""
     if mode is RunMode.BACKGROUND and background is not PermissionPolicy.ASK:
-        return background or policy_of_mode(session_mode)
+        return background or PermissionPolicy.ALLOW
     return PermissionPolicy.ASK if needs_person(params, session_mode) else PermissionPolicy.ALLOW
 
 

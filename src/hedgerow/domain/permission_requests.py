@@ -34,7 +34,6 @@ class PermissionPolicy(StrEnum):
     ASK = "ask"  # by a person, or with no at the deadline
 
 
-_READ_ONLY = "read-only"
 _ALLOWS = ("allow_once", "allow_always")
 _REJECTS = ("reject_once", "reject_always")
 
@@ -64,11 +63,6 @@ class PermissionRequest:
     answered_by: int | None = None  # the person's id; None where no person known to this server has answered
     reason: str | None = None  # of the states expired and void
     delivered_at: datetime | None = None  # the agent server has taken the answer
-
-
-def policy_of_mode(session_mode: str | None) -> PermissionPolicy:
-    """How a background run answers where the operator has not decided: as its permission mode says, and at once."""
-    return PermissionPolicy.REJECT if session_mode == _READ_ONLY else PermissionPolicy.ALLOW
 
 
 def allowing(options: object) -> str | None:

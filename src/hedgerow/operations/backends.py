@@ -49,7 +49,7 @@ class Rules:
     sender_stall_seconds: float = 30.0  # within which a client sends a fair part of its body, or the end of it
     artifacts: ArtifactRules = field(default_factory=ArtifactRules)
     most_calls: Mapping[int, int] = field(default_factory=dict)  # of one project: length of a window in seconds to calls; 0: any number
-    background_permissions: PermissionPolicy | None = None  # how background runs answer; None: as their permission mode says
+    background_permissions: PermissionPolicy | None = None  # how background runs answer; None: yes, at once
     permission_timeout_seconds: float = 1800.0  # how long the request of a background run waits for a person
     readiness_cache_seconds: float = 600.0  # how long an answer about a repository's readiness is given again
     readiness_wait_seconds: float = 5.0  # how long a request waits for a scan
