@@ -92,7 +92,12 @@ class Settings(BaseSettings):
     database_url: DatabaseAddress | None = Field(
         None, description="A PostgreSQL server (15 or newer); unset: the embedded one in the data directory."
     )
-    database_pool_size: int = Field(10, ge=2, le=1000, description="How many connections to PostgreSQL one process holds at most.")
+    database_pool_size: int = Field(
+        10,
+        ge=2,
+        le=1000,
+        description="How many connections to PostgreSQL one process uses for calls; a few more serve its queue, wake-ups and whole logs.",
+    )
     storage_url: StorageAddress | None = Field(
         None, description="Where objects lie: file:///... (default: in the data directory) or s3://bucket?endpoint=...&region=..."
     )
