@@ -1,6 +1,6 @@
-"""The public agent package of the API's origin (npm, MIT licence), unchanged: its agent server as a process on loopback, and its client class.
+"""The public agent package of the API's origin, unchanged: its agent server as a process on loopback, and its client class.
 
-Only its name and its checksums are here (packages/public_agent); npm lays it into the folder of the agents, once.
+Only its name and its checksums are here (packages/public_agent); npm lays it into the folder of the agents, once. Its licence is MIT.
 """
 
 import asyncio
@@ -43,15 +43,16 @@ class PublicAgent:
     node: Path
     package: Path
 
-    def send_files(self, house: House, run: dict[str, Any]) -> dict[str, Any]:
-        """What its client class says of the files that it sent for a run and read back."""
+    def use_api(self, house: House, run: dict[str, Any]) -> dict[str, Any]:
+        """What its client class, and its agent for a person's own machine, got from the API for a run (client.mjs)."""
         credentials = json.loads((house.data_dir / "credentials.json").read_text())
         options = {"url": credentials["url"], "key": credentials["api_key"], "project": credentials["project_id"]}
         done = subprocess.run(
-            [str(self.node), str(_HERE / "files.mjs"), str(self.package / "dist" / "posthog-api.js")],
+            [str(self.node), str(_HERE / "client.mjs"), str(self.package / "dist")],
             input=json.dumps(options | {"task": run["task"], "run": run["id"]}),
             capture_output=True,
             text=True,
+            env={"PATH": os.environ["PATH"], "HOME": str(house.data_dir)},
             timeout=60,
         )
         assert done.returncode == 0, done.stderr

@@ -166,10 +166,9 @@ def test_another_run_of_it_takes_up_the_conversation_and_delivers_what_the_schem
     assert "Failed request" not in server.said()
 
 
-def test_its_client_class_sends_files_and_reads_them_back(agent: PublicAgent, house: House) -> None:
-    said = agent.send_files(house, _run(house, "claude", "Nothing."))
-    assert said.pop("user")
-    assert said == {
+def test_its_client_class_and_its_agent_for_a_persons_own_machine_use_the_api(agent: PublicAgent, house: House) -> None:
+    said = agent.use_api(house, _run(house, "claude", environment="local"))
+    assert said["files"] == {
         "sent": True,
         "direct": True,
         "checkpoint": ["one.pack", "one.index"],
@@ -177,6 +176,10 @@ def test_its_client_class_sends_files_and_reads_them_back(agent: PublicAgent, ho
         "decoded": True,
         "missing": None,
     }
+    pull_requests = [f"https://github.com/acme/widgets/pull/{number}" for number in (7, 8)]
+    assert said["machine"].pop("output")["pr_urls"] == pull_requests
+    assert said["machine"].pop("user")
+    assert said["machine"] == {"branch": "feature", "status": "completed", "usage": {"turns": 1}, "log": True}
 
 
 class _Telling:
@@ -194,12 +197,12 @@ class _Telling:
         self._thread.join(timeout=60)
 
 
-def _run(house: House, adapter: str, description: str = "", *, task_id: str | None = None) -> dict[str, Any]:
-    """A run of the cloud that is made and not started: its client is the one who drives it."""
+def _run(house: House, adapter: str, description: str = "", *, task_id: str | None = None, environment: str = "cloud") -> dict[str, Any]:
+    """A run that is made and not started: its client is the one who drives it."""
     with house.client() as http:
         if task_id is None:
             task_id = http.post("tasks/", json={"title": "A task", "description": description}).raise_for_status().json()["id"]
-        wishes = {"environment": "cloud", "mode": "interactive", "runtime_adapter": adapter, "model": MODELS[adapter]}
+        wishes = {"environment": environment, "mode": "interactive", "runtime_adapter": adapter, "model": MODELS[adapter]}
         run: dict[str, Any] = http.post(f"tasks/{task_id}/runs/", json=wishes).raise_for_status().json()
     return run
 
