@@ -133,7 +133,7 @@ def test_commands_and_connection_tokens_reach_it(worked: AgentServer, house: Hou
     assert again["error"]["code"] == -32000
 
     with _Telling(worked, token, "model: wait 15\nmodel: say Too late.") as telling:
-        worked.wait_until(lambda: "model: wait 15" in json.dumps(model.requests[-1].body.get("messages")))
+        worked.wait_until(lambda: any("model: wait 15" in json.dumps(request.body) for request in model.requests))
         assert _command(worked, "cancel")["result"] == {"cancelled": True}
     assert telling.answer["result"]["stopReason"] == "cancelled"
 
