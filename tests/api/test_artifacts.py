@@ -4,7 +4,7 @@ import asyncio
 import base64
 import os
 import re
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterable, AsyncIterator
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import Any
@@ -18,6 +18,8 @@ from hedgerow.domain import run_tokens
 from hedgerow.domain.artifacts import ArtifactRules
 from hedgerow.domain.clock import FixedClock
 from hedgerow.operations import artifact_collection
+from hedgerow.storage import ObjectInfo
+from hedgerow.storage.local import LocalStore
 from tests.api.conftest import MISSING, PUBLIC_URL, Served
 
 TEXT = {"name": "notes.txt", "type": "artifact", "content": "  kept as it is\n"}
@@ -187,6 +189,34 @@ async def test_the_same_key_stores_artifacts_once(desk: Desk) -> None:
     assert first.content == again.content
     assert again.headers["idempotent-replay"] == "true"
     assert len(await desk.manifest()) == 1
+    assert len(files_of(desk)) == 1
+    other = await desk.served.client.post(f"{desk.url}artifacts/", json={"artifacts": [TEXT] * 2}, headers=headers)
+    assert (other.status_code, other.json()["code"]) == (409, "idempotency_conflict")
+
+
+async def test_under_a_key_too_the_store_is_written_to_outside_of_any_transaction(desk: Desk) -> None:
+    """So that an object is known to the collector before it is written, and a slow store keeps no connection."""
+    backends, known = desk.served.backends, []
+
+    class Watched(LocalStore):
+        async def put(self, key: str, pieces: AsyncIterable[bytes], *, content_type: str = "") -> ObjectInfo:
+            async with backends.database.statement() as tx:
+                found = await tx.connection.execute("SELECT 1 FROM loose_objects WHERE storage_path = %s", [key])
+                known.append(await found.fetchone() is not None)
+            return await super().put(key, pieces, content_type=content_type)
+
+    assert isinstance(backends.storage, LocalStore)
+    storage = Watched(backends.storage._folder, backends.rules.secrets)
+    transport = httpx.ASGITransport(create_api(replace(backends, storage=storage)))
+    headers = {**desk.served.client.headers, "Idempotency-Key": "k"}
+    async with httpx.AsyncClient(transport=transport, base_url=PUBLIC_URL, headers=headers) as client:
+        answers = await asyncio.gather(*(client.post(f"{desk.url}artifacts/", json={"artifacts": [TEXT]}) for _ in range(3)))
+    assert set(known) == {True}
+    assert len({answer.content for answer in answers}) == 1
+    assert sorted(answer.headers.get("idempotent-replay", "") for answer in answers) == ["", "true", "true"]
+    assert len(await desk.manifest()) == 1
+    await artifact_collection.collect(replace(backends, clock=FixedClock(backends.clock.now() + timedelta(hours=25))))
+    assert len(files_of(desk)) == 1
 
 
 @pytest.mark.parametrize(
