@@ -10,11 +10,10 @@ from hedgerow.acp_lines import encode
 from hedgerow.agent_server.configuration import Configuration
 from hedgerow.agent_server.entries import EntryWriter
 from hedgerow.agent_server.gate_client import GateClient, GateUnreachableError
-from hedgerow.domain.artifacts import safe_name
+from hedgerow.domain.artifacts import file_name
 
 FOLDER = Path(".posthog") / "attachments"
 _EXCLUDED = f"/{FOLDER.as_posix()}/"
-_LONGEST_NAME_BYTES = 200
 _FIRST_PAUSE_SECONDS = 0.05
 _LONGEST_PAUSE_SECONDS = 5.0
 _LATER = {408, 425, 429}
@@ -70,8 +69,8 @@ class Attachments:
 
     def _place(self, artifact: Mapping[str, Any]) -> Path:
         """Where an artifact goes: neither its id nor its name leads elsewhere."""
-        run, artifact_id = str(self._configuration.run_id), safe_name(str(artifact.get("id")), _LONGEST_NAME_BYTES)
-        return self._configuration.workspace / FOLDER / run / artifact_id / safe_name(str(artifact.get("name")), _LONGEST_NAME_BYTES)
+        folder = self._configuration.workspace / FOLDER / str(self._configuration.run_id)
+        return folder / file_name(str(artifact.get("id"))) / file_name(str(artifact.get("name")))
 
     def _exclude(self) -> None:
         """Keep attachments out of what git sees as the agent's work."""
