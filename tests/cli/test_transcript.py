@@ -26,6 +26,12 @@ def test_a_durable_message_takes_the_place_of_its_live_chunks() -> None:
     assert transcript.message == ""
 
 
+def test_a_file_that_comes_with_a_prompt_is_named() -> None:
+    link = {"type": "resource_link", "uri": "file:///w/.posthog/attachments/r/a/notes.txt", "name": "notes.txt"}
+    _, items = fold(notification(id=1, method="session/prompt", params={"prompt": [{"type": "text", "text": "Read it"}, link]}))
+    assert items == [Prompted("Read it\n[notes.txt]")]
+
+
 def test_a_message_whose_chunks_were_all_lost_is_shown_the_same() -> None:
     assert fold(said("Hello"))[1] == [Said("Hello")]
 

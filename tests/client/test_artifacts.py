@@ -1,12 +1,13 @@
 import io
 import os
 import tracemalloc
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from hedgerow.client import BrokenOffError, Client, ClientError, RunId
-from hedgerow.client.files import INLINE_BYTES, Landing
+from hedgerow.client import BrokenOffError, Client, ClientError, RunId, UnreachableError
+from hedgerow.client.files import INLINE_BYTES, Landing, opened
 from tests.client.fake_server import FakeRun, FakeServer
 
 LARGE = os.urandom(INLINE_BYTES + 1)
@@ -68,6 +69,19 @@ def test_what_a_store_says_against_a_file_is_said(server: FakeServer, client: Cl
         client.upload_artifact(run, LARGE)
     assert (raised.value.status, raised.value.code) == (403, "EntityTooLarge")
     assert server.store.manifests == {}
+
+
+def test_a_store_that_is_not_there_is_told_apart_from_hedgerow(client: Client, run: FakeRun) -> None:
+    place = RunId(run.task_id, run.id)
+    (prepared,) = client.prepare_artifact_upload(place, [{"name": "a", "type": "output", "size": 1}])
+    elsewhere = replace(prepared, url="http://127.0.0.1:1/store?secret")
+    with (
+        pytest.raises(ClientError, match=r"The store at \S+ does not take") as raised,
+        opened(b"x", "a", None) as upload,
+    ):
+        client.send_form(elsewhere, upload)
+    assert not isinstance(raised.value, UnreachableError)
+    assert "secret" not in str(raised.value)
 
 
 def test_a_download_comes_into_a_folder_under_its_last_name(client: Client, run: FakeRun, tmp_path: Path) -> None:

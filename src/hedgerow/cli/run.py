@@ -119,8 +119,14 @@ def _choose(client: Client, place: _Place) -> repository_choice.Choice | None:
 
 
 def _attach(client: Client, task: Task, path: Path) -> str:
-    """Keep a file for the run that is about to start; its id."""
-    staged = client.stage_artifact(task, path).id
+    """Keep a file for the run that is about to start; its id. A refusal names the file, rather than the field of a call."""
+    try:
+        staged = client.stage_artifact(task, path).id
+    except ClientError as error:
+        if error.attr is None:
+            raise
+        sentence = error.message.removeprefix(f"{error.attr}: ")
+        raise ClientError(f"{path.name}: {sentence}", status=error.status, code=error.code) from error
     assert staged is not None, "only artifacts of old have no id"
     return staged
 

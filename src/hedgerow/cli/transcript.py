@@ -217,10 +217,10 @@ def _mappings(value: Any) -> list[Mapping[str, Any]]:
 
 
 def _content_text(content: Any) -> str:
-    """The text of a content block; other kinds are named."""
+    """The text of a content block; a file is named, and so is any other kind."""
     if isinstance(content, list):
         return "".join(_content_text(item) for item in content)
     block = _mapping(content)
     if isinstance(block.get("text"), str):
         return str(block["text"])
-    return f"[{one_line(block.get('type', 'content'), 30)}]" if block else ""
+    return f"[{one_line(block.get('name') or block.get('type', 'content'), 80)}]" if block else ""
