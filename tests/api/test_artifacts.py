@@ -4,7 +4,7 @@ import asyncio
 import base64
 import os
 import re
-from collections.abc import AsyncIterable, AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import Any
@@ -17,8 +17,9 @@ from hedgerow.api import create_api
 from hedgerow.domain import run_tokens
 from hedgerow.domain.artifacts import ArtifactRules
 from hedgerow.domain.clock import FixedClock
+from hedgerow.domain.errors import UnavailableError
 from hedgerow.operations import artifact_collection
-from hedgerow.storage import ObjectInfo
+from hedgerow.storage import ObjectInfo, StoredObject
 from hedgerow.storage.local import LocalStore
 from tests.api.conftest import MISSING, PUBLIC_URL, Served
 
@@ -217,6 +218,26 @@ async def test_under_a_key_too_the_store_is_written_to_outside_of_any_transactio
     assert len(await desk.manifest()) == 1
     await artifact_collection.collect(replace(backends, clock=FixedClock(backends.clock.now() + timedelta(hours=25))))
     assert len(files_of(desk)) == 1
+
+
+async def test_a_store_that_cannot_be_read_is_a_refusal(desk: Desk) -> None:
+    class Broken(LocalStore):
+        async def read(self, key: str) -> StoredObject:
+            async def fail() -> AsyncGenerator[bytes, None]:
+                raise UnavailableError("The object store cannot be used.")
+                yield b""
+
+            return StoredObject(ObjectInfo(key=key, size_bytes=1), fail())
+
+    (entry,) = await desk.inline(TEXT)
+    backends = desk.served.backends
+    assert isinstance(backends.storage, LocalStore)
+    storage = Broken(backends.storage._folder, backends.rules.secrets)
+    transport = httpx.ASGITransport(create_api(replace(backends, storage=storage)))
+    async with httpx.AsyncClient(transport=transport, base_url=PUBLIC_URL, headers=desk.served.client.headers) as client:
+        answer = await client.post(f"{desk.url}artifacts/download/", json={"storage_path": entry["storage_path"]})
+    assert answer.status_code == 400
+    assert list(answer.json()) == ["error"]
 
 
 @pytest.mark.parametrize(

@@ -44,7 +44,7 @@ async def post(served: Served, form: UploadForm, content: bytes = b"hello", **ch
 async def stored(served: Served, key: str) -> bytes | None:
     if await served.backends.storage.head(key) is None:
         return None
-    return b"".join([piece async for piece in await served.backends.storage.read(key)])
+    return b"".join([piece async for piece in (await served.backends.storage.read(key)).pieces])
 
 
 def litter(served: Served) -> list[Path]:

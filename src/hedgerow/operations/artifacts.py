@@ -3,8 +3,8 @@
 import asyncio
 import binascii
 import contextlib
-from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import AsyncGenerator, AsyncIterator, Sequence
+from contextlib import aclosing, asynccontextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import partial
@@ -207,11 +207,22 @@ async def download(backends: Backends, caller: Caller, project: Project, task_id
     if artifact is None:
         raise MissingArtifactError("Neither this run nor those that it resumes from have an artifact at that storage_path.")
     try:
-        info = await backends.storage.head(storage_path)
-        if info is not None:
-            return ArtifactContent(artifact, info.size_bytes, await backends.storage.read(storage_path))
-    except NotFoundError:
-        pass
+        stored = await backends.storage.read(storage_path)
+    except NotFoundError as problem:
+        raise MissingArtifactError("The file of this artifact is not there any more.") from problem
     except UnavailableError as problem:
-        raise RefusedError(f"The artifact could not be read: {problem.message}") from problem
-    raise MissingArtifactError("The file of this artifact is not there any more.")
+        raise _unreadable(problem) from problem
+    return ArtifactContent(artifact, stored.info.size_bytes, _readable(stored.pieces))
+
+
+async def _readable(pieces: AsyncGenerator[bytes, None]) -> AsyncIterator[bytes]:
+    try:
+        async with aclosing(pieces):
+            async for piece in pieces:
+                yield piece
+    except UnavailableError as problem:
+        raise _unreadable(problem) from problem
+
+
+def _unreadable(problem: UnavailableError) -> RefusedError:
+    return RefusedError(f"The artifact could not be read: {problem.message}")
