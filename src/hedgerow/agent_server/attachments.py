@@ -17,6 +17,8 @@ _EXCLUDED = f"/{FOLDER.as_posix()}/"
 _FIRST_PAUSE_SECONDS = 0.05
 _LONGEST_PAUSE_SECONDS = 5.0
 _LATER = {408, 425, 429}
+_UNREADABLE = 400  # the control plane's store does not give the file, which may pass
+_MOST_REFUSALS = 8  # in some ten seconds
 
 
 class AttachmentError(Exception):
@@ -87,13 +89,15 @@ class Attachments:
 
     async def _download(self, gate: GateClient, storage_path: str, target: Path) -> None:
         """Write the artifact to `target`, as often as it takes; AttachmentError where the control plane has none to give."""
-        pause = _FIRST_PAUSE_SECONDS
+        pause, refusals = _FIRST_PAUSE_SECONDS, 0
         while True:
             with contextlib.suppress(GateUnreachableError):
                 status = await self._try(gate, storage_path, target)
                 if status < 300:
                     return
-                if status < 500 and status not in _LATER:
+                refusals += status == _UNREADABLE
+                passes = status >= 500 or status in _LATER or (status == _UNREADABLE and refusals < _MOST_REFUSALS)
+                if not passes:
                     raise AttachmentError(f"the control plane answered with status {status}.")
             await asyncio.sleep(pause)
             pause = min(_LONGEST_PAUSE_SECONDS, pause * 2)
