@@ -63,6 +63,19 @@ async def test_deleting_takes_the_type_and_the_empty_folders_with_it(tmp_path: P
     assert not (tmp_path / "tasks/a").exists()
 
 
+async def test_objects_come_while_the_last_others_of_their_folder_go(tmp_path: Path) -> None:
+    store = await _opened(tmp_path)
+
+    async def come_and_go(name: str) -> None:
+        for number in range(40):
+            key = f"tasks/a/staged/{name}{number}/x"
+            await store.put(key, _pieces(b"x"), content_type="text/plain")
+            await store.delete(key)
+
+    await asyncio.gather(*map(come_and_go, "abcd"))
+    assert _files(tmp_path) == []
+
+
 async def test_an_upload_that_is_cancelled_half_way_leaves_no_file(tmp_path: Path) -> None:
     store = await _opened(tmp_path)
     begun = asyncio.Event()

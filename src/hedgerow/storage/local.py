@@ -25,6 +25,7 @@ from hedgerow.storage.signed_forms import Permit, Signer
 
 _PIECE_BYTES = 256 * 1024
 _LONGEST_NAME_BYTES = 180  # of a file, which most systems let have 255; the rest is for what is put before it
+_MOST_TRIES = 100
 _UPLOADS = ".uploads"
 _TYPE = ".type-"
 Result = TypeVar("Result")
@@ -194,10 +195,17 @@ def _write_all(file: BinaryIO, data: bytes) -> None:
 def _finish(file: BinaryIO, temporary: Path, path: Path, content_type: str) -> None:
     """Put a whole upload into its place, so that a loss of power finds either all of it or nothing."""
     os.fsync(file.fileno())
-    _make_folders(path.parent)
-    _note_type(path, temporary, content_type)
-    temporary.replace(path)
-    _sync(path.parent)
+    for tries in range(1, _MOST_TRIES + 1):
+        try:
+            _make_folders(path.parent)
+            _note_type(path, temporary, content_type)
+            temporary.replace(path)
+            break
+        except FileNotFoundError:  # whoever removes the last object of a folder takes the folder away as well
+            if tries == _MOST_TRIES:
+                raise
+    with contextlib.suppress(FileNotFoundError):  # removed again already
+        _sync(path.parent)
 
 
 def _make_folders(folder: Path) -> None:
