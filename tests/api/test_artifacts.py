@@ -509,6 +509,22 @@ async def test_what_is_over_goes_and_what_is_needed_stays(desk: Desk) -> None:
     assert (await desk.content(kept["storage_path"])).status_code == 404
 
 
+async def test_an_upload_is_finalized_or_collected_and_never_half_of_each(desk: Desk) -> None:
+    backends = desk.served.backends
+    sent = [await desk.upload(b"x", name=f"{number}.png") for number in range(8)]
+    late = replace(backends, clock=FixedClock(backends.clock.now() + timedelta(hours=26)))
+    answers = await asyncio.gather(
+        *(desk.post("artifacts/finalize_upload/", artifacts=[item]) for item in sent[:4]),
+        artifact_collection.collect(late),
+        *(desk.post("artifacts/finalize_upload/", artifacts=[item]) for item in sent[4:]),
+        artifact_collection.collect(late),
+    )
+    statuses = [answer.status_code for answer in answers if isinstance(answer, httpx.Response)]
+    kept = [await backends.storage.head(item["storage_path"]) is not None for item in sent]
+    named = {entry["storage_path"] for entry in await desk.manifest()}
+    assert [status == 200 for status in statuses] == kept == [item["storage_path"] in named for item in sent]
+
+
 async def test_large_bodies_wait_for_a_place_which_nobody_holds_for_ever(desk: Desk) -> None:
     rules = replace(desk.served.backends.rules, artifacts=ArtifactRules(inline_at_once=1, inline_seconds=0.3))
     transport = httpx.ASGITransport(create_api(replace(desk.served.backends, rules=rules)))
