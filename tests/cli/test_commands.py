@@ -257,6 +257,10 @@ def test_an_attachment_that_cannot_be_given_leaves_no_task_behind(server: FakeSe
     server.refusals["/prepare_upload/"] = (400, large)
     refused = hedgerow("run", "Read it", "--attach", "huge.txt", folder=tmp_path)
     assert (refused.returncode, refused.stderr) == (1, "hedgerow: huge.txt: It is too large.\n")
+    server.refusals.clear()
+    server.store.refusal = "<Error><Code>AccessDenied</Code><Message>Not from you.</Message></Error>"
+    stored = hedgerow("run", "Read it", "--attach", "huge.txt", folder=tmp_path)
+    assert (stored.returncode, stored.stderr) == (1, "hedgerow: The store did not take the file: Not from you.\n")
     missing = hedgerow("run", "Read it", "--attach", "missing.txt", folder=tmp_path)
     assert missing.returncode == 2
     assert server.tasks == {}
