@@ -232,6 +232,15 @@ def test_an_attachment_that_cannot_be_given_leaves_no_task_behind(server: FakeSe
     done = hedgerow("run", "Read it", "--attach", "empty.txt", folder=tmp_path)
     assert done.returncode == 1
     assert "empty.txt is empty" in done.stderr
+    (tmp_path / "huge.txt").write_text("x")
+    large = {"type": "validation_error", "code": "max_value", "detail": "It is too large.", "attr": "artifacts__0__size"}
+    server.refusals["/prepare_upload/"] = (400, large)
+    refused = hedgerow("run", "Read it", "--attach", "huge.txt", folder=tmp_path)
+    assert (refused.returncode, refused.stderr) == (1, "hedgerow: huge.txt: It is too large.\n")
+    server.refusals.clear()
+    server.store.refusal = "<Error><Code>AccessDenied</Code><Message>Not from you.</Message></Error>"
+    stored = hedgerow("run", "Read it", "--attach", "huge.txt", folder=tmp_path)
+    assert (stored.returncode, stored.stderr) == (1, "hedgerow: The store did not take the file: Not from you.\n")
     missing = hedgerow("run", "Read it", "--attach", "missing.txt", folder=tmp_path)
     assert missing.returncode == 2
     assert server.tasks == {}

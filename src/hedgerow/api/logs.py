@@ -11,9 +11,9 @@ from starlette.responses import Response
 
 from hedgerow.api.calls import Call, uuid_in_path
 from hedgerow.api.json_bytes import JsonResponse
+from hedgerow.api.keeping import replay_header, sound_key
 from hedgerow.api.outflow import pieces_response
 from hedgerow.api.protocol_errors import UnsupportedMediaTypeError
-from hedgerow.api.routing import replay_header, sound_key
 from hedgerow.api.runs import show_run
 from hedgerow.api.schemas.logs import SessionLogQuery
 from hedgerow.operations import log_urls, logs

@@ -3,7 +3,8 @@
 import asyncio
 import binascii
 import contextlib
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Sequence
+from contextlib import aclosing, asynccontextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import partial
@@ -49,34 +50,52 @@ class ArtifactContent:
     pieces: AsyncIterator[bytes]
 
 
-async def upload_artifacts(
+async def store_artifacts(
     backends: Backends, caller: Caller, project: Project, task_id: UUID, run_id: UUID, items: Sequence[InlineArtifact]
-) -> list[dict[str, Any]]:
-    """Store artifacts; the whole manifest of the run, the new entries at its end in the order of the request.
+) -> list[Artifact]:
+    """Write the contents of artifacts to the store; their entries, for `add_artifacts`. What is not added within a day is removed.
 
-    Raises, in this order: InvalidError (attr `artifacts__i__content`), NotFoundError, ForbiddenError (another run's token, or one of an
-    older epoch), UnavailableError where the store takes nothing; then nothing is kept.
+    Raises, in this order: InvalidError (attr `artifacts__i__content`), NotFoundError, ForbiddenError (another run's token),
+    UnavailableError where the store takes nothing; then nothing is kept.
     """
     contents = await asyncio.to_thread(_decoded, backends, items)
     shelf = run_shelf(backends.rules.artifacts, project.id, task_id, run_id)
     now = backends.clock.now()
     new = [_entry(item, shelf.path, len(content), now) for item, content in zip(items, contents, strict=True)]
-    paths = [artifact.storage_path for artifact in new]
     async with backends.database.transaction() as tx:
         await writable_run(tx, caller, project, task_id, run_id)
-        await artifacts.announce(tx, paths, now + _LOOSE_FOR)
-    try:
+        await artifacts.announce(tx, [artifact.storage_path for artifact in new], now + _LOOSE_FOR)
+    async with _removed_if_refused(backends, new):
         for artifact, content in zip(new, contents, strict=True):
             await backends.storage.put(artifact.storage_path, _pieces(content), content_type=artifact.content_type)
-        async with backends.database.transaction() as tx:
-            run = await access.locked_run(tx, caller, project, task_id, run_id)
-            for path in paths:
-                await artifacts.claim(tx, path)
-            return (await append_entries(backends, tx, run, new)).artifacts
+    return new
+
+
+async def add_artifacts(
+    backends: Backends, caller: Caller, project: Project, task_id: UUID, run_id: UUID, new: Sequence[Artifact]
+) -> list[dict[str, Any]]:
+    """Put stored artifacts into the manifest of their run: the whole of it, the new entries at its end, in their order.
+
+    Raises NotFoundError, ForbiddenError (a run token of another run, or of an older epoch); then nothing of them is kept.
+    """
+    async with _removed_if_refused(backends, new), backends.database.transaction() as tx:
+        run = await access.locked_run(tx, caller, project, task_id, run_id)
+        for artifact in new:
+            await artifacts.claim(tx, artifact.storage_path)
+        return (await append_entries(backends, tx, run, new)).artifacts
+
+
+@asynccontextmanager
+async def _removed_if_refused(backends: Backends, new: Sequence[Artifact]) -> AsyncIterator[None]:
+    """Remove objects that nothing will name. What the store does not let go of now is the collector's."""
+    try:
+        yield
     except DatabaseLostError:
         raise  # the manifest may name them by now; where it does not, the collector finds them
     except HedgerowError:
-        await _remove(backends, paths)
+        for artifact in new:
+            with contextlib.suppress(UnavailableError):
+                await backends.storage.delete(artifact.storage_path)
         raise
 
 
@@ -121,13 +140,6 @@ def _entry(item: InlineArtifact, path: Any, size: int, now: datetime) -> Artifac
         storage_path=path(artifact_id, name),
         uploaded_at=now,
     )
-
-
-async def _remove(backends: Backends, paths: Sequence[str]) -> None:
-    """Remove objects that nothing will name. What the store does not let go of now is the collector's."""
-    for path in paths:
-        with contextlib.suppress(UnavailableError):
-            await backends.storage.delete(path)
 
 
 async def _pieces(content: bytes) -> AsyncIterator[bytes]:
@@ -195,11 +207,22 @@ async def download(backends: Backends, caller: Caller, project: Project, task_id
     if artifact is None:
         raise MissingArtifactError("Neither this run nor those that it resumes from have an artifact at that storage_path.")
     try:
-        info = await backends.storage.head(storage_path)
-        if info is not None:
-            return ArtifactContent(artifact, info.size_bytes, await backends.storage.read(storage_path))
-    except NotFoundError:
-        pass
+        stored = await backends.storage.read(storage_path)
+    except NotFoundError as problem:
+        raise MissingArtifactError("The file of this artifact is not there any more.") from problem
     except UnavailableError as problem:
-        raise RefusedError(f"The artifact could not be read: {problem.message}") from problem
-    raise MissingArtifactError("The file of this artifact is not there any more.")
+        raise _unreadable(problem) from problem
+    return ArtifactContent(artifact, stored.info.size_bytes, _readable(stored.pieces))
+
+
+async def _readable(pieces: AsyncGenerator[bytes, None]) -> AsyncIterator[bytes]:
+    try:
+        async with aclosing(pieces):
+            async for piece in pieces:
+                yield piece
+    except UnavailableError as problem:
+        raise _unreadable(problem) from problem
+
+
+def _unreadable(problem: UnavailableError) -> RefusedError:
+    return RefusedError(f"The artifact could not be read: {problem.message}")
