@@ -325,6 +325,20 @@ async def test_a_reader_of_a_log_may_leave_in_the_middle(desk: Desk, monkeypatch
     assert len(await lines(desk, run)) == 60
 
 
+async def test_never_more_entries_match_than_there_are(desk: Desk) -> None:
+    run = await desk.run()
+    writing = asyncio.ensure_future(_append_many(desk, run))
+    while not writing.done():
+        _, total, matching, _ = await found(desk, run, exclude_types=("plan",), limit=1)
+        assert matching <= total
+    await writing
+
+
+async def _append_many(desk: Desk, run: TaskRun) -> None:
+    for number in range(60):
+        await appended(desk, run, {"n": number}, {"n": -number})
+
+
 async def test_session_logs_filter_and_page(desk: Desk) -> None:
     run = await desk.run()
     kinds = ("user_message", "tool_call", "agent_message", "tool_call")
