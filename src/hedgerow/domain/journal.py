@@ -48,6 +48,14 @@ LONGEST_EVENT_TYPE = 200
 """Characters of an event's type that count: it stands in an index, whose rows are bounded."""
 
 
+_MOST_DIGITS = 4000
+
+
+def integer(digits: str) -> int | float:
+    """An integer in an entry, however long: Python itself reads a few thousand digits only, and longer ones count as the nearest double."""
+    return int(digits) if len(digits) <= _MOST_DIGITS else float(digits)
+
+
 def event_type(entry: Mapping[str, Any]) -> str:
     """The name by which `session_logs` filters: the notification's method, or the kind of a session update, or ""."""
     return _full_type(entry)[:LONGEST_EVENT_TYPE]
