@@ -61,22 +61,31 @@ def event_type(entry: Mapping[str, Any]) -> str:
     return _full_type(entry)[:LONGEST_EVENT_TYPE]
 
 
-def _full_type(entry: Mapping[str, Any]) -> str:
+def method_of(entry: Mapping[str, Any]) -> str:
+    """The method of the notification that an entry holds; "" where it holds none."""
     notification = entry.get("notification")
     method = notification.get("method") if isinstance(notification, dict) else None
-    if not isinstance(notification, dict) or not isinstance(method, str):
-        return ""
-    if method != "session/update":
-        return method
-    params = notification.get("params")
+    return method if isinstance(method, str) else ""
+
+
+def _full_type(entry: Mapping[str, Any]) -> str:
+    kind = _update_kind(entry)
+    return method_of(entry) if kind is None else kind
+
+
+def _update_kind(entry: Mapping[str, Any]) -> str | None:
+    """The kind of a session update; None for anything else, and for one without a kind."""
+    if method_of(entry) != "session/update":
+        return None
+    params = entry["notification"].get("params")
     update = params.get("update") if isinstance(params, dict) else None
     kind = update.get("sessionUpdate") if isinstance(update, dict) else None
-    return kind if isinstance(kind, str) else method
+    return kind if isinstance(kind, str) else None
 
 
 def is_message_chunk(entry: Mapping[str, Any]) -> bool:
     """Whether an entry is a piece of a message that will come again as a whole, and is therefore never stored."""
-    return event_type(entry) == "agent_message_chunk"
+    return _update_kind(entry) == "agent_message_chunk"
 
 
 def entry_timestamp(entry: Mapping[str, Any]) -> datetime | None:
