@@ -18,6 +18,7 @@ from hypothesis import strategies as st
 from hypothesis.errors import Unsatisfiable
 from schemathesis import GenerationMode
 from schemathesis.checks import not_a_server_error
+from schemathesis.core.result import Ok
 from schemathesis.specs.openapi.checks import (
     content_type_conformance,
     response_headers_conformance,
@@ -99,7 +100,7 @@ def target(api_database_url: str) -> Iterator[Target]:
 
 def _operations() -> dict[str, Any]:
     document = schemathesis.openapi.from_dict(describe(ENDPOINTS)).exclude(operation_id="delete_task")
-    found = [result.ok() for result in document.get_all_operations()]
+    found = [result.ok() for result in document.get_all_operations() if isinstance(result, Ok)]
     return {operation.definition.raw["operationId"]: operation for operation in found}
 
 
@@ -109,7 +110,7 @@ session = requests.Session()
 
 # One test for each operation, under its name: xdist would take schemathesis' own tests for one, since they all have the same.
 @pytest.mark.parametrize("mode", GenerationMode, ids=lambda mode: mode.value)
-@pytest.mark.parametrize("operation", OPERATIONS)
+@pytest.mark.parametrize("operation", sorted({endpoint.operation_id for endpoint in ENDPOINTS} - {"delete_task"}))
 def test_every_answer_is_one_that_the_document_knows(operation: str, mode: GenerationMode, target: Target) -> None:
     @settings(QUICK, max_examples=3)
     @given(case=OPERATIONS[operation].as_strategy(generation_mode=mode))

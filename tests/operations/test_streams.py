@@ -247,3 +247,15 @@ async def test_a_stream_ends_with_the_key_or_the_membership_that_it_was_opened_w
         assert not reading.done()
         await take_away()
         await asyncio.wait_for(reading, 10)
+
+
+async def test_a_long_history_ends_as_well_once_its_reader_has_lost_the_key(desk: Desk) -> None:
+    run = await desk.run()
+    await appended(desk, run, *({"n": n} for n in range(1200)))
+    key, value = await accounts.create_key(desk.backends, email=desk.email, label="x", scopes=["*"])
+    caller = await access.authenticate(desk.backends, value)
+    batches = await streams.follow(desk.backends, caller, desk.project, run.task_id, run.id)
+    assert len(await anext(batches)) == 500
+    await accounts.revoke_key(desk.backends, key.id)
+    async with asyncio.timeout(PATIENCE_SECONDS):
+        assert [batch async for batch in batches] == []

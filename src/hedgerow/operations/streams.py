@@ -8,6 +8,7 @@ from uuid import UUID
 
 from hedgerow.db import journal, keys, runs
 from hedgerow.db.channels import Watcher
+from hedgerow.db.database import Transaction
 from hedgerow.domain.access import Caller, PersonalCaller, Project
 from hedgerow.domain.errors import InvalidError
 from hedgerow.domain.journal import EventKind, JournalEvent, Preview
@@ -99,7 +100,7 @@ class _Reader:
                 async for batch in self._stored(watcher):
                     self._spoke = self._time()
                     yield batch
-                if drained or self._left(self._begun, self._rules.stream_limit_seconds) <= 0:
+                if drained or self._shut_out or self._left(self._begun, self._rules.stream_limit_seconds) <= 0:
                     return
                 if self._must_look:
                     continue
@@ -118,13 +119,16 @@ class _Reader:
             return False
         self._must_look, self._changes = False, watcher.changes
         async with self._backends.database.statement() as tx:
-            self._shut_out = self._key_id is not None and not await keys.opens(tx, self._key_id, self._project_id)
+            self._shut_out = await self._is_shut_out(tx)
             run = await runs.load(tx, self._run_id)
         self._ended = run is None or run.status.terminal
         drained = run is None or (self._ended and _is_drained(run, self._backends))
         if drained:
             self._caught_up = False  # the last entries may be in without having been heard of
         return drained
+
+    async def _is_shut_out(self, tx: Transaction) -> bool:
+        return self._key_id is not None and not await keys.opens(tx, self._key_id, self._project_id)
 
     async def _stored(self, watcher: Watcher) -> AsyncIterator[list[Frame]]:
         """What the journal holds after the position, page by page, with each chunk after the event that it follows."""
@@ -139,7 +143,13 @@ class _Reader:
                 batch.extend(watcher.take_previews(event.number))
                 self._must_look = self._must_look or event.kind is EventKind.STATE
             self._position = events[-1].number
+            changes = watcher.changes
             yield batch
+            if watcher.changes != changes:  # a long history may be read slowly, and the key go meanwhile
+                async with self._backends.database.statement() as tx:
+                    self._shut_out = await self._is_shut_out(tx)
+                if self._shut_out:
+                    return
         chunks = watcher.take_previews(self._position)
         if chunks:
             yield [*chunks]
