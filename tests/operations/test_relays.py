@@ -22,6 +22,7 @@ from hedgerow.domain.relays import Relay, RelayStatus
 from hedgerow.domain.runs import RunStatus, TaskRun
 from hedgerow.integrations.base import MessengerOptions
 from hedgerow.integrations.slack import SlackMessenger
+from hedgerow.operations import integrations
 from hedgerow.operations import slack as slack_operations
 from hedgerow.operations.backends import Backends
 from hedgerow.operations.outputs import set_output
@@ -241,7 +242,8 @@ async def test_the_projects_own_token_stands_above_the_operators(office: Office)
     made = await slack_operations.connect_slack(desk.backends, project_id=desk.project.id, token=f" {OTHER_TOKEN}\n")
     assert made.display_name == "One project"
     office.slack.tokens["xoxb-newer"] = "The newer one"
-    await slack_operations.connect_slack(desk.backends, project_id=desk.project.id, token="xoxb-newer")
+    newer = await slack_operations.connect_slack(desk.backends, project_id=desk.project.id, token="xoxb-newer")
+    assert await integrations.of_project(desk.backends, desk.project.id) == [newer]
     office.slack.tokens.pop(OTHER_TOKEN)
     run = await office.told_run()
     without = office.at(slack_bot_token=None)
@@ -252,6 +254,18 @@ async def test_the_projects_own_token_stands_above_the_operators(office: Office)
     assert await without.relay(run) is None
     with pytest.raises(NotFoundError):
         await slack_operations.disconnect_slack(desk.backends, project_id=desk.project.id)
+
+
+async def test_two_tokens_at_once_leave_one(office: Office) -> None:
+    desk = office.desk
+    office.slack.tokens |= {OTHER_TOKEN: "One project", "xoxb-newer": "The newer one"}
+    await asyncio.gather(
+        *(
+            slack_operations.connect_slack(desk.backends, project_id=desk.project.id, token=token)
+            for token in (OTHER_TOKEN, "xoxb-newer", OTHER_TOKEN, "xoxb-newer")
+        )
+    )
+    assert len(await integrations.of_project(desk.backends, desk.project.id)) == 1
 
 
 @pytest.mark.parametrize("token", ["", "two words", "xoxb-\x00", "xoxb-ö", "xoxb-unknown"])
