@@ -16,7 +16,7 @@ import pytest_asyncio
 
 from hedgerow.db import journal, relays
 from hedgerow.domain.clock import FixedClock
-from hedgerow.domain.errors import ForbiddenError, InvalidError, NotFoundError
+from hedgerow.domain.errors import ForbiddenError, InvalidError, NotFoundError, UnavailableError
 from hedgerow.domain.masking import Mask
 from hedgerow.domain.relays import Relay, RelayStatus
 from hedgerow.domain.runs import RunStatus, TaskRun
@@ -176,6 +176,20 @@ async def test_a_known_secret_is_not_told(office: Office) -> None:
     await office.at(mask=Mask(["sk-a-key-of-a-model"])).relay(run, "The key is sk-a-key-of-a-model.")
     await office.deliver()
     assert "sk-a-key" not in office.slack.texts()[0]
+
+
+async def test_no_more_waits_of_a_run_than_may(office: Office) -> None:
+    full, other = await office.told_run(), await office.told_run()
+    narrow = office.at(slack_waiting=2)
+    assert await narrow.relay(full) is not None
+    assert await narrow.relay(full) is not None
+    with pytest.raises(UnavailableError, match="2 messages of this run wait"):
+        await narrow.relay(full)
+    changed = await narrow.patch(full, output={"pr_url": "https://x.test/1"})
+    assert (changed.output, "slack_notified_pr_url" in changed.state) == ({"pr_url": "https://x.test/1"}, False)
+    assert await narrow.relay(other) is not None
+    await office.deliver()
+    assert await narrow.relay(full) is not None
 
 
 # Pull requests.
