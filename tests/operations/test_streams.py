@@ -226,6 +226,22 @@ async def test_a_driven_run_that_ended_is_followed_until_it_is_drained(desk: Des
     assert await readers[1].rest() == []
 
 
+async def test_a_stream_ends_once_another_worker_has_taken_the_run_of_its_token_over(desk: Desk) -> None:
+    run, other = await desk.started_run(), await desk.started_run()
+    begun = asyncio.Event()
+
+    async def read() -> None:
+        async for _ in await streams.follow(desk.backends, desk.agent(run), desk.project, run.task_id, run.id):
+            begun.set()
+
+    reading = asyncio.create_task(read())
+    await asyncio.wait_for(begun.wait(), 10)
+    async with desk.backends.database.transaction() as tx:
+        await tx.connection.execute("UPDATE runs SET epoch = epoch + 1 WHERE id = ANY (%s)", [[run.id, other.id]])
+    desk.backends.hub.changed(run.id)
+    await asyncio.wait_for(reading, 10)
+
+
 async def test_a_stream_ends_with_the_key_or_the_membership_that_it_was_opened_with(desk: Desk) -> None:
     run = await desk.started_run()
     other = await new_desk(desk.backends)

@@ -6,6 +6,7 @@ key. Therefore the route itself authenticates and parses first, and gives FastAP
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from contextlib import nullcontext
 from dataclasses import replace
 from typing import Any
 
@@ -27,9 +28,12 @@ from hedgerow.api.errors import error_response, unexpected_response
 from hedgerow.api.keeping import answered, once, sound_key
 from hedgerow.api.proxies import facing
 from hedgerow.api.validation import first_error
+from hedgerow.domain.access import Caller, Project
 from hedgerow.domain.errors import HedgerowError
 from hedgerow.operations import throttles
 from hedgerow.operations.backends import Backends
+
+_LONG_SECONDS = 1.0  # after which nobody relies on what was known of a caller, here as in `operations.recent`
 
 _log = structlog.get_logger()
 
@@ -72,16 +76,26 @@ class ContractRoute(APIRoute):
         _drop_empty_values(request)
         if endpoint.open:
             return await endpoint.handler(request, backends)
-        caller = await authenticate(backends, request, body, endpoint.scope)
-        project = await project_of(backends, request, caller)
+        caller, project = await self._who(backends, request, body)
         if project is not None:
             await throttles.count_call(backends, caller, project)
         call = Call(request=request, backends=backends, caller=caller, of_project=project)
-        if self._places is not None and body.may_be_large:
-            async with self._places:
-                raw = await body.read(endpoint.limit_bytes, backends.rules.artifacts.inline_seconds)
-                return await self._called(replace(call, raw=raw))
-        return await self._called(replace(call, raw=await body.read(endpoint.limit_bytes)) if endpoint.takes_body else call)
+        return await self._with_body(call, body) if endpoint.takes_body else await self._called(call)
+
+    async def _who(self, backends: Backends, request: Request, body: RequestBody) -> tuple[Caller, Project | None]:
+        caller = await authenticate(backends, request, body, self.declared.scope)
+        return caller, await project_of(backends, request, caller)
+
+    async def _with_body(self, call: Call, body: RequestBody) -> Response:
+        """The answer to a call that has a body. Where that was long in coming, its key may have been revoked meanwhile."""
+        clock = asyncio.get_running_loop().time
+        began, place = clock(), self._places if self._places is not None and body.may_be_large else None
+        async with place or nullcontext():
+            seconds = None if place is None else call.backends.rules.artifacts.inline_seconds
+            raw = await body.read(self.declared.limit_bytes, seconds)
+            if clock() - began > _LONG_SECONDS:
+                await self._who(call.backends, call.request, body)
+            return await self._called(replace(call, raw=raw))
 
     async def _called(self, call: Call) -> Response:
         endpoint = self.declared

@@ -5,6 +5,7 @@ from typing import Any
 
 from hedgerow.db import executions, runs
 from hedgerow.db.database import Transaction
+from hedgerow.domain.audit import ActorKind
 from hedgerow.domain.errors import ConflictError
 from hedgerow.domain.runs import TaskRun
 from hedgerow.lifecycle.node import Node
@@ -37,4 +38,4 @@ async def change_in(tx: Transaction, node: Node, run: TaskRun, columns_of: Calla
     if fresh is None or fresh.execution.epoch != run.execution.epoch:
         raise TakenOverError
     columns = columns_of(fresh)
-    return await run_changes.change_run(node.backends, tx, fresh, columns) if columns else fresh
+    return await run_changes.change_run(node.backends, tx, fresh, columns, ActorKind.SERVER) if columns else fresh

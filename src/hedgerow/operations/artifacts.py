@@ -17,12 +17,14 @@ from hedgerow.db import artifacts, runs
 from hedgerow.db.database import DatabaseLostError, Transaction
 from hedgerow.domain.access import Caller, Project
 from hedgerow.domain.artifacts import Artifact, ArtifactType, largest_bytes, new_id, run_shelf, safe_name
+from hedgerow.domain.audit import AuditAction
 from hedgerow.domain.errors import HedgerowError, InvalidError, MissingArtifactError, NotFoundError, RefusedError, UnavailableError
 from hedgerow.domain.runs import TaskRun
-from hedgerow.operations import access, run_changes
+from hedgerow.operations import access, audit, run_changes
 from hedgerow.operations.backends import Backends
 
 _PIECE_BYTES = 256 * 1024
+_RECORDED_IDS = 50
 _LOOSE_FOR = timedelta(days=1)
 """How long an object may lie in the store before something names it."""
 
@@ -82,7 +84,7 @@ async def add_artifacts(
         run = await access.locked_run(tx, caller, project, task_id, run_id)
         for artifact in new:
             await artifacts.claim(tx, artifact.storage_path)
-        return (await append_entries(backends, tx, run, new)).artifacts
+        return (await append_entries(backends, tx, caller, AuditAction.ARTIFACT_UPLOAD, run, new)).artifacts
 
 
 @asynccontextmanager
@@ -153,13 +155,21 @@ async def writable_run(tx: Transaction, caller: Caller, project: Project, task_i
     return await access.readable_run(tx, caller, project, task_id, run_id)
 
 
-async def append_entries(backends: Backends, tx: Transaction, run: TaskRun, new: Sequence[Artifact]) -> TaskRun:
+async def append_entries(
+    backends: Backends, tx: Transaction, caller: Caller, action: AuditAction, run: TaskRun, new: Sequence[Artifact]
+) -> TaskRun:
     """Put entries at the end of the manifest of a run whose row is locked; the run with all of them."""
     if not new:
         return run
     await add_entries(backends, tx, run, new)
+    await audit.note_run(backends, tx, caller, action, run, **named(new))
     count = await artifacts.count(tx, run.id)
-    return await run_changes.change_run(backends, tx, run, {"artifact_count": count})
+    return await run_changes.change_run(backends, tx, run, {"artifact_count": count}, caller)
+
+
+def named(new: Sequence[Artifact]) -> dict[str, Any]:
+    """What the record of who did what tells of artifacts: how many, and the ids of the first ones."""
+    return {"count": len(new), "artifacts": [artifact.id for artifact in new[:_RECORDED_IDS]]}
 
 
 async def add_entries(backends: Backends, tx: Transaction, run: TaskRun, new: Sequence[Artifact]) -> None:

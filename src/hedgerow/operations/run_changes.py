@@ -8,7 +8,7 @@ from uuid import UUID
 
 from hedgerow.db import journal, runs
 from hedgerow.db.database import Transaction
-from hedgerow.domain.audit import Actor, ActorKind, AuditAction
+from hedgerow.domain.audit import Actor, AuditAction
 from hedgerow.domain.journal import EventKind, JournalEvent, NewEvent, entry_timestamp, event_type, state_event
 from hedgerow.domain.runs import Environment, TaskRun
 from hedgerow.operations import audit
@@ -59,9 +59,7 @@ async def _changed(backends: Backends, run_id: UUID) -> None:
     backends.hub.changed(run_id)
 
 
-async def change_run(
-    backends: Backends, tx: Transaction, run: TaskRun, columns: Mapping[str, Any], actor: Actor = ActorKind.SERVER
-) -> TaskRun:
+async def change_run(backends: Backends, tx: Transaction, run: TaskRun, columns: Mapping[str, Any], actor: Actor) -> TaskRun:
     """Change the named columns of a run whose row is locked, with one state event that its readers get after the commit.
 
     A pull request that the run's output newly names is told in its thread, where it has one. `actor` is who is recorded as having
