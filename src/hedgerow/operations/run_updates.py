@@ -15,7 +15,9 @@ from hedgerow.operations.sandbox_environments import STATE_KEY
 from hedgerow.operations.sandbox_urls import is_allowed
 
 _AGENT_END_REASONS = frozenset({EndReason.AGENT_FAILED, EndReason.AGENT_LOST, EndReason.START_FAILED})
-_NOT_THE_AGENTS = frozenset({STATE_KEY, "slack_thread_url", "interaction_origin", "slack_notified_pr_url", "slack_sent_relay_ids"})
+_NOT_THE_AGENTS = frozenset(
+    {STATE_KEY, "sandbox_url", "slack_thread_url", "interaction_origin", "slack_notified_pr_url", "slack_sent_relay_ids"}
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -109,7 +111,7 @@ def _with_end_reason(run: TaskRun, state: dict[str, Any], status: RunStatus, rea
 def _state(rules: Rules, run: TaskRun, patch: RunPatch, caller: Caller) -> dict[str, Any]:
     changes = {} if patch.state is UNSET else patch.state
     remove = list(patch.state_remove_keys)
-    if isinstance(caller, RunCaller):  # an agent chooses neither where its words are posted nor what its sandbox reaches
+    if isinstance(caller, RunCaller):  # an agent chooses neither what its sandbox reaches nor where words go, to it or from it
         changes = {key: value for key, value in changes.items() if key not in _NOT_THE_AGENTS}
         remove = [key for key in remove if key not in _NOT_THE_AGENTS]
     given_url, stored_url = changes.get("sandbox_url"), run.state.get("sandbox_url")
