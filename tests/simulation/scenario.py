@@ -43,8 +43,9 @@ def _play(world: World, decide: Decide) -> None:
     deeds += [world.hand_over, world.resume, world.resume, world.accept_output]
     faults = [workers.crash, workers.crash, world.lose_agent, world.lose_sandbox, world.jump]
     span = random.choice([5.0, 40.0, LAST_EVENT_SECONDS])
+    begin, length = (random.uniform(0.0, span), 3.0) if random.random() < 0.5 else (0.0, span)  # a flurry, or now and then
     for deed in [*random.choices(deeds, k=random.randint(0, 6)), *random.choices(faults, k=random.randint(0, 4))]:
-        world.after(random.uniform(0.0, span), deed)
+        world.after(begin + random.uniform(0.0, length), deed)
     _watch(world, workers)
     assert world.play(until=span + 2 * BOUNDS.end_seconds), "something still happens long after everything should be over"
     _check_rest(world)

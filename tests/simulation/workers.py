@@ -235,7 +235,7 @@ class Workers:
                 self.job.racing = pause >= 0  # a negative pause is of a piece that is always finished
                 yield until - self.world.now
                 self.job.racing = False
-                if pause >= 0 and not self._still_wanted(node, run):
+                if pause >= 0 and self.world.now < until and not self._still_wanted(node, run):
                     steps.close()
                     return
 
@@ -394,7 +394,7 @@ class Workers:
         self._record(run, landed_at=self.world.clock())
 
     def _end(self, node: UUID, run: TaskRun, action: End) -> Steps:
-        yield self._pause(0.1)
+        yield self._pause(1.0)
         if self._decide_again(node, run) == action:
             self.world.end(action.ending)
 
