@@ -1,11 +1,14 @@
 """The command `hedgerow`, typed in this process: a process of its own costs a second, nearly all of it imports."""
 
+import logging
 import os
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 import pytest
+import structlog
 
 from hedgerow.cli import main
 
@@ -19,6 +22,19 @@ class Done:
     stderr: str
 
 
+@contextmanager
+def _logging_as_before() -> Iterator[None]:
+    """A command sets up logging for its own process, on a stderr that is closed when the test is over."""
+    root = logging.getLogger()
+    handlers, level = root.handlers[:], root.level
+    try:
+        yield
+    finally:
+        root.handlers[:] = handlers
+        root.setLevel(level)
+        structlog.reset_defaults()
+
+
 def type_here(
     arguments: tuple[str, ...], environment: Mapping[str, str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> Done:
@@ -29,7 +45,7 @@ def type_here(
         monkeypatch.setenv(name, value)
     monkeypatch.setattr(sys, "argv", ["/nowhere/hedgerow/__main__.py", *arguments])
     capsys.readouterr()
-    with pytest.raises(SystemExit) as ended:
+    with _logging_as_before(), pytest.raises(SystemExit) as ended:
         main()
     said_here = capsys.readouterr()
     assert isinstance(ended.value.code, int | None)
