@@ -12,7 +12,7 @@ UV := .tools/bin/uv
 BIN := .venv/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help up install install-dev test test-fast test-agents test-chaos test-s3 test-as-user bench lint format requirements clean
+.PHONY: help up install install-dev test test-fast test-agents test-chaos test-s3 test-whole test-as-user bench lint format requirements clean
 
 help: ## Show what can be made
 	@sed -n 's/^\([a-z0-9-]*\):.*## \(.*\)/  \1\t\2/p' Makefile | expand -t 18
@@ -28,13 +28,16 @@ test: lint test-fast ## Lint, then every test that needs no agent of others
 
 test-fast: .venv/installed-dev ## The tests alone (TESTS=tests/db ARGS="-k journal")
 	@scripts/install-bubblewrap || echo "the tests of bubblewrap sandboxes are skipped" >&2
-	@$(BIN)/pytest -n 2 --dist loadfile -q -m "not agents and not chaos and not s3" $(TESTS) $(ARGS)
+	@$(BIN)/pytest -n 2 --dist loadfile -q -m "not agents and not chaos and not s3 and not whole" $(TESTS) $(ARGS)
 
 test-agents: .venv/installed-dev ## The real Claude Code and Codex against a scripted model on loopback
 	@$(BIN)/pytest -q -m agents tests/agents_real $(ARGS)
 
 test-chaos: .venv/installed-dev ## kill -9 of everything that may die while a run is on its way
 	@$(BIN)/pytest -q -m chaos tests/end_to_end $(ARGS)
+
+test-whole: .venv/installed-dev ## Whole runs together with GitHub, Slack, files and scans, all of them on loopback
+	@$(BIN)/pytest -q -m whole tests/end_to_end $(ARGS)
 
 test-s3: .venv/installed-dev ## The object store on a real S3 server: Ceph's, fetched from the packages of Debian
 	@scripts/install-ceph || { echo "the tests of S3 are skipped" >&2; [ -z "$$CI" ]; }

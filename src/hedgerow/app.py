@@ -271,6 +271,8 @@ def _rules(settings: Settings, address: str, allow_local_repositories: bool) -> 
         slack_bot_token=slack_token,
         slack_timeout_seconds=settings.slack_timeout_seconds,
         slack_attempts=settings.slack_attempts,
+        slack_waiting=settings.slack_waiting,
+        slack_days=settings.slack_days,
         github=_github(settings),
         feature_flags=settings.feature_flags,
     )

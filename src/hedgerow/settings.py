@@ -93,7 +93,12 @@ class Settings(BaseSettings):
     database_url: DatabaseAddress | None = Field(
         None, description="A PostgreSQL server (15 or newer); unset: the embedded one in the data directory."
     )
-    database_pool_size: int = Field(10, ge=2, le=1000, description="How many connections to PostgreSQL one process holds at most.")
+    database_pool_size: int = Field(
+        10,
+        ge=2,
+        le=1000,
+        description="How many connections to PostgreSQL one process uses for calls; a few more serve its queue, wake-ups and whole logs.",
+    )
     storage_url: StorageAddress | None = Field(
         None, description="Where objects lie: file:///... (default: in the data directory) or s3://bucket?endpoint=...&region=..."
     )
@@ -179,6 +184,8 @@ class Settings(BaseSettings):
     slack_api_url: Address = Field("https://slack.com/api", description="Where Slack's Web API is.")
     slack_timeout_seconds: Seconds = Field(15, description="How long one call to Slack may take.")
     slack_attempts: int = Field(20, ge=1, le=1000, description="How often posting one message to Slack is tried.")
+    slack_waiting: int = Field(1000, ge=1, le=1_000_000, description="How many messages of one run may wait to be posted to Slack.")
+    slack_days: float = Field(30, ge=0, le=36_500, description="How many days it is known what was posted to Slack; 0: for ever.")
 
     keepalive_seconds: Seconds = Field(20, description="How often a quiet stream sends a keepalive.")
     command_timeout_seconds: Seconds = Field(600, description="How long a forwarded command may take.")

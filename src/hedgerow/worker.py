@@ -10,7 +10,7 @@ from functools import partial
 import structlog
 from filelock import FileLock, Timeout
 
-from hedgerow.db import executions, github, idempotency, nodes, readiness, repository_scans
+from hedgerow.db import executions, github, idempotency, nodes, readiness, relays, repository_scans
 from hedgerow.db.jobs import RUNS_QUEUE, node_queue
 from hedgerow.domain.errors import HedgerowError
 from hedgerow.domain.readiness import LONGEST_WINDOW_DAYS
@@ -31,7 +31,7 @@ class Rhythm:
     watch_seconds: float = 1.0  # sandboxes that died
     report_seconds: float = 5.0  # the node's own sign of life
     relay_seconds: float = 1.0  # messages that are to be posted
-    forget_seconds: float = 600.0  # answers that nobody may ask for again, tokens and artifacts whose time is over
+    forget_seconds: float = 600.0  # whatever has a time that is over: answers, tokens, relays, artifacts
     sweep_limit: int = 500
     concurrency: int = 40  # runs that are acted upon at once
     scan_concurrency: int = 2  # repositories that are scanned at once
@@ -155,6 +155,8 @@ async def _forget(node: Node) -> None:
         longest_cache = timedelta(seconds=node.backends.rules.readiness_cache_seconds)
         await readiness.forget(tx, now - longest_cache, (now - timedelta(days=LONGEST_WINDOW_DAYS + 1)).date())
         await github.forget_old_run_tokens(tx, now)
+        if slack_days := node.backends.rules.slack_days:
+            await relays.forget_old(tx, now - timedelta(days=slack_days))
     await artifact_collection.collect(node.backends)
 
 

@@ -8,6 +8,8 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
+import pytest
+
 from tests.agent_server.sandbox import RUN_TOKEN, Sandbox
 
 ID = "0123456789abcdef0123456789abcdef"
@@ -95,14 +97,15 @@ async def test_a_message_of_files_alone_is_one_and_says_so_where_none_of_them_is
     assert "gone.txt" in prompts(sandbox)[1][0]["text"]
 
 
-async def test_a_control_plane_that_is_away_is_waited_for(sandbox: Sandbox) -> None:
+@pytest.mark.parametrize("status", [503, 400])
+async def test_a_control_plane_that_is_away_or_cannot_read_its_store_is_waited_for(sandbox: Sandbox, status: int) -> None:
     sandbox.control_plane.files["tasks/a.txt"] = b"a"
     await sandbox.session()
     await sandbox.control_plane.until_method("_posthog/run_started")
     await sandbox.control_plane.go()
     turn = asyncio.create_task(say(sandbox, artifact("a.txt")))
     await _is_fetching(sandbox)
-    sandbox.control_plane.status = 503
+    sandbox.control_plane.status = status
     await sandbox.control_plane.come()
     seen = sandbox.control_plane.requests
     await sandbox.control_plane.until(lambda: sandbox.control_plane.requests >= seen + 2)

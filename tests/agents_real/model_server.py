@@ -16,11 +16,12 @@ import uvicorn
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response, StreamingResponse
-from starlette.routing import Route
+from starlette.routing import Mount, Route
 
 from tests.agents_real import messages_protocol, responses_protocol
 from tests.agents_real.model_script import Failure, Reply
 
+PRODUCT = "posthog_code"  # what the public agent server puts between the address of its model and `/v1`
 MODELS = ("claude-opus-4-7", "claude-sonnet-4-6", "gpt-5.5", "gpt-5.4")
 
 
@@ -71,9 +72,9 @@ class ModelServer:
             Route("/v1/messages", self._messages, methods=["POST"]),
             Route("/v1/responses", self._responses, methods=["POST"]),
             Route("/v1/models", self._models),
-            Route("/{path:path}", self._unknown, methods=["GET", "POST", "HEAD", "PUT", "DELETE"]),
         ]
-        return Starlette(routes=routes)
+        rest = Route("/{path:path}", self._unknown, methods=["GET", "POST", "HEAD", "PUT", "DELETE"])
+        return Starlette(routes=[*routes, Mount(f"/{PRODUCT}", routes=routes), rest])
 
     async def _see(self, request: Request) -> Seen:
         key = request.headers.get("x-api-key") or request.headers.get("authorization", "").removeprefix("Bearer ")

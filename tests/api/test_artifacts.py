@@ -4,7 +4,7 @@ import asyncio
 import base64
 import os
 import re
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import Any
@@ -17,7 +17,10 @@ from hedgerow.api import create_api
 from hedgerow.domain import run_tokens
 from hedgerow.domain.artifacts import ArtifactRules
 from hedgerow.domain.clock import FixedClock
+from hedgerow.domain.errors import UnavailableError
 from hedgerow.operations import artifact_collection
+from hedgerow.storage import ObjectInfo, StoredObject
+from hedgerow.storage.local import LocalStore
 from tests.api.conftest import MISSING, PUBLIC_URL, Served
 
 TEXT = {"name": "notes.txt", "type": "artifact", "content": "  kept as it is\n"}
@@ -187,6 +190,54 @@ async def test_the_same_key_stores_artifacts_once(desk: Desk) -> None:
     assert first.content == again.content
     assert again.headers["idempotent-replay"] == "true"
     assert len(await desk.manifest()) == 1
+    assert len(files_of(desk)) == 1
+    other = await desk.served.client.post(f"{desk.url}artifacts/", json={"artifacts": [TEXT] * 2}, headers=headers)
+    assert (other.status_code, other.json()["code"]) == (409, "idempotency_conflict")
+
+
+async def test_under_a_key_too_the_store_is_written_to_outside_of_any_transaction(desk: Desk) -> None:
+    """So that an object is known to the collector before it is written, and a slow store keeps no connection."""
+    backends, known = desk.served.backends, []
+
+    class Watched(LocalStore):
+        async def put(self, key: str, pieces: AsyncIterable[bytes], *, content_type: str = "") -> ObjectInfo:
+            async with backends.database.statement() as tx:
+                found = await tx.connection.execute("SELECT 1 FROM loose_objects WHERE storage_path = %s", [key])
+                known.append(await found.fetchone() is not None)
+            return await super().put(key, pieces, content_type=content_type)
+
+    assert isinstance(backends.storage, LocalStore)
+    storage = Watched(backends.storage._folder, backends.rules.secrets)
+    transport = httpx.ASGITransport(create_api(replace(backends, storage=storage)))
+    headers = {**desk.served.client.headers, "Idempotency-Key": "k"}
+    async with httpx.AsyncClient(transport=transport, base_url=PUBLIC_URL, headers=headers) as client:
+        answers = await asyncio.gather(*(client.post(f"{desk.url}artifacts/", json={"artifacts": [TEXT]}) for _ in range(3)))
+    assert set(known) == {True}
+    assert len({answer.content for answer in answers}) == 1
+    assert sorted(answer.headers.get("idempotent-replay", "") for answer in answers) == ["", "true", "true"]
+    assert len(await desk.manifest()) == 1
+    await artifact_collection.collect(replace(backends, clock=FixedClock(backends.clock.now() + timedelta(hours=25))))
+    assert len(files_of(desk)) == 1
+
+
+async def test_a_store_that_cannot_be_read_is_a_refusal(desk: Desk) -> None:
+    class Broken(LocalStore):
+        async def read(self, key: str) -> StoredObject:
+            async def fail() -> AsyncGenerator[bytes, None]:
+                raise UnavailableError("The object store cannot be used.")
+                yield b""
+
+            return StoredObject(ObjectInfo(key=key, size_bytes=1), fail())
+
+    (entry,) = await desk.inline(TEXT)
+    backends = desk.served.backends
+    assert isinstance(backends.storage, LocalStore)
+    storage = Broken(backends.storage._folder, backends.rules.secrets)
+    transport = httpx.ASGITransport(create_api(replace(backends, storage=storage)))
+    async with httpx.AsyncClient(transport=transport, base_url=PUBLIC_URL, headers=desk.served.client.headers) as client:
+        answer = await client.post(f"{desk.url}artifacts/download/", json={"storage_path": entry["storage_path"]})
+    assert answer.status_code == 400
+    assert list(answer.json()) == ["error"]
 
 
 @pytest.mark.parametrize(
@@ -456,6 +507,22 @@ async def test_what_is_over_goes_and_what_is_needed_stays(desk: Desk) -> None:
     assert await stored() == [False] * 4
     assert await desk.manifest() == [kept]
     assert (await desk.content(kept["storage_path"])).status_code == 404
+
+
+async def test_an_upload_is_finalized_or_collected_and_never_half_of_each(desk: Desk) -> None:
+    backends = desk.served.backends
+    sent = [await desk.upload(b"x", name=f"{number}.png") for number in range(8)]
+    late = replace(backends, clock=FixedClock(backends.clock.now() + timedelta(hours=26)))
+    answers = await asyncio.gather(
+        *(desk.post("artifacts/finalize_upload/", artifacts=[item]) for item in sent[:4]),
+        artifact_collection.collect(late),
+        *(desk.post("artifacts/finalize_upload/", artifacts=[item]) for item in sent[4:]),
+        artifact_collection.collect(late),
+    )
+    statuses = [answer.status_code for answer in answers if isinstance(answer, httpx.Response)]
+    kept = [await backends.storage.head(item["storage_path"]) is not None for item in sent]
+    named = {entry["storage_path"] for entry in await desk.manifest()}
+    assert [status == 200 for status in statuses] == kept == [item["storage_path"] in named for item in sent]
 
 
 async def test_large_bodies_wait_for_a_place_which_nobody_holds_for_ever(desk: Desk) -> None:

@@ -1,8 +1,12 @@
 """Keys, scopes, projects (contract 1.2 and 1.3)."""
 
+import asyncio
+from collections.abc import AsyncIterator
+
 import httpx
 import pytest
 
+from hedgerow.api import routing
 from hedgerow.operations import accounts
 from tests.api.conftest import MISSING, Served
 
@@ -136,3 +140,25 @@ async def _statuses(served: Served, task: str, run: str) -> set[int]:
     ]
     assert {response.json()["code"] for response in responses} == {"not_found"}
     return {response.status_code for response in responses}
+
+
+async def test_a_key_that_is_revoked_while_a_body_is_on_its_way_does_nothing_with_it(
+    served: Served, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(routing, "_LONG_SECONDS", 0.0)
+    key, value = await accounts.create_key(served.backends, email=served.email, label="x", scopes=["*"])
+    arrived, revoked = asyncio.Event(), asyncio.Event()
+
+    async def slow() -> AsyncIterator[bytes]:
+        yield b'{"title": '
+        arrived.set()
+        await revoked.wait()
+        yield b'"Mend"}'
+
+    headers = {"Authorization": f"Bearer {value}", "Content-Type": "application/json"}
+    posting = asyncio.create_task(served.client.post(served.tasks, content=slow(), headers=headers))
+    await arrived.wait()
+    await accounts.revoke_key(served.backends, key.id)
+    revoked.set()
+    assert ((await posting).status_code, (await posting).json()["code"]) == (401, "authentication_failed")
+    assert (await served.client.get(served.tasks)).json()["count"] == 0

@@ -8,6 +8,7 @@ import pytest
 import pytest_asyncio
 
 from hedgerow.api import create_api
+from hedgerow.api.schemas.runs import TaskRunStart
 from hedgerow.domain import run_tokens
 from hedgerow.domain.access import ORGANIZATION_ID
 from hedgerow.domain.integrations import IntegrationKind
@@ -228,3 +229,4 @@ async def test_a_token_that_comes_with_a_run_is_shown_nowhere(connected: Connect
     assert patched.json()["state"]["github_credential_source"] == "caller_token"
     for text in (created.text, patched.text, (await served.client.get(f"{served.tasks}{task['id']}/")).text):
         assert TOKEN not in text
+    assert TOKEN not in repr(TaskRunStart.model_validate(body))

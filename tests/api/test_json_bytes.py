@@ -51,3 +51,10 @@ def test_nesting_up_to_the_bound_is_read_and_written() -> None:
 def test_a_lone_surrogate_survives() -> None:
     assert parse_json(b'"\\ud800"') == "\ud800"
     assert json.loads(to_json({"a": "\ud800"})) == {"a": "\ud800"}
+
+
+def test_an_integer_that_is_too_long_is_refused_in_our_own_words() -> None:
+    with pytest.raises(MalformedError, match=r"digits") as raised:
+        parse_json(b'{"n":1' + b"0" * 5000 + b"}")
+    assert "sys." not in raised.value.message
+    assert parse_json(b"9" * 4000) == int("9" * 4000)

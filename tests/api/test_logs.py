@@ -46,6 +46,8 @@ async def test_appended_entries_come_back_as_they_were_sent(served: Served) -> N
     assert logs.headers["cache-control"] == "no-cache"
     assert logs.headers["server-timing"].startswith("s3_read;dur=")
     session = await served.client.get(f"{url}session_logs/")
+    reading, filtering = (metric.partition(";dur=") for metric in session.headers["server-timing"].split(", "))
+    assert (reading[0], filtering[0]) == ("s3_read", "filter")
     assert session.content.decode() == "[" + ",".join(sources) + "]"
 
 

@@ -44,7 +44,7 @@ async def post(served: Served, form: UploadForm, content: bytes = b"hello", **ch
 async def stored(served: Served, key: str) -> bytes | None:
     if await served.backends.storage.head(key) is None:
         return None
-    return b"".join([piece async for piece in await served.backends.storage.read(key)])
+    return b"".join([piece async for piece in (await served.backends.storage.read(key)).pieces])
 
 
 def litter(served: Served) -> list[Path]:
@@ -191,6 +191,23 @@ async def test_a_file_that_is_too_large_is_refused_while_it_comes(served: Served
     assert answer.status_code == 413
     assert sent < 1_000_000
     assert litter(served) == []
+
+
+async def test_what_follows_the_last_border_is_bounded_too(served: Served, key: str) -> None:
+    form = await form_of(served.backends, key)
+    whole, sent = fields_of(form) + part("file", b"the file") + b"--" + BORDER + b"--\r\n", 0
+
+    async def endless() -> AsyncIterator[bytes]:
+        nonlocal sent
+        yield whole
+        while sent < 1_000_000:
+            sent += 50_000
+            yield b"x" * 50_000
+
+    answer = await send(served, form, endless())
+    assert (answer.status_code, sent) == (400, 100_000)
+    assert await stored(served, key) is None
+    assert (await send(served, form, whole + b"a few more words")).status_code == 204
 
 
 async def test_the_border_may_fall_anywhere_between_two_reads(served: Served, key: str) -> None:

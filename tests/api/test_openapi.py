@@ -1,5 +1,6 @@
 """The document that describes the API."""
 
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -13,12 +14,18 @@ from hedgerow.api.routes import ENDPOINTS
 COMMITTED = Path(__file__).parents[2] / "openapi.json"
 
 
+@cache
+def _document() -> dict[str, Any]:
+    """The document, written once for all tests here, which only read it."""
+    return describe(ENDPOINTS)
+
+
 def test_the_committed_document_is_the_one_that_the_endpoints_give() -> None:
-    assert COMMITTED.read_text() == text_of(describe(ENDPOINTS)), "run scripts/openapi and commit the result"
+    assert COMMITTED.read_text() == text_of(_document()), "run scripts/openapi and commit the result"
 
 
 def test_every_endpoint_is_described_once() -> None:
-    document = describe(ENDPOINTS)
+    document = _document()
     described = [(path, method.upper()) for path, methods in document["paths"].items() for method in methods]
     assert sorted(described) == sorted((endpoint.path, endpoint.method) for endpoint in ENDPOINTS)
     names = [operation["operationId"] for methods in document["paths"].values() for operation in methods.values()]
@@ -26,13 +33,13 @@ def test_every_endpoint_is_described_once() -> None:
 
 
 def test_every_reference_of_the_document_leads_somewhere() -> None:
-    document = describe(ENDPOINTS)
+    document = _document()
     known = {f"#/components/{kind}/{name}" for kind in ("schemas", "responses") for name in document["components"][kind]}
     assert set(_references(document)) <= known
 
 
 def test_every_operation_tells_what_it_does_and_which_scope_it_needs() -> None:
-    for methods in describe(ENDPOINTS)["paths"].values():
+    for methods in _document()["paths"].values():
         for operation in methods.values():
             assert operation["description"]
             assert "security" in operation
@@ -46,12 +53,12 @@ def _references(part: object) -> list[str]:
 
 
 def _operations() -> list[tuple[str, dict[str, Any]]]:
-    document = describe(ENDPOINTS)
+    document = _document()
     return [(operation["operationId"], operation) for methods in document["paths"].values() for operation in methods.values()]
 
 
 def test_every_operation_shows_what_is_sent_and_answered_and_the_examples_fit_their_schemas() -> None:
-    document = describe(ENDPOINTS)
+    document = _document()
     for name, operation in _operations():
         success = next(answer for status, answer in operation["responses"].items() if status < "300")
         contents = [*operation.get("requestBody", {}).get("content", {}).values(), *success.get("content", {}).values()]
@@ -76,7 +83,7 @@ def test_both_families_of_errors_stand_where_they_occur() -> None:
 
 
 def test_every_operation_stands_in_a_group_and_those_that_need_no_key_say_so() -> None:
-    groups = {tag["name"] for tag in describe(ENDPOINTS)["tags"]}
+    groups = {tag["name"] for tag in _document()["tags"]}
     for name, operation in _operations():
         assert set(operation["tags"]) <= groups, name
     open_ones = {name for name, operation in _operations() if operation["security"] == []}
@@ -84,11 +91,11 @@ def test_every_operation_stands_in_a_group_and_those_that_need_no_key_say_so() -
 
 
 def test_the_document_is_what_the_standard_asks_for() -> None:
-    schemathesis.openapi.from_dict(describe(ENDPOINTS)).validate()
+    schemathesis.openapi.from_dict(_document()).validate()
 
 
 def test_the_page_shows_every_operation_with_its_examples_and_runs_no_script() -> None:
-    document = describe(ENDPOINTS)
+    document = _document()
     page = documentation_page(document)
     for name, operation in _operations():
         assert f'<article id="{name}">' in page

@@ -4,12 +4,15 @@ import asyncio
 from collections.abc import AsyncIterator
 
 import httpx
+import pytest
 import pytest_asyncio
 from starlette.types import Receive, Scope, Send
+from structlog.testing import capture_logs
 
 from hedgerow.api.front import Front
 from hedgerow.api.outflow import Outflow, pieces_response
 from hedgerow.cli.leaving import EndsStreams
+from hedgerow.domain.errors import HedgerowError, UnavailableError
 from tests.api.serving import QuietServer, quiet_config
 
 
@@ -18,6 +21,7 @@ class Source:
 
     def __init__(self, stall_seconds: float) -> None:
         self.stall_seconds = stall_seconds
+        self.problem: HedgerowError | None = None
         self.let_go = asyncio.Event()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -27,6 +31,8 @@ class Source:
         try:
             while True:
                 yield b"x" * 65536
+                if self.problem is not None:
+                    raise self.problem
                 await asyncio.sleep(0)
         finally:
             self.let_go.set()
@@ -63,6 +69,19 @@ async def test_a_client_that_leaves_ends_the_answer(source: tuple[Source, QuietS
             break
     async with asyncio.timeout(10):
         await app.let_go.wait()
+
+
+async def test_an_answer_that_breaks_off_is_cut_and_told_in_one_line(source: tuple[Source, QuietServer]) -> None:
+    app, server = source
+    app.problem = UnavailableError("The database is gone.")
+    with capture_logs() as logged:
+        async with httpx.AsyncClient() as client:
+            with pytest.raises(httpx.TransportError):
+                await client.get(f"http://127.0.0.1:{server.port}/")
+        async with asyncio.timeout(10):
+            await app.let_go.wait()
+    lines = [(line["event"], line.get("reason")) for line in logged if line["log_level"] != "debug"]
+    assert lines == [("an answer broke off", "The database is gone.")]
 
 
 async def _letters(text: str) -> AsyncIterator[bytes]:

@@ -1,25 +1,14 @@
 import json
-import os
 import subprocess
 import sys
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
 import pytest
 
-from hedgerow.cli import main
 from tests.cli.test_local_repository import git_in
+from tests.cli.typing_here import Done, type_here
 from tests.client.fake_server import FakeRun, FakeServer, said
-
-
-@dataclass(frozen=True)
-class Done:
-    """How a command ended."""
-
-    returncode: int
-    stdout: str
-    stderr: str
 
 
 class Hedgerow(Protocol):
@@ -31,18 +20,9 @@ def hedgerow(environment: dict[str, str], monkeypatch: pytest.MonkeyPatch, capsy
     """Calls the console script's function in this process, as typed in `folder` with further variables of the environment."""
 
     def call(*arguments: str, folder: Path | None = None, **variables: str) -> Done:
-        for name in [name for name in os.environ if name.startswith("HEDGEROW_")]:
-            monkeypatch.delenv(name)
-        for name, value in (environment | variables).items():
-            monkeypatch.setenv(name, value)
         if folder is not None:
             monkeypatch.chdir(folder)
-        monkeypatch.setattr(sys, "argv", ["/nowhere/hedgerow/__main__.py", *arguments])
-        with pytest.raises(SystemExit) as ended:
-            main()
-        said_here = capsys.readouterr()
-        assert isinstance(ended.value.code, int | None)
-        return Done(ended.value.code or 0, said_here.out, said_here.err)
+        return type_here(arguments, environment | variables, monkeypatch, capsys)
 
     return call
 
@@ -281,6 +261,15 @@ def test_an_attachment_that_cannot_be_given_leaves_no_task_behind(server: FakeSe
     done = hedgerow("run", "Read it", "--attach", "empty.txt", folder=tmp_path)
     assert done.returncode == 1
     assert "empty.txt is empty" in done.stderr
+    (tmp_path / "huge.txt").write_text("x")
+    large = {"type": "validation_error", "code": "max_value", "detail": "It is too large.", "attr": "artifacts__0__size"}
+    server.refusals["/prepare_upload/"] = (400, large)
+    refused = hedgerow("run", "Read it", "--attach", "huge.txt", folder=tmp_path)
+    assert (refused.returncode, refused.stderr) == (1, "hedgerow: huge.txt: It is too large.\n")
+    server.refusals.clear()
+    server.store.refusal = "<Error><Code>AccessDenied</Code><Message>Not from you.</Message></Error>"
+    stored = hedgerow("run", "Read it", "--attach", "huge.txt", folder=tmp_path)
+    assert (stored.returncode, stored.stderr) == (1, "hedgerow: The store did not take the file: Not from you.\n")
     missing = hedgerow("run", "Read it", "--attach", "missing.txt", folder=tmp_path)
     assert missing.returncode == 2
     assert server.tasks == {}

@@ -4,10 +4,11 @@ from typing import Any
 
 import pytest
 
-from hedgerow.cli.ending import REASONS, describe_ending, exit_code
+from hedgerow.cli.ending import describe_ending, exit_code
 from hedgerow.cli.painting import Marks
 from hedgerow.client import Repository, Run
 from hedgerow.client.answers.runs import run_from
+from hedgerow.domain.end_reasons import EXPLANATIONS
 from hedgerow.domain.runs import EndReason, RunStatus
 
 START = datetime(2026, 11, 22, tzinfo=UTC)
@@ -25,11 +26,6 @@ def told(run: Run, repository: Repository | None = None) -> str:
     return "\n".join(line.plain for line in describe_ending(run, repository, Marks()))
 
 
-def test_every_reason_has_a_sentence() -> None:
-    assert set(REASONS) == set(EndReason)
-    assert all(sentence.endswith(".") for sentence in REASONS.values())
-
-
 @pytest.mark.parametrize(("status", "code"), [(RunStatus.COMPLETED, 0), (RunStatus.FAILED, 1), (RunStatus.CANCELLED, 3)])
 def test_the_exit_code_tells_how_the_run_ended(status: RunStatus, code: int) -> None:
     assert exit_code(ended(status)) == code
@@ -39,7 +35,8 @@ def test_a_failure_says_what_failed_and_what_that_means() -> None:
     text = told(ended(RunStatus.FAILED, EndReason.START_FAILED, "There is no branch nope."))
     assert text.splitlines()[0] == "✗ Failed after 12 s"
     assert "There is no branch nope." in text
-    assert REASONS[EndReason.START_FAILED] in text
+    assert EXPLANATIONS[EndReason.START_FAILED].title in text
+    assert EXPLANATIONS[EndReason.START_FAILED].remedy in text
 
 
 OUTPUT = {

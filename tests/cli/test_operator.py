@@ -1,5 +1,6 @@
 """`hedgerow up`, `api`, `worker`, `admin …` and `settings`, run as an operator runs them."""
 
+import io
 import json
 import os
 import shutil
@@ -11,7 +12,7 @@ import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import httpx
 import psycopg
@@ -19,6 +20,7 @@ import pytest
 
 from hedgerow.db.embedded import EmbeddedPostgres
 from hedgerow.db.postmaster import running
+from tests.cli.typing_here import Done, type_here
 from tests.integrations.fake_github import account, serve
 from tests.leftovers import end_processes_of
 
@@ -57,6 +59,21 @@ class Started:
             self.process.communicate()
             raise
         return self.process.returncode
+
+
+class Hedgerow(Protocol):
+    def __call__(self, data_dir: Path, *arguments: str, **settings: str) -> Done: ...
+
+
+@pytest.fixture
+def here(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Hedgerow:
+    """Calls a command that ends in this process; how it starts in one of its own is tested with `up` and `admin migrate`."""
+
+    def call(data_dir: Path, *arguments: str, **settings: str) -> Done:
+        monkeypatch.setattr(sys, "stdin", io.StringIO())
+        return type_here(arguments, {"HEDGEROW_DATA_DIR": str(data_dir), **settings}, monkeypatch, capsys)
+
+    return call
 
 
 def _start(data_dir: Path, *arguments: str, **settings: str) -> Started:
@@ -165,9 +182,9 @@ def test_a_bad_setting_is_named_and_ends_with_the_code_of_a_usage_error(folder: 
     assert len(refused.stderr.splitlines()) == 1
 
 
-def test_an_operator_makes_people_projects_and_keys_while_the_server_runs(house: Started, data_dir: Path) -> None:
+def test_an_operator_makes_people_projects_and_keys_while_the_server_runs(house: Started, data_dir: Path, here: Hedgerow) -> None:
     def made(*arguments: str) -> dict[str, object]:
-        result = _run(data_dir, "admin", *arguments, "--json")
+        result = here(data_dir, "admin", *arguments, "--json")
         assert result.returncode == 0, result.stderr
         answer = json.loads(result.stdout)
         assert isinstance(answer, dict)
@@ -194,8 +211,8 @@ def test_an_operator_makes_people_projects_and_keys_while_the_server_runs(house:
     assert [answer.status_code for answer in answers] == [200, 403]
 
 
-def test_what_is_turned_on_in_a_project_is_the_operators_to_say(house: Started, data_dir: Path) -> None:
-    turned = _run(data_dir, "admin", "set-project", "--project", "1", "--session-recording", "--json")
+def test_what_is_turned_on_in_a_project_is_the_operators_to_say(house: Started, data_dir: Path, here: Hedgerow) -> None:
+    turned = here(data_dir, "admin", "set-project", "--project", "1", "--session-recording", "--json")
     assert json.loads(turned.stdout) == {
         "id": 1,
         "name": "Default project",
@@ -203,19 +220,19 @@ def test_what_is_turned_on_in_a_project_is_the_operators_to_say(house: Started, 
         "session_recording": True,
         "exception_capture": False,
     }
-    refused = _run(data_dir, "admin", "set-project", "--project", "99", "--session-recording")
+    refused = here(data_dir, "admin", "set-project", "--project", "99", "--session-recording")
     assert refused.returncode != 0
     assert "There is no project 99." in refused.stderr
-    back = _run(data_dir, "admin", "set-project", "--project", "1", "--no-session-recording")
+    back = here(data_dir, "admin", "set-project", "--project", "1", "--no-session-recording")
     assert back.stdout.strip() == "Default project: proactive tasks off, session recording off, exception capture off."
 
 
-def test_an_operator_connects_projects_and_links_people_with_github(house: Started, data_dir: Path, tmp_path: Path) -> None:
+def test_an_operator_connects_projects_and_links_people_with_github(house: Started, data_dir: Path, tmp_path: Path, here: Hedgerow) -> None:
     token = "ghp_0123456789abcdef"
     (tmp_path / "token").write_text(f"{token}\n")
 
     def said(*arguments: str, code: int = 0, **settings: str) -> str:
-        result = _run(data_dir, "admin", *arguments, HEDGEROW_GITHUB_API_URL=github.url, **settings)
+        result = here(data_dir, "admin", *arguments, HEDGEROW_GITHUB_API_URL=github.url, **settings)
         assert result.returncode == code, result.stderr
         assert token not in result.stdout + result.stderr
         return result.stdout if code == 0 else result.stderr
@@ -236,9 +253,9 @@ def test_an_operator_connects_projects_and_links_people_with_github(house: Start
         assert "belong together" in said("list-integrations", "--project", "1", code=2, HEDGEROW_GITHUB_APP_ID="1")
 
 
-def test_an_operator_takes_away_keys_and_memberships_while_the_server_runs(house: Started, data_dir: Path) -> None:
+def test_an_operator_takes_away_keys_and_memberships_while_the_server_runs(house: Started, data_dir: Path, here: Hedgerow) -> None:
     def said(*arguments: str) -> dict[str, Any]:
-        result = _run(data_dir, "admin", *arguments, "--json")
+        result = here(data_dir, "admin", *arguments, "--json")
         assert result.returncode == 0, result.stderr
         answer = json.loads(result.stdout)
         assert isinstance(answer, dict)
@@ -270,27 +287,27 @@ def test_an_operator_takes_away_keys_and_memberships_while_the_server_runs(house
     entries = said("audit", "--limit", "4")["entries"]
     assert [entry["action"] for entry in entries] == ["member.remove", "key.revoke", "run.create", "task.create"]
     assert [entry["actor"] for entry in entries] == ["operator", "operator", "user", "user"]
-    shown = _run(data_dir, "admin", "audit", "--project", "1", "--limit", "1").stdout
+    shown = here(data_dir, "admin", "audit", "--project", "1", "--limit", "1").stdout
     assert "operator  member.remove  project 1" in shown
-    assert "grace@example.org" in _run(data_dir, "admin", "list-keys").stdout
+    assert "grace@example.org" in here(data_dir, "admin", "list-keys").stdout
 
 
-def test_a_key_that_is_none_is_named_in_one_sentence(data_dir: Path) -> None:
+def test_a_key_that_is_none_is_named_in_one_sentence(data_dir: Path, here: Hedgerow) -> None:
     for key, code in (("nonsense", 2), ("01890000-0000-7000-8000-000000000000", 1)):
-        refused = _run(data_dir, "admin", "revoke-key", key)
+        refused = here(data_dir, "admin", "revoke-key", key)
         assert refused.returncode == code
         assert key in refused.stderr
         assert len(refused.stderr.splitlines()) == 1
 
 
-def test_an_unknown_person_is_named_in_one_sentence(data_dir: Path) -> None:
-    refused = _run(data_dir, "admin", "create-key", "--email", "nobody@example.org", "--scope", "*")
+def test_an_unknown_person_is_named_in_one_sentence(data_dir: Path, here: Hedgerow) -> None:
+    refused = here(data_dir, "admin", "create-key", "--email", "nobody@example.org", "--scope", "*")
     assert refused.returncode == 1
     assert "nobody@example.org" in refused.stderr
 
 
-def test_settings_are_printed_with_their_values_and_secrets_hidden(folder: Path) -> None:
-    shown = _run(folder / "other", "settings", HEDGEROW_SECRET_KEY="hunter2", HEDGEROW_PORT="9123").stdout
+def test_settings_are_printed_with_their_values_and_secrets_hidden(folder: Path, here: Hedgerow) -> None:
+    shown = here(folder / "other", "settings", HEDGEROW_SECRET_KEY="hunter2", HEDGEROW_PORT="9123").stdout
     assert "HEDGEROW_PORT=9123" in shown
     assert "HEDGEROW_SECRET_KEY=(hidden)" in shown
     assert "hunter2" not in shown

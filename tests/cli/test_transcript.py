@@ -83,6 +83,15 @@ def test_an_error_that_is_told_twice_is_shown_once() -> None:
     assert items == [Prompted("Go"), Remark("No credit left.", "error")]
 
 
+def test_a_file_that_comes_with_a_prompt_is_called_by_its_name() -> None:
+    blocks = [
+        {"type": "text", "text": "Read it"},
+        {"type": "resource_link", "name": "notes\x1b[31m.txt", "uri": "file:///n"},
+        {"type": "image"},
+    ]
+    assert fold(notification("session/prompt", {"prompt": blocks}, id=2))[1] == [Prompted("Read it\n[file notes.txt]\n[image]")]
+
+
 def test_an_error_reply_to_something_else_than_a_prompt_is_the_agents_own_affair() -> None:
     assert fold({"type": "notification", "notification": {"jsonrpc": "2.0", "id": 40, "error": {"message": "no such file"}}})[1] == []
 

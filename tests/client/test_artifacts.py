@@ -1,12 +1,13 @@
 import io
 import os
 import tracemalloc
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from hedgerow.client import BrokenOffError, Client, ClientError, RunId
-from hedgerow.client.files import INLINE_BYTES, Landing, safe_name
+from hedgerow.client import BrokenOffError, Client, ClientError, RunId, UnreachableError
+from hedgerow.client.files import INLINE_BYTES, Landing, opened
 from tests.client.fake_server import FakeRun, FakeServer
 
 LARGE = os.urandom(INLINE_BYTES + 1)
@@ -70,6 +71,19 @@ def test_what_a_store_says_against_a_file_is_said(server: FakeServer, client: Cl
     assert server.store.manifests == {}
 
 
+def test_a_store_that_is_not_there_is_told_apart_from_hedgerow(client: Client, run: FakeRun) -> None:
+    place = RunId(run.task_id, run.id)
+    (prepared,) = client.prepare_artifact_upload(place, [{"name": "a", "type": "output", "size": 1}])
+    elsewhere = replace(prepared, url="http://127.0.0.1:1/store?secret")
+    with (
+        pytest.raises(ClientError, match=r"The store at \S+ does not take") as raised,
+        opened(b"x", "a", None) as upload,
+    ):
+        client.send_form(elsewhere, upload)
+    assert not isinstance(raised.value, UnreachableError)
+    assert "secret" not in str(raised.value)
+
+
 def test_a_download_comes_into_a_folder_under_its_last_name(client: Client, run: FakeRun, tmp_path: Path) -> None:
     artifact = client.upload_artifact(run, LARGE, name="../../evil")
     assert client.download_artifact(run, artifact, to=tmp_path) == tmp_path / "evil"
@@ -125,12 +139,12 @@ def test_unknown_artifact_ids_are_named(server: FakeServer, client: Client, run:
     assert raised.value.missing_artifact_ids == ("a", "b")
 
 
-def test_no_name_leads_out_of_a_folder(tmp_path: Path) -> None:
-    names = {name: safe_name(name) for name in ("a/b", "..", "", "c\\..\\d", "/", "e\0f", " ")}
-    assert names == {"a/b": "b", "..": "artifact", "": "artifact", "c\\..\\d": "d", "/": "artifact", "e\0f": "ef", " ": "artifact"}
-    landing = Landing(tmp_path, "../out")
+@pytest.mark.parametrize(("name", "written"), [("../out", "out"), ("..", "artifact"), ("字" * 170 + ".txt", "字" * 65 + ".txt")])
+def test_a_name_neither_leads_out_of_a_folder_nor_is_too_long_for_it(tmp_path: Path, name: str, written: str) -> None:
+    landing = Landing(tmp_path, name)
     landing.keep()
-    assert landing.path == tmp_path / "out"
+    assert landing.path == tmp_path / written
+    assert [path.name for path in tmp_path.iterdir()] == [written]
 
 
 def test_a_large_file_is_never_held_whole(client: Client, server: FakeServer, run: FakeRun, tmp_path: Path) -> None:

@@ -132,7 +132,9 @@ def test_a_cursor_that_is_none_is_told(server: FakeServer, client: Client, waits
 def test_numbers_and_characters_that_the_fast_parser_refuses_are_read(server: FakeServer, client: Client) -> None:
     run = server.add_run(server.add_task())
     with server.changed:
-        run.events.append((1, '{"type":"notification","number":123456789012345678901234567890,"text":"\\ud800"}'))
+        run.events.append(
+            (1, '{"type":"notification","number":123456789012345678901234567890,"huge":1' + "0" * 5000 + ',"text":"\\ud800"}')
+        )
     server.end(run)
     (event,) = [update for update in client.follow(run) if isinstance(update, Received)]
-    assert event.data == {"type": "notification", "number": 123456789012345678901234567890, "text": "\ud800"}
+    assert event.data == {"type": "notification", "number": 123456789012345678901234567890, "huge": float("inf"), "text": "\ud800"}

@@ -35,13 +35,13 @@ class Process:
         assert self.popen.stdout is not None
         with self.popen.stdout as lines:
             for line in lines:
+                self.said.append(line)
                 self._lines.put(line)
         self._lines.put(None)
 
     def await_line(self, words: str, timeout_seconds: float = 60) -> str:
         """The first line that contains `words`; fails with all that was said where the process ends before."""
         while (line := self._lines.get(timeout=timeout_seconds)) is not None:
-            self.said.append(line)
             if words in line:
                 return line
         raise AssertionError(f"it ended with {self.popen.wait()} before it said {words!r}:\n{''.join(self.said)}")

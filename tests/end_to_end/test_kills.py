@@ -1,14 +1,18 @@
 """kill -9 of whatever may die while a run is on its way."""
 
+import json
 import signal
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from hedgerow.checker import Guarantee, Recorder, Verdict, check, read_history
 from tests.end_to_end.conftest import git
 from tests.end_to_end.house import House, Run, methods
+from tests.end_to_end.witness import Witness
 from tests.leftovers import end_processes_of, processes_of
 
 PATIENT: list[dict[str, Any]] = [
@@ -89,6 +93,36 @@ def test_nothing_is_lost_while_the_api_is_away(make_house: Callable[..., House],
     house.start("api", "--port", url.rpartition(":")[2])
     assert run.ended()["status"] == "completed"
     assert_told_once(run)
+
+
+def test_the_checker_refutes_nothing_of_what_clients_saw_while_everything_was_killed(
+    house: House, repository: Path, tmp_path: Path
+) -> None:
+    script = [{"burst": {"count": 100, "text": "line"}}, *PATIENT, {"burst": {"count": 100, "text": "more"}}]
+    run = house.run(script, repository=house.register(repository))
+    witness = Witness(run, Recorder(tmp_path / "history.jsonl"))
+    witness.start(json.dumps({"steps": script}))
+    with ThreadPoolExecutor() as threads:
+        clients = [threads.submit(witness.follow, f"reader-{n}") for n in range(2)]
+        clients += [threads.submit(write, witness, f"writer-{n}") for n in range(2)]
+        run.await_event("_posthog/run_started")
+        assert witness.say("person", "Add a note on the tests")
+        for _ in range(2):  # the first time right after a message was accepted
+            house.processes[-1].kill()
+            house.up()
+        for client in clients:
+            client.result()
+    report = witness.conclude()
+    assert report.held, "\n".join(report.lines())
+    shown = {guarantee for guarantee in Guarantee if report.verdict(guarantee) is Verdict.HELD}
+    assert shown >= {Guarantee.KEPT, Guarantee.READ_ONCE, Guarantee.DELIVERED_ONCE, Guarantee.ENDS, Guarantee.LEAVES_NOTHING}
+    assert check(read_history(tmp_path / "history.jsonl")).held
+
+
+def write(witness: Witness, client: str) -> None:
+    for number in range(30):
+        texts = [json.dumps({"type": "notification", "of": client, "number": number, "part": part}) for part in range(3)]
+        witness.append(client, texts)
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])

@@ -9,7 +9,7 @@ from hedgerow.db.database import DatabaseLostError
 from hedgerow.domain.commands import Command, CommandMethod
 from hedgerow.domain.errors import UnavailableError
 from hedgerow.domain.lifecycle import Conclude, Prepare
-from hedgerow.domain.messages import MessageStatus
+from hedgerow.domain.messages import UNANSWERED, MessageStatus
 from hedgerow.domain.runs import Ending, EndReason, RunStatus, SandboxHandle, TaskRun
 from hedgerow.domain.sandboxes import SandboxSpec
 from hedgerow.lifecycle import reconcile, reopen_door
@@ -158,3 +158,20 @@ async def test_a_run_whose_output_was_accepted_ends_as_completed_and_keeps_it_as
     assert (ended.status, ended.state["end_reason"], ended.error_message) == (RunStatus.COMPLETED, "output_accepted", None)
     assert (ended.output, ended.branch) == ([1, 2], "hedgerow/h-1")
     assert ended.execution.cleaned_at is not None
+
+
+async def test_the_first_reason_counts_where_an_action_fails_after_the_end_was_decided(world: World) -> None:
+    run = await turn_over(world, await world.run())
+    await conclude(world.node, run, FINISHED)
+    assert await fail(world.node, run, Prepare(sandbox=True, workspace=True), UnavailableError("No such branch."))
+    assert (await world.fresh(run)).execution.ending == FINISHED.ending
+
+
+async def test_a_run_that_is_ended_and_opened_again_before_anybody_looked_keeps_no_message_waiting(world: World) -> None:
+    run = await world.run()
+    await world.patch(run, status=RunStatus.CANCELLED)
+    await world.patch(run, status=RunStatus.IN_PROGRESS)
+    await reconcile(world.node, run.id)
+    async with world.node.backends.database.statement() as tx:
+        (message,) = await messages.of_run(tx, run.id)
+    assert (message.status, message.error) == (MessageStatus.FAILED, UNANSWERED)

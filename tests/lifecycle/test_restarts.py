@@ -5,14 +5,16 @@ from typing import Any
 
 from hedgerow.db import messages
 from hedgerow.domain.errors import UnavailableError
-from hedgerow.domain.lifecycle import Deliver
+from hedgerow.domain.lifecycle import CleanUp, Deliver, End
 from hedgerow.domain.messages import MessageStatus
-from hedgerow.domain.runs import Ending, EndReason, RunStatus, TaskRun
+from hedgerow.domain.runs import Ending, EndReason, Environment, RunStatus, TaskRun
 from hedgerow.lifecycle import conclude_unless_ending, reconcile
+from hedgerow.lifecycle.clean_up import clean_up
 from hedgerow.lifecycle.deliver import deliver
+from hedgerow.lifecycle.ends import conclude, end, fail
 from hedgerow.repositories import Published
 from tests.lifecycle.conftest import World
-from tests.lifecycle.test_ends import turn_over
+from tests.lifecycle.test_ends import FINISHED, turn_over
 
 SANDBOX = {"provider": "process", "id": "1"}
 
@@ -116,3 +118,44 @@ async def test_the_agent_of_the_earlier_start_gets_no_message_of_the_new_one(wor
     await deliver(world.node, run, Deliver())
     async with world.node.backends.database.statement() as tx:
         assert (await messages.of_run(tx, run.id))[-1].status is MessageStatus.QUEUED
+
+
+async def test_tidying_up_that_a_new_start_overtakes_leaves_it_its_message(world: World) -> None:
+    ending = await ended(world, landed_at=world.node.backends.clock.now())
+    await world.resume(ending)
+    await clean_up(world.node, ending, CleanUp())
+    begun = await world.fresh(ending)
+    assert (begun.execution.restarting, begun.execution.cleaned_at) == (True, None)
+    assert await _statuses(world, begun) == [MessageStatus.ACKNOWLEDGED, MessageStatus.QUEUED]
+
+
+async def test_a_run_that_was_ended_unclaimed_and_resumed_does_not_count_as_tidied_up(world: World) -> None:
+    over = await world.patch(await world.run(), status=RunStatus.CANCELLED)
+    await world.resume(over)
+    await clean_up(world.node, over, CleanUp())
+    assert (await world.fresh(over)).execution.cleaned_at is None
+    assert await _statuses(world, over) == [MessageStatus.FAILED, MessageStatus.QUEUED]
+
+
+async def test_an_end_that_is_told_too_late_does_not_end_the_new_start(world: World) -> None:
+    run = await turn_over(world, await world.run())
+    await conclude(world.node, run, FINISHED)
+    concluded = await world.fresh(run)
+    await world.patch(run, environment=Environment.LOCAL)
+    await end(world.node, concluded, End(FINISHED.ending))
+    assert not (await world.fresh(run)).status.terminal
+    await world.resume(run)
+    await end(world.node, concluded, End(FINISHED.ending))
+    assert (await world.fresh(run)).status is RunStatus.QUEUED
+
+
+async def test_what_an_action_of_the_earlier_start_meets_does_not_end_the_new_one(world: World) -> None:
+    run = await ended(world, sandbox=SANDBOX)
+    await world.resume(run)
+    assert await fail(world.node, run, Deliver(), UnavailableError("The agent server does not answer."))
+    assert (await world.fresh(run)).execution.ending is None
+
+
+async def _statuses(world: World, run: TaskRun) -> list[MessageStatus]:
+    async with world.node.backends.database.statement() as tx:
+        return [message.status for message in await messages.of_run(tx, run.id)]

@@ -14,14 +14,16 @@ from hedgerow.db import repository_scans
 from hedgerow.db.database import Database
 from hedgerow.db.repository_scans import RepositoryScan
 from hedgerow.domain.ids import uuid7
+from hedgerow.domain.integrations import IntegrationKind
 from hedgerow.domain.readiness import CapabilityState, Overall
 from hedgerow.domain.repository_scans import Scan
+from hedgerow.integrations.github import GitHubOptions
 from hedgerow.lifecycle import scan_repository
-from hedgerow.operations import readiness, repositories
+from hedgerow.operations import integrations, readiness, repositories
 from hedgerow.operations.readiness import DatedReadiness
 from hedgerow.repositories import Repositories, ScanLimits
 from tests.lifecycle.conftest import World
-from tests.repositories.workbench import commit, make_repository
+from tests.repositories.workbench import commit, make_repository, serve
 
 NAME = "acme/garden"
 
@@ -116,6 +118,29 @@ async def test_a_repository_that_is_not_there_is_told_and_leaves_no_result(scann
 
     assert (answer.overall, answer.scan) == (Overall.UNKNOWN, None)
     assert "nowhere" in answer.core_suggestions.reason
+
+
+async def test_a_private_repository_on_github_is_scanned_with_the_projects_own_token(scanning: World, tmp_path: Path) -> None:
+    with serve(tmp_path) as host:
+        host.credentials = ("x-access-token", "ghs_the_projects_own")
+        rules = replace(scanning.node.backends.rules, github=GitHubOptions(url=host.url))
+        on_github = scanning.with_node(backends=replace(scanning.node.backends, rules=rules))
+        async with on_github.node.backends.database.statement() as tx:
+            await tx.connection.execute("UPDATE repositories SET clone_url = %s", [f"{host.url}/origin"])
+        scan = await wanted(on_github)
+        await scan_repository(on_github.node, scan.id)
+        without = await loaded(on_github, scan.id)
+        assert without.result is None
+        assert "credentials" in (without.problem or "")
+        await integrations.connect(
+            on_github.node.backends, on_github.project.id, IntegrationKind.GITHUB, display_name="acme", secret="ghs_the_projects_own"
+        )
+        await wanted(on_github)
+
+        await scan_repository(on_github.node, scan.id)
+
+        done = await loaded(on_github, scan.id)
+    assert (done.problem, done.result and done.result.event_names) == (None, ("planted",))
 
 
 async def test_what_was_found_stays_where_the_origin_is_gone(scanning: World, tmp_path: Path) -> None:

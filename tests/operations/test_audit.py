@@ -8,11 +8,13 @@ import pytest
 import structlog
 
 from hedgerow.domain.access import RunCaller
+from hedgerow.domain.artifacts import ArtifactType
 from hedgerow.domain.audit import ActorKind, AuditAction, AuditEntry, AuditFilters
 from hedgerow.domain.commands import Command, CommandMethod
 from hedgerow.domain.errors import ForbiddenError, InvalidError, UnavailableError
 from hedgerow.domain.runs import Environment, RunStatus
-from hedgerow.operations import access, accounts, audit, commands, sandbox_environments
+from hedgerow.operations import access, accounts, audit, commands, messages, projects, sandbox_environments, slack
+from hedgerow.operations.artifacts import InlineArtifact, add_artifacts, store_artifacts
 from hedgerow.operations.pages import Paging
 from hedgerow.operations.run_updates import RunPatch, update_run
 from hedgerow.operations.sandbox_environments import SandboxEnvironmentDraft
@@ -140,6 +142,63 @@ async def test_a_command_is_recorded_before_it_is_sent_on(desk: Desk) -> None:
     assert (note.action, note.detail["requestId"]) == (AuditAction.COMMAND_PERMISSION_RESPONSE, "7")
     assert len(note.detail["optionId"]) < 70
     assert set(note.detail) == {"requestId", "optionId"}
+
+
+async def test_what_is_done_with_messages_is_recorded_without_their_words(desk: Desk) -> None:
+    run = await desk.started_run()
+    of = (desk.backends, desk.caller, desk.project, run.task_id, run.id)
+    for _ in range(2):
+        await commands.send_command(*of, Command(method=CommandMethod.USER_MESSAGE, params={"content": SECRET}))
+    first, second, third = (await messages.list_messages(*of, Paging())).items
+    await messages.move_message(*of, third.id, 1)
+    await messages.promote_message(*of, second.id)
+    await messages.demote_message(*of, second.id)
+    await messages.delete_message(*of, first.id)
+
+    notes = [entry.note for entry in await recorded(desk, run_id=run.id)][2:]
+    assert [(note.action.value, note.subject, dict(note.detail)) for note in notes] == [
+        ("command.user_message", str(second.id), {}),
+        ("command.user_message", str(third.id), {}),
+        ("message.move", str(third.id), {"position": 1}),
+        ("message.promote", str(second.id), {"position": 1}),
+        ("message.demote", str(second.id), {"position": 3}),
+        ("message.delete", str(first.id), {}),
+    ]
+    assert {note.key_id for note in notes} == {desk.caller.key_id}
+
+
+async def test_artifacts_are_recorded_by_their_ids_also_those_of_the_agent(desk: Desk) -> None:
+    run = await desk.run()
+    of = (desk.project, run.task_id, run.id)
+    item = InlineArtifact(name=SECRET, type=ArtifactType.OUTPUT, source="", content=SECRET, is_base64=False, content_type="")
+    [first] = await add_artifacts(desk.backends, desk.caller, *of, await store_artifacts(desk.backends, desk.caller, *of, [item]))
+    _, second = await add_artifacts(desk.backends, desk.agent(run), *of, await store_artifacts(desk.backends, desk.agent(run), *of, [item]))
+
+    notes = [entry.note for entry in await recorded(desk, run_id=run.id)][1:]
+    assert [(note.action.value, note.actor.value, dict(note.detail)) for note in notes] == [
+        ("artifact.upload", "user", {"count": 1, "artifacts": [first["id"]]}),
+        ("artifact.upload", "run", {"count": 1, "artifacts": [second["id"]]}),
+    ]
+
+
+async def test_who_turns_something_on_or_maps_a_thread_is_recorded(desk: Desk) -> None:
+    await projects.update_project(desk.backends, desk.caller, desk.project, {"session_recording": True})
+    await projects.turn_switches(desk.backends, desk.project.id, {"session_recording": False})
+    task = await desk.task()
+    url = "https://team.slack.com/archives/C0123456789/p1700000000000100"
+    await slack.map_thread(desk.backends, desk.caller, desk.project, task.id, url)
+    await slack.unmap_thread(desk.backends, desk.caller, desk.project, task.id)
+    await slack.map_thread_of_task(desk.backends, project_id=desk.project.id, task_id=task.id, url=url)
+
+    notes = [entry.note for entry in await recorded(desk)][2:]
+    assert [(note.action.value, note.actor.value, dict(note.detail)) for note in notes] == [
+        ("project.update", "user", {"switches": {"session_recording": True}}),
+        ("project.update", "operator", {"switches": {"session_recording": False}}),
+        ("task.create", "user", {}),
+        ("slack_thread.map", "user", {}),
+        ("slack_thread.unmap", "user", {}),
+        ("slack_thread.map", "operator", {}),
+    ]
 
 
 async def test_it_is_narrowed_by_everything_that_it_tells(desk: Desk) -> None:

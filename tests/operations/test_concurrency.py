@@ -7,6 +7,7 @@ from typing import Any
 
 from hedgerow.db import journal
 from hedgerow.db import runs as rows
+from hedgerow.domain.audit import ActorKind
 from hedgerow.domain.journal import EventKind
 from hedgerow.domain.runs import RunStatus, TaskRun
 from hedgerow.operations import outputs, runs
@@ -69,7 +70,7 @@ async def test_a_patch_and_the_lifecycle_write_beside_each_other(desk: Desk) -> 
         async with desk.backends.database.transaction() as tx:
             fresh = await rows.load_for_update(tx, run.id)
             assert fresh is not None
-            await change_run(desk.backends, tx, fresh, {"state": {**fresh.state, f"lifecycle{n}": n}})
+            await change_run(desk.backends, tx, fresh, {"state": {**fresh.state, f"lifecycle{n}": n}}, ActorKind.SERVER)
             await rows.note(tx, run.id, {"base_commit": str(n) * 40})
 
     await asyncio.gather(

@@ -6,11 +6,13 @@ from datetime import timedelta
 import pytest
 
 from hedgerow.db import github as rows
+from hedgerow.domain.audit import AuditFilters
 from hedgerow.domain.errors import ForbiddenError, InvalidError, LimitExceededError, NotFoundError, RefusedError, UnavailableError
 from hedgerow.domain.github import GitHubLink
 from hedgerow.integrations.github import GitHubOptions, TokenRefusedError
-from hedgerow.operations import github, integrations
+from hedgerow.operations import audit, github, integrations
 from hedgerow.operations.backends import GitHubAnswers
+from hedgerow.operations.pages import Paging
 from hedgerow.operations.tasks import retrieve_task
 from tests.integrations.fake_github import FakeGitHub, account, app, repository, serve
 from tests.operations.conftest import Desk, new_desk
@@ -192,6 +194,11 @@ async def test_nobody_unknown_is_linked_and_nobody_without_a_link_unlinked(conne
     await connected.linked()
     await github.unlink(desk.backends, email=desk.email)
     assert await github.own_link(desk.backends, desk.caller) is None
+    notes = [entry.note for entry in (await audit.read_whole_audit(desk.backends, AuditFilters(), Paging(limit=2))).items]
+    assert [(note.action.value, note.subject) for note in notes] == [
+        ("github.unlink", str(desk.caller.user.id)),
+        ("github.link", str(desk.caller.user.id)),
+    ]
 
 
 async def test_a_link_that_github_refuses_does_not_count_until_it_is_made_anew(connected: Connected) -> None:

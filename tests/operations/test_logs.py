@@ -237,6 +237,18 @@ async def test_a_person_ends_no_turn_by_writing_so(desk: Desk) -> None:
     assert answer.run.execution.turn_ended_at is None
 
 
+async def test_an_agent_ends_no_turn_by_a_session_update_of_that_name(desk: Desk) -> None:
+    run = await desk.started_run()
+    async with desk.backends.database.statement() as tx:
+        message = await messages.take(tx, run.id, desk.backends.clock.now())
+        assert message is not None
+        await messages.mark_delivered(tx, message.id)
+
+    answer = await appended(desk, run, update("_posthog/turn_complete"), caller=desk.agent(run))
+
+    assert answer.run.execution.turn_ended_at is None
+
+
 async def test_permission_requests_of_the_agent_are_on_the_stream_alone(desk: Desk) -> None:
     run = await desk.run()
     request = {"type": "permission_request", "requestId": "r", "options": [], "toolCall": {}}
@@ -323,6 +335,20 @@ async def test_a_reader_of_a_log_may_leave_in_the_middle(desk: Desk, monkeypatch
     await pieces.aclose()
 
     assert len(await lines(desk, run)) == 60
+
+
+async def test_never_more_entries_match_than_there_are(desk: Desk) -> None:
+    run = await desk.run()
+    writing = asyncio.ensure_future(_append_many(desk, run))
+    while not writing.done():
+        _, total, matching, _ = await found(desk, run, exclude_types=("plan",), limit=1)
+        assert matching <= total
+    await writing
+
+
+async def _append_many(desk: Desk, run: TaskRun) -> None:
+    for number in range(60):
+        await appended(desk, run, {"n": number}, {"n": -number})
 
 
 async def test_session_logs_filter_and_page(desk: Desk) -> None:

@@ -16,6 +16,7 @@ from hedgerow.domain.integrations import IntegrationKind
 from hedgerow.domain.readiness import CapabilityState, Classification, InsightCount, InsightKind, Overall
 from hedgerow.domain.repository_scans import Scan
 from hedgerow.domain.tasks import OriginProduct
+from hedgerow.integrations.github import GitHubApp, GitHubOptions
 from hedgerow.operations import integrations, projects, readiness, repositories, tasks
 from hedgerow.operations.readiness import DatedReadiness
 from tests.operations.conftest import Desk, new_desk
@@ -246,6 +247,19 @@ async def test_an_integration_reaches_every_repository_once_it_has_a_token(quick
 
     assert (await the_scan(quick)).pending
     assert (await ask(quick, "local/garden-1")).readiness.overall is Overall.NEEDS_SETUP
+
+
+async def test_an_installation_of_the_operators_app_reaches_every_repository_without_a_token_of_its_own(quick: Desk) -> None:
+    await integrations.connect(
+        quick.backends, quick.project.id, IntegrationKind.GITHUB, display_name="GitHub", config={"installation_id": "42"}
+    )
+    without_app = await ask(quick, "acme/without-app")
+    assert without_app.readiness.core_suggestions.reason.startswith("The project's GitHub integration has no token")
+    with_app = quick.with_rules(github=GitHubOptions(app=GitHubApp(id="1", private_key="a key")))
+
+    await ask(with_app)
+
+    assert (await the_scan(with_app)).pending
 
 
 async def test_a_slack_integration_reaches_no_repository(quick: Desk) -> None:

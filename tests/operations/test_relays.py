@@ -16,12 +16,13 @@ import pytest_asyncio
 
 from hedgerow.db import journal, relays
 from hedgerow.domain.clock import FixedClock
-from hedgerow.domain.errors import ForbiddenError, InvalidError, NotFoundError
+from hedgerow.domain.errors import ForbiddenError, InvalidError, NotFoundError, UnavailableError
 from hedgerow.domain.masking import Mask
 from hedgerow.domain.relays import Relay, RelayStatus
 from hedgerow.domain.runs import RunStatus, TaskRun
 from hedgerow.integrations.base import MessengerOptions
 from hedgerow.integrations.slack import SlackMessenger
+from hedgerow.operations import integrations
 from hedgerow.operations import slack as slack_operations
 from hedgerow.operations.backends import Backends
 from hedgerow.operations.outputs import set_output
@@ -177,6 +178,20 @@ async def test_a_known_secret_is_not_told(office: Office) -> None:
     assert "sk-a-key" not in office.slack.texts()[0]
 
 
+async def test_no_more_waits_of_a_run_than_may(office: Office) -> None:
+    full, other = await office.told_run(), await office.told_run()
+    narrow = office.at(slack_waiting=2)
+    assert await narrow.relay(full) is not None
+    assert await narrow.relay(full) is not None
+    with pytest.raises(UnavailableError, match="2 messages of this run wait"):
+        await narrow.relay(full)
+    changed = await narrow.patch(full, output={"pr_url": "https://x.test/1"})
+    assert (changed.output, "slack_notified_pr_url" in changed.state) == ({"pr_url": "https://x.test/1"}, False)
+    assert await narrow.relay(other) is not None
+    await office.deliver()
+    assert await narrow.relay(full) is not None
+
+
 # Pull requests.
 
 
@@ -241,7 +256,8 @@ async def test_the_projects_own_token_stands_above_the_operators(office: Office)
     made = await slack_operations.connect_slack(desk.backends, project_id=desk.project.id, token=f" {OTHER_TOKEN}\n")
     assert made.display_name == "One project"
     office.slack.tokens["xoxb-newer"] = "The newer one"
-    await slack_operations.connect_slack(desk.backends, project_id=desk.project.id, token="xoxb-newer")
+    newer = await slack_operations.connect_slack(desk.backends, project_id=desk.project.id, token="xoxb-newer")
+    assert await integrations.of_project(desk.backends, desk.project.id) == [newer]
     office.slack.tokens.pop(OTHER_TOKEN)
     run = await office.told_run()
     without = office.at(slack_bot_token=None)
@@ -252,6 +268,18 @@ async def test_the_projects_own_token_stands_above_the_operators(office: Office)
     assert await without.relay(run) is None
     with pytest.raises(NotFoundError):
         await slack_operations.disconnect_slack(desk.backends, project_id=desk.project.id)
+
+
+async def test_two_tokens_at_once_leave_one(office: Office) -> None:
+    desk = office.desk
+    office.slack.tokens |= {OTHER_TOKEN: "One project", "xoxb-newer": "The newer one"}
+    await asyncio.gather(
+        *(
+            slack_operations.connect_slack(desk.backends, project_id=desk.project.id, token=token)
+            for token in (OTHER_TOKEN, "xoxb-newer", OTHER_TOKEN, "xoxb-newer")
+        )
+    )
+    assert len(await integrations.of_project(desk.backends, desk.project.id)) == 1
 
 
 @pytest.mark.parametrize("token", ["", "two words", "xoxb-\x00", "xoxb-ö", "xoxb-unknown"])

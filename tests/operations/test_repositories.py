@@ -65,6 +65,14 @@ async def test_a_path_of_this_machine_gets_a_name_of_its_own(desk: Desk) -> None
         ("a/b", "https://git.test/a\nb", "clone_url"),
         ("a/b", "https://[git.test/a", "clone_url"),
         ("a/b", "relative/path", "clone_url"),
+        ("a/b", "-oProxyCommand@git.test:a", "clone_url"),
+        ("a/b", "-x@git.test:a", "clone_url"),
+        ("a/b", "git@git.test:-a", "clone_url"),
+        ("a/b", "ssh://-oProxyCommand=x/a", "clone_url"),
+        ("a/b", "https://git.test", "clone_url"),
+        ("a/b", "https://git.test/a?token=secret", "clone_url"),
+        ("a/b", "https://git.test/" + "a" * 2000, "clone_url"),
+        ("a/b", "file://git.test/srv/repo", "clone_url"),
         ("nope", "https://git.test/a", "name"),
         (None, "https://git.test/a", "name"),
         ("local/x", "https://git.test/a", "name"),
@@ -78,9 +86,11 @@ async def test_what_git_must_not_be_given_is_refused(desk: Desk, name: str | Non
     assert "secret" not in refusal.value.message
 
 
-async def test_a_path_with_steps_upwards_is_refused(desk: Desk) -> None:
-    with pytest.raises(InvalidError):
-        await registered(desk.with_rules(allow_local_repositories=True), None, "/srv/../etc")
+@pytest.mark.parametrize("url", ["/srv/../etc", "file:///srv/%2e%2e/etc", "file://elsewhere/srv/repo", "/", "/srv/a\x00b"])
+async def test_what_is_no_plain_path_of_this_machine_is_refused(desk: Desk, url: str) -> None:
+    with pytest.raises(InvalidError) as refusal:
+        await registered(desk.with_rules(allow_local_repositories=True), None, url)
+    assert refusal.value.attr == "clone_url"
 
 
 async def test_a_run_token_registers_nothing(desk: Desk) -> None:

@@ -91,6 +91,9 @@ async def test_a_sandbox_url_is_taken_from_a_client_only_where_the_operator_allo
     assert "sandbox_url" not in (await patched(desk, run, state={"sandbox_url": "http://127.0.0.1:9"})).state
     assert "sandbox_url" not in (await patched(allowing, run, state={"sandbox_url": "http://evil.test"})).state
     assert (await patched(allowing, run, state={"sandbox_url": "http://127.0.0.1:9"})).state["sandbox_url"] == "http://127.0.0.1:9"
+    of_agent = RunPatch(state={"sandbox_url": "http://127.0.0.1:10"}, state_remove_keys=("sandbox_url",))
+    by_agent = await update_run(allowing.backends, desk.agent(run), desk.project, run.task_id, run.id, of_agent)
+    assert by_agent.state["sandbox_url"] == "http://127.0.0.1:9", "an agent does not say where commands to it go"
     assert "sandbox_url" in (await patched(desk, run, state_remove_keys=("sandbox_url",))).state
     assert "sandbox_url" not in (await patched(allowing, run, state_remove_keys=("sandbox_url",))).state
 

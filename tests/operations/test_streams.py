@@ -226,6 +226,22 @@ async def test_a_driven_run_that_ended_is_followed_until_it_is_drained(desk: Des
     assert await readers[1].rest() == []
 
 
+async def test_a_stream_ends_once_another_worker_has_taken_the_run_of_its_token_over(desk: Desk) -> None:
+    run, other = await desk.started_run(), await desk.started_run()
+    begun = asyncio.Event()
+
+    async def read() -> None:
+        async for _ in await streams.follow(desk.backends, desk.agent(run), desk.project, run.task_id, run.id):
+            begun.set()
+
+    reading = asyncio.create_task(read())
+    await asyncio.wait_for(begun.wait(), 10)
+    async with desk.backends.database.transaction() as tx:
+        await tx.connection.execute("UPDATE runs SET epoch = epoch + 1 WHERE id = ANY (%s)", [[run.id, other.id]])
+    desk.backends.hub.changed(run.id)
+    await asyncio.wait_for(reading, 10)
+
+
 async def test_a_stream_ends_with_the_key_or_the_membership_that_it_was_opened_with(desk: Desk) -> None:
     run = await desk.started_run()
     other = await new_desk(desk.backends)
@@ -247,3 +263,15 @@ async def test_a_stream_ends_with_the_key_or_the_membership_that_it_was_opened_w
         assert not reading.done()
         await take_away()
         await asyncio.wait_for(reading, 10)
+
+
+async def test_a_long_history_ends_as_well_once_its_reader_has_lost_the_key(desk: Desk) -> None:
+    run = await desk.run()
+    await appended(desk, run, *({"n": n} for n in range(1200)))
+    key, value = await accounts.create_key(desk.backends, email=desk.email, label="x", scopes=["*"])
+    caller = await access.authenticate(desk.backends, value)
+    batches = await streams.follow(desk.backends, caller, desk.project, run.task_id, run.id)
+    assert len(await anext(batches)) == 500
+    await accounts.revoke_key(desk.backends, key.id)
+    async with asyncio.timeout(PATIENCE_SECONDS):
+        assert [batch async for batch in batches] == []

@@ -26,7 +26,7 @@ async def pieces(*data: bytes) -> AsyncIterator[bytes]:
 
 
 async def content(store: ObjectStore, key: str) -> bytes:
-    return b"".join([piece async for piece in await store.read(key)])
+    return b"".join([piece async for piece in (await store.read(key)).pieces])
 
 
 async def test_what_was_put_is_read_byte_for_byte_with_its_type_and_size(store: ObjectStore) -> None:
@@ -47,7 +47,7 @@ async def test_a_large_object_comes_back_whole_and_in_pieces_of_at_most_a_megaby
     piece = bytes(range(256)) * 512  # 128 KiB
     info = await store.put(KEY, pieces(*[piece] * 80))
     assert info.size_bytes == 80 * len(piece)
-    read = [part async for part in await store.read(KEY)]
+    read = [part async for part in (await store.read(KEY)).pieces]
     assert b"".join(read) == piece * 80
     assert max(map(len, read)) <= 1024 * 1024
 

@@ -64,7 +64,7 @@ async def _once(data: bytes) -> AsyncIterator[bytes]:
 async def _content(store: ObjectStore, key: str) -> bytes | None:
     if await store.head(key) is None:
         return None
-    return b"".join([piece async for piece in await store.read(key)])
+    return b"".join([piece async for piece in (await store.read(key)).pieces])
 
 
 def _signature_field(fields: Mapping[str, str]) -> str:

@@ -43,6 +43,17 @@ async def test_an_object_is_a_plain_file_under_its_key_with_its_type_beside_it(t
     assert _files(tmp_path) == ["tasks/a/.type-notes.txt", "tasks/a/notes.txt"]
 
 
+async def test_what_is_being_read_stays_what_it_was(tmp_path: Path) -> None:
+    store = await _opened(tmp_path)
+    await store.put("a/b", _pieces(b"first"), content_type="text/plain")
+    first = await store.read("a/b")
+    await store.put("a/b", _pieces(b"the second one"))
+    second = await store.read("a/b")
+    await store.delete("a/b")
+    assert (first.info.size_bytes, first.info.content_type, [piece async for piece in first.pieces]) == (5, "text/plain", [b"first"])
+    assert (second.info.size_bytes, second.info.content_type, [piece async for piece in second.pieces]) == (14, "", [b"the second one"])
+
+
 async def test_deleting_takes_the_type_and_the_empty_folders_with_it(tmp_path: Path) -> None:
     store = await _opened(tmp_path)
     await store.put("tasks/a/one", _pieces(b"1"), content_type="text/plain")
@@ -50,6 +61,19 @@ async def test_deleting_takes_the_type_and_the_empty_folders_with_it(tmp_path: P
     await store.delete("tasks/a/one")
     assert _files(tmp_path) == ["tasks/b/two"]
     assert not (tmp_path / "tasks/a").exists()
+
+
+async def test_objects_come_while_the_last_others_of_their_folder_go(tmp_path: Path) -> None:
+    store = await _opened(tmp_path)
+
+    async def come_and_go(name: str) -> None:
+        for number in range(40):
+            key = f"tasks/a/staged/{name}{number}/x"
+            await store.put(key, _pieces(b"x"), content_type="text/plain")
+            await store.delete(key)
+
+    await asyncio.gather(*map(come_and_go, "abcd"))
+    assert _files(tmp_path) == []
 
 
 async def test_an_upload_that_is_cancelled_half_way_leaves_no_file(tmp_path: Path) -> None:

@@ -228,7 +228,7 @@ async def test_sizes_around_the_borders_of_parts_come_back_whole(request: pytest
 
     async with s3_store(request) as store:
         assert (await store.put("a", pieces())).size_bytes == size
-        assert b"".join([piece async for piece in await store.read("a")]) == data[:size]
+        assert b"".join([piece async for piece in (await store.read("a")).pieces]) == data[:size]
 
 
 @pytest.mark.s3
@@ -246,7 +246,7 @@ async def test_two_hundred_megabytes_pass_in_bounded_memory(request: pytest.Fixt
         before = _resident_bytes()
         await store.put("large", watched())
         size = 0
-        async for piece in await store.read("large"):
+        async for piece in (await store.read("large")).pieces:
             highest = max(highest, _resident_bytes())
             size += len(piece)
     assert size == 200 * MEBIBYTE
@@ -268,7 +268,7 @@ async def test_the_event_loop_goes_on_while_an_upload_runs(request: pytest.Fixtu
     async with s3_store(request) as store:
         beating = asyncio.create_task(beat())
         await store.put("a", _zeros(40))
-        async for _ in await store.read("a"):
+        async for _ in (await store.read("a")).pieces:
             pass
         running = False
         await beating
@@ -348,7 +348,7 @@ async def test_a_server_that_goes_away_during_an_upload_is_told_of_and_the_piece
 async def test_a_server_that_goes_away_during_a_download_is_told_of(s3_server: S3Server, request: pytest.FixtureRequest) -> None:
     async with _cable(s3_server) as cable, s3_store(request, endpoint=cable.endpoint) as store:
         await store.put("large", _zeros(60))
-        pieces = await store.read("large")
+        pieces = (await store.read("large")).pieces
         await anext(pieces)
         cable.cut()
         with pytest.raises(UnavailableError):

@@ -10,14 +10,15 @@ from hedgerow.acp_lines import encode
 from hedgerow.agent_server.configuration import Configuration
 from hedgerow.agent_server.entries import EntryWriter
 from hedgerow.agent_server.gate_client import GateClient, GateUnreachableError
-from hedgerow.domain.artifacts import safe_name
+from hedgerow.domain.artifacts import file_name
 
 FOLDER = Path(".posthog") / "attachments"
 _EXCLUDED = f"/{FOLDER.as_posix()}/"
-_LONGEST_NAME_BYTES = 200
 _FIRST_PAUSE_SECONDS = 0.05
 _LONGEST_PAUSE_SECONDS = 5.0
 _LATER = {408, 425, 429}
+_UNREADABLE = 400  # the control plane's store does not give the file, which may pass
+_MOST_REFUSALS = 8  # in some ten seconds
 
 
 class AttachmentError(Exception):
@@ -70,8 +71,8 @@ class Attachments:
 
     def _place(self, artifact: Mapping[str, Any]) -> Path:
         """Where an artifact goes: neither its id nor its name leads elsewhere."""
-        run, artifact_id = str(self._configuration.run_id), safe_name(str(artifact.get("id")), _LONGEST_NAME_BYTES)
-        return self._configuration.workspace / FOLDER / run / artifact_id / safe_name(str(artifact.get("name")), _LONGEST_NAME_BYTES)
+        folder = self._configuration.workspace / FOLDER / str(self._configuration.run_id)
+        return folder / file_name(str(artifact.get("id"))) / file_name(str(artifact.get("name")))
 
     def _exclude(self) -> None:
         """Keep attachments out of what git sees as the agent's work."""
@@ -88,13 +89,15 @@ class Attachments:
 
     async def _download(self, gate: GateClient, storage_path: str, target: Path) -> None:
         """Write the artifact to `target`, as often as it takes; AttachmentError where the control plane has none to give."""
-        pause = _FIRST_PAUSE_SECONDS
+        pause, refusals = _FIRST_PAUSE_SECONDS, 0
         while True:
             with contextlib.suppress(GateUnreachableError):
                 status = await self._try(gate, storage_path, target)
                 if status < 300:
                     return
-                if status < 500 and status not in _LATER:
+                refusals += status == _UNREADABLE
+                passes = status >= 500 or status in _LATER or (status == _UNREADABLE and refusals < _MOST_REFUSALS)
+                if not passes:
                     raise AttachmentError(f"the control plane answered with status {status}.")
             await asyncio.sleep(pause)
             pause = min(_LONGEST_PAUSE_SECONDS, pause * 2)

@@ -4,8 +4,9 @@ from urllib.parse import quote
 
 from starlette.responses import Response
 
-from hedgerow.api.calls import CurrentCall
+from hedgerow.api.calls import Call, CurrentCall
 from hedgerow.api.json_bytes import JsonResponse
+from hedgerow.api.keeping import once
 from hedgerow.api.outflow import pieces_response
 from hedgerow.api.schemas.artifacts import ArtifactFinalize, ArtifactPlace, ArtifactPrepare, ArtifactUpload, prepared_detail
 from hedgerow.operations import artifacts, uploads
@@ -15,8 +16,13 @@ ANY_BYTES = "application/octet-stream"
 
 async def upload_artifacts(call: CurrentCall, body: ArtifactUpload) -> Response:
     """Store artifacts that come with the request. The answer is the whole manifest, the new entries last."""
-    manifest = await artifacts.upload_artifacts(call.backends, call.caller, call.project, call.task_id, call.run_id, body.items())
-    return JsonResponse({"artifacts": manifest})
+    stored = await artifacts.store_artifacts(call.backends, call.caller, call.project, call.task_id, call.run_id, body.items())
+
+    async def add(call: Call) -> Response:
+        manifest = await artifacts.add_artifacts(call.backends, call.caller, call.project, call.task_id, call.run_id, stored)
+        return JsonResponse({"artifacts": manifest})
+
+    return await once(call, add)
 
 
 async def prepare_artifact_upload(call: CurrentCall, body: ArtifactPrepare) -> Response:

@@ -18,12 +18,13 @@ SENT_PATH = "hedgerow.sent_path"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Call:
-    """Who asks for what. `raw` is the body as it came, empty where the endpoint takes none."""
+    """Who asks for what. `raw` is the body as it came, empty where the endpoint takes none; `key` the Idempotency-Key, where one counts."""
 
     request: Request
     backends: Backends
     caller: Caller
     raw: bytes = field(default=b"", repr=False)
+    key: str | None = None
     of_project: Project | None = None
 
     @property

@@ -21,7 +21,8 @@ class Endpoint:
     `path` ends with a slash; callers may leave it out. `plain`: the handler takes the call alone and reads the body itself,
     without FastAPI, because the endpoint is hot or streams. `open`: answered without credentials; the handler takes request and
     backends. `idempotent`: hears an Idempotency-Key; a plain handler sees to that itself. `lingers`: whether a request of these fields
-    waits for others than the database, so that no transaction may stay open around it.
+    waits for others than the database, so that no transaction may stay open around it. `keeps_answer`: the handler does so at its
+    beginning only, and sees to it itself (`keeping.once`) that the rest and its answer stand or fall together.
     """
 
     method: str
@@ -34,6 +35,7 @@ class Endpoint:
     media_type: str = "application/json"
     idempotent: bool = False
     lingers: Lingers | None = None
+    keeps_answer: bool = False
     plain: bool = False
     open: bool = False
     lists: bool = False  # the answer of a plain endpoint is a JSON array

@@ -13,13 +13,17 @@ from hedgerow.api.protocol_errors import MalformedError
 DEEPEST_NESTING = 600
 """Levels of arrays and objects in a body. Everything that reads a stored document again recurses, Python itself some 1000 calls deep."""
 
+MOST_DIGITS = 4000
+"""Digits of an integer in a body: Python itself reads and writes a few hundred more."""
+
 _decoder = msgspec.json.Decoder()
 
 
 def parse_json(raw: bytes) -> Any:
     """The value of a JSON document in UTF-8. Lone surrogates and integers of any sensible size are kept.
 
-    MalformedError: not UTF-8, not JSON, a number that no double holds, or nested deeper than `DEEPEST_NESTING`.
+    MalformedError: not UTF-8, not JSON, a number that no double holds, an integer longer than `MOST_DIGITS`, or nested deeper than
+    `DEEPEST_NESTING`.
     """
     try:
         value = _decoder.decode(raw)
@@ -32,7 +36,7 @@ def parse_json(raw: bytes) -> Any:
 def _parse_slowly(raw: bytes) -> Any:
     """For what the fast parser refuses: it takes no lone surrogate, which JSON allows as an escape (RFC 8259, section 8.2)."""
     try:
-        return json.loads(raw.decode("utf-8"), parse_constant=_refuse_constant, parse_float=_finite)
+        return json.loads(raw.decode("utf-8"), parse_constant=_refuse_constant, parse_float=_finite, parse_int=_integer)
     except UnicodeDecodeError as error:
         raise MalformedError("The body is not valid UTF-8.") from error
     except RecursionError as error:
@@ -50,6 +54,12 @@ def _finite(text: str) -> float:
     if number in (float("inf"), float("-inf")):
         raise ValueError(f"{text[:40]} is too large a number")
     return number
+
+
+def _integer(digits: str) -> int:
+    if len(digits) > MOST_DIGITS:
+        raise ValueError(f"{digits[:40]}... has more than {MOST_DIGITS} digits")
+    return int(digits)
 
 
 def _check_nesting(raw: bytes, value: Any) -> None:

@@ -11,9 +11,9 @@ from starlette.responses import Response
 
 from hedgerow.api.calls import Call, uuid_in_path
 from hedgerow.api.json_bytes import JsonResponse
+from hedgerow.api.keeping import replay_header, sound_key
 from hedgerow.api.outflow import pieces_response
 from hedgerow.api.protocol_errors import UnsupportedMediaTypeError
-from hedgerow.api.routing import replay_header, sound_key
 from hedgerow.api.runs import show_run
 from hedgerow.api.schemas.logs import SessionLogQuery
 from hedgerow.operations import log_urls, logs
@@ -51,17 +51,19 @@ async def session_logs(call: Call) -> Response:
     started = time.perf_counter()
     query = SessionLogQuery.model_validate(dict(call.request.query_params))
     found = await logs.session_logs(call.backends, call.caller, call.project, call.task_id, call.run_id, query.filters())
-    timing = _timing("s3_read", started)
+    filtering = _timing("filter", started)
     headers = {
         "X-Total-Count": str(found.total),
         "X-Filtered-Count": str(found.matching),
         "X-Matching-Count": str(found.matching),
         "X-Has-More": "true" if found.has_more else "false",
         "Cache-Control": "no-cache",
-        "Server-Timing": f"{timing}, {_timing('filter', started)}" if found.total else timing,
     }
-    stall_seconds = call.backends.rules.reader_stall_seconds
-    return await pieces_response(found.body, media_type="application/json", stall_seconds=stall_seconds, headers=headers)
+    started, stall_seconds = time.perf_counter(), call.backends.rules.reader_stall_seconds
+    response = await pieces_response(found.body, media_type="application/json", stall_seconds=stall_seconds, headers=headers)
+    reading = _timing("s3_read", started)
+    response.headers["Server-Timing"] = f"{reading}, {filtering}" if found.total else reading
+    return response
 
 
 async def read_signed_log(request: Request, backends: Backends) -> Response:

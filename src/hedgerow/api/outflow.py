@@ -8,6 +8,7 @@ from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
 from hedgerow.api.front import ABORT
+from hedgerow.domain.errors import HedgerowError
 
 _log = structlog.get_logger()
 
@@ -43,8 +44,12 @@ class Outflow(Response):
                 sending.result()
         except TimeoutError:
             _log.warning("a reader does not read and is closed", path=scope["path"], stalled_seconds=self.stall_seconds)
-            if scope.get(ABORT) is not None:
-                scope[ABORT]()
+            _cut(scope)
+        except HedgerowError as problem:
+            # Half an answer is out: only a cut connection tells the client.
+            _log.warning("an answer broke off", path=scope["path"], reason=problem.message)
+            if not _cut(scope):
+                raise
         finally:
             await _ended(sending)
             await _ended(leaving)
@@ -59,6 +64,15 @@ class Outflow(Response):
     async def _send(self, sent: Awaitable[None]) -> None:
         async with asyncio.timeout(self.stall_seconds):
             await sent
+
+
+def _cut(scope: Scope) -> bool:
+    """Cut the connection at once; False where the server does not let us."""
+    abort = scope.get(ABORT)
+    if abort is None:
+        return False
+    abort()
+    return True
 
 
 async def _client_leaves(receive: Receive) -> None:

@@ -93,6 +93,9 @@ class _Parts:
 
     def feed(self, data: bytes) -> None:
         """Take in the next bytes of the form."""
+        if self.ended:
+            self._count(len(data))
+            return
         try:
             self._parser.write(data)
         except (FormParserError, UnicodeDecodeError) as error:
@@ -109,7 +112,7 @@ class _Parts:
     def _count(self, size: int) -> None:
         self._small += size
         if self._small > _SMALL_BYTES or self._found > _MOST_FIELDS:
-            raise MalformedError("The form has too many fields beside its file, or too large ones.")
+            raise MalformedError("The form has too many fields beside its file, or too large ones, or does not end.")
 
     def _begin(self) -> None:
         self._name, self._disposition, self._value = None, b"", bytearray()

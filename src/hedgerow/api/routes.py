@@ -210,6 +210,7 @@ ENDPOINTS: tuple[Endpoint, ...] = (
         scope=WRITE,
         answers=Manifest,
         idempotent=True,
+        keeps_answer=True,
         limit_bytes=ARTIFACT_BODY_BYTES,
         few_at_once=True,
     ),

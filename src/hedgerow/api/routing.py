@@ -5,8 +5,8 @@ key. Therefore the route itself authenticates and parses first, and gives FastAP
 """
 
 import asyncio
-import hashlib
 from collections.abc import Awaitable, Callable
+from contextlib import nullcontext
 from dataclasses import replace
 from typing import Any
 
@@ -25,13 +25,15 @@ from hedgerow.api.calls import SCOPE_KEY, Call
 from hedgerow.api.description import fastapi_options
 from hedgerow.api.endpoints import Endpoint
 from hedgerow.api.errors import error_response, unexpected_response
+from hedgerow.api.keeping import answered, once, sound_key
 from hedgerow.api.proxies import facing
 from hedgerow.api.validation import first_error
-from hedgerow.domain.errors import HedgerowError, InvalidError
-from hedgerow.operations import idempotency, throttles
+from hedgerow.domain.access import Caller, Project
+from hedgerow.domain.errors import HedgerowError
+from hedgerow.operations import throttles
 from hedgerow.operations.backends import Backends
 
-LONGEST_KEY = 255
+_LONG_SECONDS = 1.0  # after which nobody relies on what was known of a caller, here as in `operations.recent`
 
 _log = structlog.get_logger()
 
@@ -74,21 +76,35 @@ class ContractRoute(APIRoute):
         _drop_empty_values(request)
         if endpoint.open:
             return await endpoint.handler(request, backends)
-        caller = await authenticate(backends, request, body, endpoint.scope)
-        project = await project_of(backends, request, caller)
+        caller, project = await self._who(backends, request, body)
         if project is not None:
             await throttles.count_call(backends, caller, project)
         call = Call(request=request, backends=backends, caller=caller, of_project=project)
-        if self._places is not None and body.may_be_large:
-            async with self._places:
-                raw = await body.read(endpoint.limit_bytes, backends.rules.artifacts.inline_seconds)
-                return await self._called(replace(call, raw=raw))
-        return await self._called(replace(call, raw=await body.read(endpoint.limit_bytes)) if endpoint.takes_body else call)
+        return await self._with_body(call, body) if endpoint.takes_body else await self._called(call)
+
+    async def _who(self, backends: Backends, request: Request, body: RequestBody) -> tuple[Caller, Project | None]:
+        caller = await authenticate(backends, request, body, self.declared.scope)
+        return caller, await project_of(backends, request, caller)
+
+    async def _with_body(self, call: Call, body: RequestBody) -> Response:
+        """The answer to a call that has a body. Where that was long in coming, its key may have been revoked meanwhile."""
+        clock = asyncio.get_running_loop().time
+        began, place = clock(), self._places if self._places is not None and body.may_be_large else None
+        async with place or nullcontext():
+            seconds = None if place is None else call.backends.rules.artifacts.inline_seconds
+            raw = await body.read(self.declared.limit_bytes, seconds)
+            if clock() - began > _LONG_SECONDS:
+                await self._who(call.backends, call.request, body)
+            return await self._called(replace(call, raw=raw))
 
     async def _called(self, call: Call) -> Response:
-        endpoint, request = self.declared, call.request
-        key = sound_key(request) if endpoint.idempotent and not endpoint.plain else None
-        return await self._once(call, key) if key else await self._carry_out(call)
+        endpoint = self.declared
+        if not endpoint.idempotent or endpoint.plain:
+            return await self._carry_out(call)
+        call = replace(call, key=sound_key(call.request))
+        if endpoint.keeps_answer:
+            return await answered(call) or await self._carry_out(call)
+        return await once(call, self._carry_out, held=call.key is not None and await self._lingers(call))
 
     async def _carry_out(self, call: Call) -> Response:
         if self.declared.plain:
@@ -98,39 +114,9 @@ class ContractRoute(APIRoute):
             _give_parsed(call.request, await parse_body(call.raw, call.request.headers.get("content-type", "")))
         return await self._fields_then_handler(call.request)
 
-    async def _once(self, call: Call, key: str) -> Response:
-        async def work(backends: Backends) -> tuple[int, bytes]:
-            response = await self._carry_out(replace(call, backends=backends))
-            return response.status_code, bytes(response.body)
-
-        once = idempotency.once_held if await self._lingers(call) else idempotency.once
-        status, body, replayed = await once(
-            call.backends,
-            call.caller,
-            method=self.declared.method,
-            path=call.request.url.path,
-            key=key,
-            body_hash=hashlib.sha256(call.raw).digest(),
-            work=work,
-        )
-        return Response(body, status, media_type="application/json", headers=replay_header(replayed))
-
     async def _lingers(self, call: Call) -> bool:
         lingers = self.declared.lingers
         return lingers is not None and lingers(await parse_body(call.raw, call.request.headers.get("content-type", "")))
-
-
-def replay_header(replayed: bool) -> dict[str, str]:
-    """The header of an answer that was given before (contract 13.1)."""
-    return {"Idempotent-Replay": "true"} if replayed else {}
-
-
-def sound_key(request: Request) -> str | None:
-    """The request's Idempotency-Key, None without one. InvalidError where it cannot be kept."""
-    key = request.headers.get("idempotency-key", "").strip()
-    if len(key) > LONGEST_KEY or not key.isprintable():
-        raise InvalidError(f"An Idempotency-Key has at most {LONGEST_KEY} printable characters.")
-    return key or None
 
 
 def _drop_empty_values(request: Request) -> None:

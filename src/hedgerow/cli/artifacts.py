@@ -17,7 +17,7 @@ from hedgerow.cli.safe_text import one_line
 from hedgerow.cli.talk import RunArgument
 from hedgerow.cli.tasks import age
 from hedgerow.client import Artifact, Client, Run
-from hedgerow.client.files import safe_name
+from hedgerow.domain.artifacts import file_name
 
 app = typer.Typer()
 _MOST_NAMES = 1000
@@ -59,11 +59,11 @@ def _download(client: Client, run: Run, folder: Path, *, quiet: bool) -> None:
 
 def _free(folder: Path, name: str) -> Path:
     """A path in the folder at which nothing lies: names of artifacts are the agent's choice."""
-    path = folder / safe_name(name)
+    path = folder / file_name(name)
     for number in range(2, _MOST_NAMES):
         if not path.exists() and not path.is_symlink():
             return path
-        path = path.with_name(f"{Path(safe_name(name)).stem}-{number}{path.suffix}")
+        path = path.with_name(f"{Path(file_name(name)).stem}-{number}{path.suffix}")
     raise UsageError(f"{folder} has too many files named like {one_line(name, 80)!r}.")
 
 

@@ -34,7 +34,7 @@ COMMANDS = (
     Entry("api", "operator", "Start the API alone.", "Operation"),
     Entry("worker", "operator", "Start a worker alone.", "Operation"),
     Entry("agents", "agents", "List and install agents.", "Operation", group=True),
-    Entry("admin", "operator", "Users, projects, keys and migrations.", "Operation"),
+    Entry("admin", "admin", "People, projects, keys, integrations, and the record of who did what.", "Operation", group=True),
     Entry("settings", "operator", "Every setting with its value.", "Operation"),
 )
 

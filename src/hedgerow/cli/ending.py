@@ -1,6 +1,5 @@
 """How a run ended, in plain words: why, what came of it, and where to find it."""
 
-from collections.abc import Mapping
 from typing import Any
 
 from rich.text import Text
@@ -9,26 +8,12 @@ from hedgerow.cli.painting import Marks
 from hedgerow.cli.safe_text import duration, one_line, safe
 from hedgerow.cli.whereabouts import commands_for, push_failure
 from hedgerow.client import Repository, Run
-from hedgerow.domain.runs import EndReason, RunStatus
+from hedgerow.domain.end_reasons import EXPLANATIONS, EndCategory
+from hedgerow.domain.runs import RunStatus
 
 EXIT_CODES = {RunStatus.COMPLETED: 0, RunStatus.FAILED: 1, RunStatus.CANCELLED: 3}
 DETACHED = 130
 
-REASONS: Mapping[EndReason, str] = {
-    EndReason.FINISHED: "The agent finished its turn, and nothing more was asked.",
-    EndReason.OUTPUT_ACCEPTED: "The agent delivered the output that the task asks for.",
-    EndReason.CANCELLED: "The agent was asked to stop, and did.",
-    EndReason.INACTIVITY: "No message came for a long time, so the run was closed. Its work is kept.",
-    EndReason.WALL_CLOCK: "The run took longer than a run may.",
-    EndReason.BUDGET: "The run cost more than it may.",
-    EndReason.AGENT_FAILED: "The agent gave up with an error.",
-    EndReason.AGENT_LOST: "The agent's process died, or stopped answering.",
-    EndReason.SANDBOX_FAILED: "The sandbox could not be made.",
-    EndReason.SANDBOX_LOST: "The sandbox died while the agent was working.",
-    EndReason.START_FAILED: "Something that the run needs before the agent can start was not there.",
-    EndReason.CLIENT: "It was ended by hand.",
-}
-_UNREMARKABLE = frozenset({EndReason.FINISHED, EndReason.OUTPUT_ACCEPTED})
 _WORDS = {RunStatus.COMPLETED: ("Completed", "green"), RunStatus.FAILED: ("Failed", "red"), RunStatus.CANCELLED: ("Cancelled", "yellow")}
 
 
@@ -52,8 +37,9 @@ def _why(run: Run, told: str) -> list[Text]:
     style = "red" if run.status is RunStatus.FAILED else ""
     lines = [] if message == told else [Text(f"  {line}", style) for line in message.splitlines()]
     reason = run.end_reason
-    if reason is not None and reason not in _UNREMARKABLE:
-        lines.append(Text(f"  {REASONS[reason]}", "dim"))
+    explanation = None if reason is None else EXPLANATIONS[reason]
+    if explanation is not None and explanation.category is not EndCategory.DONE:
+        lines += [Text(f"  {sentence}", "dim") for sentence in (explanation.title, explanation.remedy) if sentence]
     return lines
 
 

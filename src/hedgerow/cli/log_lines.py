@@ -24,7 +24,7 @@ def set_up_logging(level: str, form: str) -> None:
         processors=[*steps, last],
         wrapper_class=structlog.make_filtering_bound_logger(number),
         logger_factory=structlog.PrintLoggerFactory(sys.stderr),
-        cache_logger_on_first_use=True,
+        cache_logger_on_first_use=False,  # a logger that was used before this was called would stay as it was
     )
     handler = logging.StreamHandler(sys.stderr)
     foreign = structlog.stdlib.ProcessorFormatter(

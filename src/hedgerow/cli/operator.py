@@ -1,11 +1,10 @@
-"""`hedgerow up`, `api`, `worker`, `admin …` and `settings`: the commands of whoever runs hedgerow."""
+"""`hedgerow up`, `api`, `worker` and `settings`: the commands of whoever runs hedgerow."""
 
 from contextlib import closing
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from hedgerow.cli.admin import admin
 from hedgerow.cli.connect import output
 from hedgerow.cli.errors import UsageError
 from hedgerow.domain.errors import InvalidError
@@ -14,7 +13,6 @@ if TYPE_CHECKING:
     from hedgerow.settings import Settings
 
 app = typer.Typer()
-app.add_typer(admin, name="admin")
 
 Host = Annotated[str | None, typer.Option(help="The address to listen on.", show_default="HEDGEROW_HOST, or 127.0.0.1")]
 Port = Annotated[int | None, typer.Option(help="The port to listen on; 0 takes a free one.", show_default="HEDGEROW_PORT, or 8010")]

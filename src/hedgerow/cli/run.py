@@ -1,6 +1,7 @@
 """`hedgerow run`: a task, a run, and a look at it from beginning to end."""
 
 import json
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
@@ -18,7 +19,7 @@ from hedgerow.client import Client, ClientError, Run, Task
 from hedgerow.client.fields import RunFields
 
 app = typer.Typer()
-_REFUSED, _EMPTY = 400, "empty_file"
+_REFUSED = 400
 
 EXIT_CODES = (
     "[bold]Exit codes[/bold]: 0 the run completed; 1 it failed, or could not be started; 2 what was typed makes no sense; "
@@ -100,13 +101,16 @@ def _start(client: Client, prompt: str, place: _Place, attachments: list[Path], 
     task = client.create_task(description=prompt, repository=choice.name if choice else None)
     if choice and choice.base:
         draft["branch"] = choice.base
+    possible = False
     try:
         if attachments:
             draft["pending_user_artifact_ids"] = [_attach(client, task, path) for path in attachments]
+        possible = True
         return client.run_task(task, **draft)
-    except ClientError as error:
-        if error.status == _REFUSED or error.code == _EMPTY:
-            client.delete_task(task)  # the run was never possible, so nobody needs the task
+    except BaseException as error:
+        if not possible or (isinstance(error, ClientError) and error.status == _REFUSED):
+            with suppress(ClientError):
+                client.delete_task(task)  # there is no run, so nobody needs the task
         raise
 
 
@@ -119,8 +123,16 @@ def _choose(client: Client, place: _Place) -> repository_choice.Choice | None:
 
 
 def _attach(client: Client, task: Task, path: Path) -> str:
-    """Keep a file for the run that is about to start; its id."""
-    staged = client.stage_artifact(task, path).id
+    """Keep a file for the run that is about to start; its id. A refusal names the file, rather than the field of a call."""
+    try:
+        staged = client.stage_artifact(task, path).id
+    except OSError as error:
+        raise UsageError(f"{path} cannot be read: {error.strerror}.") from error
+    except ClientError as error:
+        if error.attr is None:
+            raise
+        sentence = error.message.removeprefix(f"{error.attr}: ")
+        raise ClientError(f"{path.name}: {sentence}", status=error.status, code=error.code) from error
     assert staged is not None, "only artifacts of old have no id"
     return staged
 

@@ -217,10 +217,12 @@ def _mappings(value: Any) -> list[Mapping[str, Any]]:
 
 
 def _content_text(content: Any) -> str:
-    """The text of a content block; other kinds are named."""
+    """The text of a content block; a file is called by its name, and other kinds by their own."""
     if isinstance(content, list):
         return "".join(_content_text(item) for item in content)
     block = _mapping(content)
     if isinstance(block.get("text"), str):
         return str(block["text"])
+    if block.get("type") == "resource_link" and isinstance(block.get("name"), str):
+        return f"[file {one_line(block['name'], 80)}]"
     return f"[{one_line(block.get('type', 'content'), 30)}]" if block else ""

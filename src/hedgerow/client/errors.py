@@ -81,7 +81,7 @@ def upload_refusal(response: httpx.Response) -> ClientError:
 def store_failure(url: str, cause: Exception) -> ClientError:
     """The error that a store stands for which did not answer. Only its host is named: the rest of an address may hold a signature."""
     origin = str(httpx.URL(url).copy_with(path="/", query=None, fragment=None))
-    return UnreachableError(origin, cause, f"The store at {origin} does not take the file: {cause}")
+    return ClientError(f"The store at {origin} does not take the file: {str(cause) or type(cause).__name__}", code="store_unreachable")
 
 
 def _json(response: httpx.Response) -> Any:

@@ -13,6 +13,7 @@ from secrets import token_hex
 from typing import IO, BinaryIO
 
 from hedgerow.client.errors import ClientError
+from hedgerow.domain.artifacts import file_name
 
 Source = str | os.PathLike[str] | bytes | BinaryIO
 Target = str | os.PathLike[str] | BinaryIO
@@ -85,8 +86,8 @@ class Landing:
         self._start = 0
         if isinstance(target, (str, os.PathLike)):
             path = Path(target)
-            self._path = path / safe_name(name) if path.is_dir() else path
-            self._temporary = self._path.with_name(f".{self._path.name[:100]}.{token_hex(4)}")
+            self._path = path / file_name(name) if path.is_dir() else path
+            self._temporary = self._path.with_name(f".{token_hex(8)}.part")
             self._file: IO[bytes] = self._temporary.open("xb")
         else:
             self._file = target
@@ -124,9 +125,3 @@ class Landing:
         else:
             self._file.close()
             self._temporary.unlink(missing_ok=True)
-
-
-def safe_name(name: str) -> str:
-    """The last part of a name, so that no name leads out of the folder it is put into."""
-    last = name.replace("\\", "/").rsplit("/", 1)[-1].replace("\0", "").strip()
-    return last if last not in {"", ".", ".."} else "artifact"

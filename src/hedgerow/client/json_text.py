@@ -4,6 +4,8 @@ from typing import Any
 
 import orjson
 
+from hedgerow.domain.journal import integer
+
 
 def read_json(text: bytes | str) -> Any:
     """What a JSON text says; lone surrogates and numbers of any size, which the fast parser refuses, included. Raises ValueError."""
@@ -12,4 +14,4 @@ def read_json(text: bytes | str) -> Any:
     except orjson.JSONDecodeError:
         import json
 
-        return json.loads(text)
+        return json.loads(text, parse_int=integer)

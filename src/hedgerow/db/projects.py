@@ -34,9 +34,10 @@ async def add(tx: Transaction, uuid: UUID, name: str, created_at: datetime) -> P
     return from_row(row)
 
 
-async def load(tx: Transaction, project_id: int) -> Project | None:
-    """A project by id."""
-    row = await (await tx.connection.execute(sql.SQL("SELECT {} FROM projects WHERE id = %s").format(COLUMNS), [project_id])).fetchone()
+async def load(tx: Transaction, project_id: int, *, lock: bool = False) -> Project | None:
+    """A project by id. Locked, nobody else who locks it goes on before the transaction ends."""
+    statement = sql.SQL("SELECT {} FROM projects WHERE id = %s").format(COLUMNS) + sql.SQL(" FOR NO KEY UPDATE" if lock else "")
+    row = await (await tx.connection.execute(statement, [project_id])).fetchone()
     return None if row is None else from_row(row)
 
 

@@ -64,6 +64,19 @@ async def of_run(tx: Transaction, run_id: UUID) -> list[Relay]:
     return [from_row(row) for row in await (await tx.connection.execute(statement, [run_id])).fetchall()]
 
 
+async def count_queued(tx: Transaction, run_id: UUID) -> int:
+    """How many relays of a run wait."""
+    statement: LiteralString = "SELECT count(*) AS count FROM relays WHERE run_id = %s AND status = 'queued'"
+    row = await (await tx.connection.execute(statement, [run_id])).fetchone()
+    assert row is not None
+    return int(row["count"])
+
+
+async def forget_old(tx: Transaction, before: datetime) -> int:
+    """Forget the relays that are over and were queued before a moment; how many there were."""
+    return (await tx.connection.execute("DELETE FROM relays WHERE status <> 'queued' AND created_at < %s", [before])).rowcount
+
+
 _TAKE: LiteralString = """
     WITH due AS (
         SELECT id, doubtful FROM relays WHERE status = 'queued' AND attempt_at <= %(now)s

@@ -28,15 +28,15 @@ class EntryFilter:
 
 
 async def count(tx: Transaction, run_id: UUID, wanted: EntryFilter) -> tuple[int, int]:
-    """How many entries a run has, and how many of them pass the filter. The first costs nothing, whatever the journal's length."""
-    row = await (await tx.connection.execute("SELECT entries FROM journals WHERE run_id = %s", [run_id])).fetchone()
-    total = 0 if row is None else int(row["entries"])
-    if wanted.empty or not total:
-        return total, total
+    """How many entries a run has, and how many of them pass the filter. The first costs nothing, whatever the journal's length.
+
+    One statement, so that never more pass than there are, whoever appends meanwhile.
+    """
     condition, values = _condition(run_id, wanted)
-    matching = await (await tx.connection.execute(sql.SQL("SELECT count(*) AS count FROM journal WHERE ") + condition, values)).fetchone()
-    assert matching is not None
-    return total, matching["count"]
+    passing = sql.SQL("entries") if wanted.empty else sql.SQL("(SELECT count(*) FROM journal WHERE {})").format(condition)
+    statement = sql.SQL("SELECT entries, {} AS matching FROM journals WHERE run_id = %s").format(passing)
+    row = await (await tx.connection.execute(statement, [*(() if wanted.empty else values), run_id])).fetchone()
+    return (0, 0) if row is None else (int(row["entries"]), int(row["matching"]))
 
 
 async def skip(tx: Transaction, run_id: UUID, wanted: EntryFilter, offset: int) -> int | None:

@@ -12,6 +12,7 @@ FORM_SLACK_BYTES = 65_536
 """How much larger than declared an upload may be: its real size is looked at when it is finalized."""
 
 _LONGEST_NAME_BYTES = 512  # so that a storage path is a key of any store
+_LONGEST_FILE_NAME_BYTES = 200  # most file systems take 255; the rest is for what is put before it, or behind
 _LONGEST_MEDIA_TYPE = 255
 _ID = re.compile("[0-9a-f]{32}")
 _UNPRINTABLE = re.compile(r"[\x00-\x1f\x7f]")
@@ -105,8 +106,17 @@ def new_id() -> str:
     return uuid4().hex
 
 
-def safe_name(name: str, longest_bytes: int = _LONGEST_NAME_BYTES) -> str:
-    """The last part of a name that may be a path, fit to be the name of a file; a longer one is shortened, and keeps its ending."""
+def safe_name(name: str) -> str:
+    """What an artifact is called: the last part of a name that may be a path. A longer one is shortened, and keeps its ending."""
+    return _last_part(name, _LONGEST_NAME_BYTES)
+
+
+def file_name(name: str) -> str:
+    """What the file of an artifact is called in a folder, so that no name leads out of it, or is too long for it."""
+    return _last_part(name, _LONGEST_FILE_NAME_BYTES)
+
+
+def _last_part(name: str, longest_bytes: int) -> str:
     base = _UNPRINTABLE.sub("_", name.replace("\\", "/").rpartition("/")[2]).strip()
     return DEFAULT_NAME if base in {"", ".", ".."} else _shortened(base, longest_bytes)
 

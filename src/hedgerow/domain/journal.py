@@ -48,27 +48,44 @@ LONGEST_EVENT_TYPE = 200
 """Characters of an event's type that count: it stands in an index, whose rows are bounded."""
 
 
+_MOST_DIGITS = 4000
+
+
+def integer(digits: str) -> int | float:
+    """An integer in an entry, however long: Python itself reads a few thousand digits only, and longer ones count as the nearest double."""
+    return int(digits) if len(digits) <= _MOST_DIGITS else float(digits)
+
+
 def event_type(entry: Mapping[str, Any]) -> str:
     """The name by which `session_logs` filters: the notification's method, or the kind of a session update, or ""."""
     return _full_type(entry)[:LONGEST_EVENT_TYPE]
 
 
-def _full_type(entry: Mapping[str, Any]) -> str:
+def method_of(entry: Mapping[str, Any]) -> str:
+    """The method of the notification that an entry holds; "" where it holds none."""
     notification = entry.get("notification")
     method = notification.get("method") if isinstance(notification, dict) else None
-    if not isinstance(notification, dict) or not isinstance(method, str):
-        return ""
-    if method != "session/update":
-        return method
-    params = notification.get("params")
+    return method if isinstance(method, str) else ""
+
+
+def _full_type(entry: Mapping[str, Any]) -> str:
+    kind = _update_kind(entry)
+    return method_of(entry) if kind is None else kind
+
+
+def _update_kind(entry: Mapping[str, Any]) -> str | None:
+    """The kind of a session update; None for anything else, and for one without a kind."""
+    if method_of(entry) != "session/update":
+        return None
+    params = entry["notification"].get("params")
     update = params.get("update") if isinstance(params, dict) else None
     kind = update.get("sessionUpdate") if isinstance(update, dict) else None
-    return kind if isinstance(kind, str) else method
+    return kind if isinstance(kind, str) else None
 
 
 def is_message_chunk(entry: Mapping[str, Any]) -> bool:
     """Whether an entry is a piece of a message that will come again as a whole, and is therefore never stored."""
-    return event_type(entry) == "agent_message_chunk"
+    return _update_kind(entry) == "agent_message_chunk"
 
 
 def entry_timestamp(entry: Mapping[str, Any]) -> datetime | None:

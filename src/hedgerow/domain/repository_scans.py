@@ -3,6 +3,7 @@
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from functools import lru_cache
 
 MOST_EVENT_NAMES = 100
 
@@ -69,8 +70,9 @@ class Signals:
 
 def is_candidate(path: str) -> bool:
     """Whether the file is source code of the repository's own, and so worth a look."""
-    name = path.lower()
-    return _extension(name) in SOURCE_EXTENSIONS and not name.endswith(".min.js") and not _is_foreign(path)
+    folder, _, name = path.rpartition("/")
+    lowered = name.lower()
+    return _extension(lowered) in SOURCE_EXTENSIONS and not lowered.endswith(".min.js") and not _is_foreign(folder)
 
 
 def traits_of(paths: Iterable[str]) -> Traits:
@@ -78,11 +80,13 @@ def traits_of(paths: Iterable[str]) -> Traits:
     frontend = backend = 0
     extensions: set[str] = set()
     for path in paths:
-        if not _is_foreign(path):
-            name = path.rpartition("/")[2]
+        folder, _, name = path.rpartition("/")
+        if not _is_foreign(folder):
             frontend += name in FRONTEND_MARKERS
             backend += name in BACKEND_MARKERS
-            extensions |= _TELLING_EXTENSIONS & {_extension(name.lower())}
+            extension = _extension(name.lower())
+            if extension in _TELLING_EXTENSIONS:
+                extensions.add(extension)
     return Traits(
         frontend_markers=frontend,
         backend_markers=backend,
@@ -120,12 +124,13 @@ def with_signals(scan: Scan, found: Iterable[Signals]) -> Scan:
     )
 
 
-def _is_foreign(path: str) -> bool:
-    return not FOREIGN_FOLDERS.isdisjoint(path.split("/")[:-1])
+@lru_cache(maxsize=1024)  # a folder's files come one after the other
+def _is_foreign(folder: str) -> bool:
+    return not FOREIGN_FOLDERS.isdisjoint(folder.split("/"))
 
 
-def _extension(path: str) -> str:
-    stem, dot, end = path.rpartition("/")[2].rpartition(".")
+def _extension(name: str) -> str:
+    stem, dot, end = name.rpartition(".")
     return dot + end if stem else ""
 
 

@@ -6,15 +6,13 @@ import re
 import socket
 from collections.abc import Awaitable, Callable
 
+from hedgerow.domain.addresses import Address
 from hedgerow.domain.sandboxes import HostPort
 
-Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 Resolve = Callable[[str, int], Awaitable[list[str]]]  # a name's addresses; raises OSError
 
 _NAME = re.compile(r"(?=.{1,253}\Z)[a-z0-9_]([a-z0-9_-]{0,61}[a-z0-9_])?(\.[a-z0-9_]([a-z0-9_-]{0,61}[a-z0-9_])?)*\Z")
-_TRANSLATED = ipaddress.IPv6Network("64:ff9b::/96")  # RFC 6052: the last four bytes are an IPv4 address
 _HIGHEST_PORT = 65535
-_PLATFORM = frozenset({ipaddress.IPv4Address("168.63.129.16")})  # looks public, and is Azure's own inside every machine there
 
 
 def parse_host_port(text: str, *, default_port: int | None = None) -> HostPort:
@@ -49,24 +47,7 @@ def literal(host: str) -> Address | None:
         return None
 
 
-def is_public(address: Address) -> bool:
-    """Whether an address belongs to the public internet, also seen through the ways of writing IPv4 in IPv6."""
-    if isinstance(address, ipaddress.IPv6Address):
-        inner = address.ipv4_mapped or address.sixtofour or _translated(address)
-        if inner is not None:
-            return is_public(inner)
-        if address.is_site_local:
-            return False
-    if address in _PLATFORM:
-        return False
-    return address.is_global and not address.is_multicast and not address.is_reserved
-
-
 async def resolve(host: str, port: int) -> list[str]:
     """The addresses of a name, as this machine knows them. Raises OSError."""
     found = await asyncio.get_running_loop().getaddrinfo(host, port, type=socket.SOCK_STREAM)
     return list(dict.fromkeys(str(entry[4][0]) for entry in found))
-
-
-def _translated(address: ipaddress.IPv6Address) -> ipaddress.IPv4Address | None:
-    return ipaddress.IPv4Address(address.packed[-4:]) if address in _TRANSLATED else None

@@ -5,8 +5,9 @@ from urllib.parse import urlsplit
 
 import structlog
 
+from hedgerow.domain.addresses import is_public
 from hedgerow.domain.sandboxes import HostPort, PublicHosts
-from hedgerow.gate.addresses import Resolve, is_public, literal, parse_host_port
+from hedgerow.gate.addresses import Resolve, literal, parse_host_port
 from hedgerow.gate.forwarding import Route, Tunnel
 from hedgerow.gate.messages import Head, Limits, Refusal
 from hedgerow.gate.streams import Connection, open_tcp

@@ -2,18 +2,22 @@
 
 import asyncio
 
-from hedgerow.db import messages
+from hedgerow.db import executions, messages
 from hedgerow.domain.lifecycle import CleanUp
 from hedgerow.domain.messages import UNANSWERED
 from hedgerow.domain.runs import TaskRun
-from hedgerow.lifecycle.facts import record
+from hedgerow.lifecycle.facts import decide_again
 from hedgerow.lifecycle.node import Node
 
 
 async def clean_up(node: Node, run: TaskRun, action: CleanUp) -> None:
-    """Remove the run's folders, close its gate, and give up the messages that no agent will read. Safe to repeat."""
+    """Remove the run's folders, close its gate, and give up the messages that no agent will read. Safe to repeat.
+
+    Where the run was started again meanwhile, what waits in its inbox is for its next agent, and nothing is written down.
+    """
     await node.gate.close(run.id)
     await asyncio.to_thread(node.folders(run.id).remove)
     async with node.backends.database.transaction() as tx:
-        await messages.fail_unfinished(tx, run.id, UNANSWERED)
-    await record(node, run, {"cleaned_at": node.backends.clock.now()})
+        if isinstance(await decide_again(tx, node, run), CleanUp):
+            await messages.fail_unfinished(tx, run.id, UNANSWERED)
+            await executions.record(tx, run, {"cleaned_at": node.backends.clock.now()})

@@ -8,10 +8,10 @@ import structlog
 from hedgerow.db import executions, messages, runs
 from hedgerow.db.database import DatabaseLostError
 from hedgerow.domain.errors import HedgerowError
-from hedgerow.domain.lifecycle import Action, Conclude, Deliver, End, Land, Prepare, StartSession, decide
+from hedgerow.domain.lifecycle import Action, Conclude, Deliver, End, Land, Prepare, StartSession
 from hedgerow.domain.messages import UNANSWERED
-from hedgerow.domain.runs import Ending, EndReason, RunStatus, TaskRun
-from hedgerow.lifecycle.facts import TakenOverError, change, change_in, record
+from hedgerow.domain.runs import Ending, EndReason, Environment, RunStatus, TaskRun
+from hedgerow.lifecycle.facts import TakenOverError, change_in, decide_again
 from hedgerow.lifecycle.node import Node
 
 log = structlog.get_logger()
@@ -36,17 +36,11 @@ class EndsRunError(HedgerowError):
 
 
 async def conclude(node: Node, run: TaskRun, action: Conclude) -> None:
-    """Write down how the run is going to end, if it still is.
-
-    Decided anew under the lock of its row: a message that was accepted since the run was looked at keeps it going.
-    """
+    """Write down how the run is going to end, if it still is: a message that was accepted since it was looked at keeps it going."""
     async with node.backends.database.transaction() as tx:
-        await runs.load_for_update(tx, run.id)
-        found = await executions.look(tx, run.id)
-        assert found is not None
-        decided = decide(*found, node.backends.clock.now(), node.deadlines, node.id)
-        if isinstance(decided, Conclude) and not await executions.record(tx, run, {"ending": executions.stored_ending(decided.ending)}):
-            raise TakenOverError
+        decided = await decide_again(tx, node, run)
+        if isinstance(decided, Conclude):
+            await executions.record(tx, run, {"ending": executions.stored_ending(decided.ending)})
 
 
 async def conclude_unless_ending(node: Node, run: TaskRun, ending: Ending) -> None:
@@ -56,21 +50,29 @@ async def conclude_unless_ending(node: Node, run: TaskRun, ending: Ending) -> No
     """
     async with node.backends.database.transaction() as tx:
         fresh = await runs.load_for_update(tx, run.id)
-        if fresh is None or fresh.execution.epoch != run.execution.epoch or fresh.execution.ending is not None or fresh.status.terminal:
+        if fresh is None or fresh.execution.epoch != run.execution.epoch or not _may_end(fresh):
             return
-        if fresh.execution.restarting or fresh.execution.sandbox != run.execution.sandbox:
+        if fresh.execution.sandbox != run.execution.sandbox:
             return
         await executions.record(tx, run, {"ending": executions.stored_ending(ending), "wake_at": node.backends.clock.now()})
     await node.backends.jobs.nudge(run.id, node.id)
 
 
+def _may_end(run: TaskRun) -> bool:
+    """Whether the server drives this start of the run, and nobody has ended it or decided how it ends."""
+    execution = run.execution
+    driven = execution.started_at is not None and run.environment is Environment.CLOUD and not execution.restarting
+    return driven and execution.ending is None and not run.status.terminal
+
+
 async def end(node: Node, run: TaskRun, action: End) -> None:
-    """Set the terminal status with its reason: one state event. Leaves alone what a person or the agent has ended before."""
+    """Set the terminal status with its reason: one state event.
+
+    Leaves alone what a person or the agent has ended before, what went to its client meanwhile, and what was started again.
+    """
     ending = action.ending
 
     def columns(fresh: TaskRun) -> dict[str, Any]:
-        if fresh.status.terminal:
-            return {}
         return {
             "status": ending.status.value,
             "error_message": ending.message if ending.message is not None else fresh.error_message,
@@ -78,7 +80,9 @@ async def end(node: Node, run: TaskRun, action: End) -> None:
             "state": {**fresh.state, "end_reason": ending.reason.value},
         }
 
-    await change(node, run, columns)
+    async with node.backends.database.transaction() as tx:
+        if await decide_again(tx, node, run) == action:
+            await change_in(tx, node, run, columns)
 
 
 async def fail(node: Node, run: TaskRun, action: Action, error: BaseException) -> bool:
@@ -99,13 +103,26 @@ async def fail(node: Node, run: TaskRun, action: Action, error: BaseException) -
     match action:
         case Prepare() | StartSession() | Deliver():
             reason = cause.reason if isinstance(cause, EndsRunError) else _REASONS[type(action)]
-            await record(node, run, {"ending": executions.stored_ending(Ending(status=RunStatus.FAILED, reason=reason, message=message))})
+            await _conclude_failed(node, run, Ending(status=RunStatus.FAILED, reason=reason, message=message))
         case Land():
             await _keep_workspace(node, run, message)
         case _:
             await _try_later(node, run, message)
             return False
     return True
+
+
+async def _conclude_failed(node: Node, run: TaskRun, ending: Ending) -> None:
+    """Write down that the run ends by what an action met, unless its end was decided before: the first reason counts.
+
+    What befalls an earlier start of a run that was started again, or a run that went to its client, does not end it.
+    """
+    async with node.backends.database.transaction() as tx:
+        fresh = await runs.load_for_update(tx, run.id)
+        if fresh is None or fresh.execution.epoch != run.execution.epoch:
+            raise TakenOverError
+        if _may_end(fresh):
+            await executions.record(tx, run, {"ending": executions.stored_ending(ending)})
 
 
 async def _keep_workspace(node: Node, run: TaskRun, message: str) -> None:

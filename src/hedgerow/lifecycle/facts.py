@@ -5,7 +5,9 @@ from typing import Any
 
 from hedgerow.db import executions, runs
 from hedgerow.db.database import Transaction
+from hedgerow.domain.audit import ActorKind
 from hedgerow.domain.errors import ConflictError
+from hedgerow.domain.lifecycle import Action, decide
 from hedgerow.domain.runs import TaskRun
 from hedgerow.lifecycle.node import Node
 from hedgerow.operations import run_changes
@@ -13,6 +15,18 @@ from hedgerow.operations import run_changes
 
 class TakenOverError(ConflictError):
     """Another worker has taken the run over; what this one did for it no longer counts."""
+
+
+async def decide_again(tx: Transaction, node: Node, run: TaskRun) -> Action:
+    """What the run needs now, under the lock of its row: since it was looked at, somebody may have spoken, or started it again.
+
+    Raises TakenOverError where the epoch has moved on.
+    """
+    await runs.load_for_update(tx, run.id)
+    found = await executions.look(tx, run.id)
+    if found is None or found[0].execution.epoch != run.execution.epoch:
+        raise TakenOverError
+    return decide(*found, node.backends.clock.now(), node.deadlines, node.id)
 
 
 async def record(node: Node, run: TaskRun, facts: dict[str, Any]) -> None:
@@ -37,4 +51,4 @@ async def change_in(tx: Transaction, node: Node, run: TaskRun, columns_of: Calla
     if fresh is None or fresh.execution.epoch != run.execution.epoch:
         raise TakenOverError
     columns = columns_of(fresh)
-    return await run_changes.change_run(node.backends, tx, fresh, columns) if columns else fresh
+    return await run_changes.change_run(node.backends, tx, fresh, columns, ActorKind.SERVER) if columns else fresh

@@ -3,6 +3,7 @@
 from hedgerow.domain.runs import TaskRun
 from hedgerow.lifecycle.node import Node
 from hedgerow.operations import authorship
+from hedgerow.operations.authorship import Credentials
 from hedgerow.repositories import Login, parse_clone_url
 
 _USERNAME = "x-access-token"
@@ -11,14 +12,27 @@ _USERNAME = "x-access-token"
 
 async def git_login(node: Node, run: TaskRun, clone_url: str) -> Login | None:
     """What opens the run's repository, where that lies on GitHub. Raises HedgerowError where a token can't be had."""
-    place = node.backends.rules.github.url
+    return await _login(node, await authorship.credentials_of(node.backends, run)) if _is_on_github(node, clone_url) else None
+
+
+async def project_login(node: Node, project_id: int, clone_url: str) -> Login | None:
+    """As `git_login`, for what no run does: with the project's own integration."""
+    return (
+        await _login(node, await authorship.credentials_of_project(node.backends, project_id)) if _is_on_github(node, clone_url) else None
+    )
+
+
+def _is_on_github(node: Node, clone_url: str) -> bool:
+    """Whether a repository lies on GitHub, and its URL brings no secret of its own."""
     url = parse_clone_url(clone_url, allow_local=True)
-    if url.secrets or not url.clean.startswith(f"{place}/"):
-        return None
-    credentials = await authorship.credentials_of(node.backends, run)
+    return not url.secrets and url.clean.startswith(f"{node.backends.rules.github.url}/")
+
+
+async def _login(node: Node, credentials: Credentials | None) -> Login | None:
     if credentials is None:
         return None
-    return Login(place=place, username=_USERNAME, password=await authorship.token_of(node.backends, credentials))
+    password = await authorship.token_of(node.backends, credentials)
+    return Login(place=node.backends.rules.github.url, username=_USERNAME, password=password)
 
 
 async def commit_author(node: Node, run: TaskRun) -> tuple[str, str] | None:

@@ -9,6 +9,7 @@ from hedgerow.db import repository_scans
 from hedgerow.db.repository_scans import RepositoryScan
 from hedgerow.domain.errors import HedgerowError
 from hedgerow.domain.repository_scans import Scan
+from hedgerow.lifecycle.github import project_login
 from hedgerow.lifecycle.node import Node
 from hedgerow.operations import repositories
 
@@ -49,7 +50,8 @@ async def _outcome(node: Node, wanted: RepositoryScan) -> _Outcome:
 
 async def _scanned(node: Node, wanted: RepositoryScan) -> _Outcome:
     clone_url = await repositories.resolve(node.backends, wanted.project_id, wanted.repository)
-    commit = await node.repositories.fetch_default_branch(project_id=wanted.project_id, clone_url=clone_url)
+    login = await project_login(node, wanted.project_id, clone_url)
+    commit = await node.repositories.fetch_default_branch(project_id=wanted.project_id, clone_url=clone_url, login=login)
     result = await node.repositories.scan(project_id=wanted.project_id, clone_url=clone_url, commit=commit, limits=node.scan_limits)
     log.info("a repository was scanned", commit=commit, files=result.files_scanned)
     return _Outcome(commit=commit, result=result)

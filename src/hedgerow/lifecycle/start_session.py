@@ -9,7 +9,7 @@ from hedgerow.db import runs
 from hedgerow.domain.errors import HedgerowError
 from hedgerow.domain.lifecycle import StartSession
 from hedgerow.domain.progress import Step
-from hedgerow.domain.runs import EndReason, RunStatus, TaskRun
+from hedgerow.domain.runs import EndReason, Environment, RunStatus, TaskRun
 from hedgerow.lifecycle.agent_choice import choose_agent
 from hedgerow.lifecycle.agent_server import connect, session_body
 from hedgerow.lifecycle.door import with_sandbox_url
@@ -62,7 +62,8 @@ async def _write_down(node: Node, run: TaskRun) -> None:
         handle = run.execution.sandbox
         assert handle is not None
         named = replace(fresh, state=fresh.state | {"sandbox_id": f"{handle.provider}:{handle.id}"})
-        status = {} if fresh.status.terminal else {"status": RunStatus.IN_PROGRESS.value}
+        ours = fresh.environment is Environment.CLOUD and not fresh.execution.restarting and not fresh.status.terminal
+        status = {"status": RunStatus.IN_PROGRESS.value} if ours else {}
         return {"state": named.state} | with_sandbox_url(node, named) | status
 
     now = node.backends.clock.now()

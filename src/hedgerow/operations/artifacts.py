@@ -3,7 +3,8 @@
 import asyncio
 import binascii
 import contextlib
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Sequence
+from contextlib import aclosing, asynccontextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import partial
@@ -16,12 +17,14 @@ from hedgerow.db import artifacts, runs
 from hedgerow.db.database import DatabaseLostError, Transaction
 from hedgerow.domain.access import Caller, Project
 from hedgerow.domain.artifacts import Artifact, ArtifactType, largest_bytes, new_id, run_shelf, safe_name
+from hedgerow.domain.audit import AuditAction
 from hedgerow.domain.errors import HedgerowError, InvalidError, MissingArtifactError, NotFoundError, RefusedError, UnavailableError
 from hedgerow.domain.runs import TaskRun
-from hedgerow.operations import access, run_changes
+from hedgerow.operations import access, audit, run_changes
 from hedgerow.operations.backends import Backends
 
 _PIECE_BYTES = 256 * 1024
+_RECORDED_IDS = 50
 _LOOSE_FOR = timedelta(days=1)
 """How long an object may lie in the store before something names it."""
 
@@ -49,34 +52,52 @@ class ArtifactContent:
     pieces: AsyncIterator[bytes]
 
 
-async def upload_artifacts(
+async def store_artifacts(
     backends: Backends, caller: Caller, project: Project, task_id: UUID, run_id: UUID, items: Sequence[InlineArtifact]
-) -> list[dict[str, Any]]:
-    """Store artifacts; the whole manifest of the run, the new entries at its end in the order of the request.
+) -> list[Artifact]:
+    """Write the contents of artifacts to the store; their entries, for `add_artifacts`. What is not added within a day is removed.
 
-    Raises, in this order: InvalidError (attr `artifacts__i__content`), NotFoundError, ForbiddenError (another run's token, or one of an
-    older epoch), UnavailableError where the store takes nothing; then nothing is kept.
+    Raises, in this order: InvalidError (attr `artifacts__i__content`), NotFoundError, ForbiddenError (another run's token),
+    UnavailableError where the store takes nothing; then nothing is kept.
     """
     contents = await asyncio.to_thread(_decoded, backends, items)
     shelf = run_shelf(backends.rules.artifacts, project.id, task_id, run_id)
     now = backends.clock.now()
     new = [_entry(item, shelf.path, len(content), now) for item, content in zip(items, contents, strict=True)]
-    paths = [artifact.storage_path for artifact in new]
     async with backends.database.transaction() as tx:
         await writable_run(tx, caller, project, task_id, run_id)
-        await artifacts.announce(tx, paths, now + _LOOSE_FOR)
-    try:
+        await artifacts.announce(tx, [artifact.storage_path for artifact in new], now + _LOOSE_FOR)
+    async with _removed_if_refused(backends, new):
         for artifact, content in zip(new, contents, strict=True):
             await backends.storage.put(artifact.storage_path, _pieces(content), content_type=artifact.content_type)
-        async with backends.database.transaction() as tx:
-            run = await access.locked_run(tx, caller, project, task_id, run_id)
-            for path in paths:
-                await artifacts.claim(tx, path)
-            return (await append_entries(backends, tx, run, new)).artifacts
+    return new
+
+
+async def add_artifacts(
+    backends: Backends, caller: Caller, project: Project, task_id: UUID, run_id: UUID, new: Sequence[Artifact]
+) -> list[dict[str, Any]]:
+    """Put stored artifacts into the manifest of their run: the whole of it, the new entries at its end, in their order.
+
+    Raises NotFoundError, ForbiddenError (a run token of another run, or of an older epoch); then nothing of them is kept.
+    """
+    async with _removed_if_refused(backends, new), backends.database.transaction() as tx:
+        run = await access.locked_run(tx, caller, project, task_id, run_id)
+        for artifact in new:
+            await artifacts.claim(tx, artifact.storage_path)
+        return (await append_entries(backends, tx, caller, AuditAction.ARTIFACT_UPLOAD, run, new)).artifacts
+
+
+@asynccontextmanager
+async def _removed_if_refused(backends: Backends, new: Sequence[Artifact]) -> AsyncIterator[None]:
+    """Remove objects that nothing will name. What the store does not let go of now is the collector's."""
+    try:
+        yield
     except DatabaseLostError:
         raise  # the manifest may name them by now; where it does not, the collector finds them
     except HedgerowError:
-        await _remove(backends, paths)
+        for artifact in new:
+            with contextlib.suppress(UnavailableError):
+                await backends.storage.delete(artifact.storage_path)
         raise
 
 
@@ -123,13 +144,6 @@ def _entry(item: InlineArtifact, path: Any, size: int, now: datetime) -> Artifac
     )
 
 
-async def _remove(backends: Backends, paths: Sequence[str]) -> None:
-    """Remove objects that nothing will name. What the store does not let go of now is the collector's."""
-    for path in paths:
-        with contextlib.suppress(UnavailableError):
-            await backends.storage.delete(path)
-
-
 async def _pieces(content: bytes) -> AsyncIterator[bytes]:
     for start in range(0, len(content), _PIECE_BYTES):
         yield content[start : start + _PIECE_BYTES]
@@ -141,13 +155,21 @@ async def writable_run(tx: Transaction, caller: Caller, project: Project, task_i
     return await access.readable_run(tx, caller, project, task_id, run_id)
 
 
-async def append_entries(backends: Backends, tx: Transaction, run: TaskRun, new: Sequence[Artifact]) -> TaskRun:
+async def append_entries(
+    backends: Backends, tx: Transaction, caller: Caller, action: AuditAction, run: TaskRun, new: Sequence[Artifact]
+) -> TaskRun:
     """Put entries at the end of the manifest of a run whose row is locked; the run with all of them."""
     if not new:
         return run
     await add_entries(backends, tx, run, new)
+    await audit.note_run(backends, tx, caller, action, run, **named(new))
     count = await artifacts.count(tx, run.id)
-    return await run_changes.change_run(backends, tx, run, {"artifact_count": count})
+    return await run_changes.change_run(backends, tx, run, {"artifact_count": count}, caller)
+
+
+def named(new: Sequence[Artifact]) -> dict[str, Any]:
+    """What the record of who did what tells of artifacts: how many, and the ids of the first ones."""
+    return {"count": len(new), "artifacts": [artifact.id for artifact in new[:_RECORDED_IDS]]}
 
 
 async def add_entries(backends: Backends, tx: Transaction, run: TaskRun, new: Sequence[Artifact]) -> None:
@@ -195,11 +217,22 @@ async def download(backends: Backends, caller: Caller, project: Project, task_id
     if artifact is None:
         raise MissingArtifactError("Neither this run nor those that it resumes from have an artifact at that storage_path.")
     try:
-        info = await backends.storage.head(storage_path)
-        if info is not None:
-            return ArtifactContent(artifact, info.size_bytes, await backends.storage.read(storage_path))
-    except NotFoundError:
-        pass
+        stored = await backends.storage.read(storage_path)
+    except NotFoundError as problem:
+        raise MissingArtifactError("The file of this artifact is not there any more.") from problem
     except UnavailableError as problem:
-        raise RefusedError(f"The artifact could not be read: {problem.message}") from problem
-    raise MissingArtifactError("The file of this artifact is not there any more.")
+        raise _unreadable(problem) from problem
+    return ArtifactContent(artifact, stored.info.size_bytes, _readable(stored.pieces))
+
+
+async def _readable(pieces: AsyncGenerator[bytes, None]) -> AsyncIterator[bytes]:
+    try:
+        async with aclosing(pieces):
+            async for piece in pieces:
+                yield piece
+    except UnavailableError as problem:
+        raise _unreadable(problem) from problem
+
+
+def _unreadable(problem: UnavailableError) -> RefusedError:
+    return RefusedError(f"The artifact could not be read: {problem.message}")

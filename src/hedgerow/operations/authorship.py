@@ -36,8 +36,7 @@ async def resolve(backends: Backends, tx: Transaction, who: PersonalCaller, task
     if linked is not None and linked.usable:
         await _note_link(backends, tx, task, linked)
         return {_MODE: "user", _SOURCE: CredentialSource.SERVER_INTEGRATION.value}
-    integration = await _integration(tx, task.project_id, task.github_integration)
-    if integration is not None and usable(backends, integration):
+    if await _usable_integration(backends, tx, task.project_id, task.github_integration) is not None:
         return {_MODE: "bot", _SOURCE: CredentialSource.SERVER_INTEGRATION.value}
     raise _refused("Authoring pull requests yourself needs a GitHub account that is linked here, or a github_user_token.")
 
@@ -88,13 +87,23 @@ async def credentials_of(backends: Backends, run: TaskRun) -> Credentials | None
     async with backends.database.statement() as tx:
         integration_id, link_id = await github.of_task(tx, run.task_id)
         if run.state.get(_MODE) != "user":
-            integration = await _integration(tx, run.project_id, integration_id)
-            return integration if integration is not None and usable(backends, integration) else None
+            return await _usable_integration(backends, tx, run.project_id, integration_id)
         if run.state.get(_SOURCE) == CredentialSource.CALLER_TOKEN.value:
             sealed = await github.run_token(tx, run.id, backends.clock.now())
             return None if sealed is None else RunToken(run, sealed)
         linked = None if link_id is None else await github.load_link(tx, link_id)
         return linked if linked is not None and linked.usable else None
+
+
+async def credentials_of_project(backends: Backends, project_id: int) -> Credentials | None:
+    """The credentials for GitHub that a project works with where no task is concerned; None where it has none."""
+    async with backends.database.statement() as tx:
+        return await _usable_integration(backends, tx, project_id, None)
+
+
+async def _usable_integration(backends: Backends, tx: Transaction, project_id: int, integration_id: int | None) -> Integration | None:
+    integration = await _integration(tx, project_id, integration_id)
+    return integration if integration is not None and usable(backends, integration) else None
 
 
 def agent_gets_token(run: TaskRun) -> bool:

@@ -57,6 +57,8 @@ class Rules:
     slack_bot_token: str | None = field(default=None, repr=False)  # of projects that have none of their own
     slack_timeout_seconds: float = 15.0  # of one call to Slack
     slack_attempts: int = 20  # to post one message
+    slack_waiting: int = 1000  # messages of one run that may wait to be posted
+    slack_days: float = 30.0  # how long it is known what was posted; 0: for ever
     github: GitHubOptions = field(default_factory=GitHubOptions)
     feature_flags: tuple[str, ...] = ()  # those that are on
 

@@ -90,7 +90,8 @@ async def _queue(backends: Backends, caller: PersonalCaller, project: Project, t
         artifacts = artifacts_of(run, artifact_ids)
         if not _takes_messages(run):
             raise RefusedError(_NO_SANDBOX)
-        await _add_message(backends, tx, run, (command.params.get("content") or "").strip() or None, artifacts)
+        message = await _add_message(backends, tx, run, (command.params.get("content") or "").strip() or None, artifacts)
+        await audit.note_run(backends, tx, caller, AuditAction.COMMAND_USER_MESSAGE, run, subject=message.id)
     return json.dumps({"jsonrpc": "2.0", "id": command.id, "result": {"queued": True}}).encode()
 
 
@@ -111,7 +112,7 @@ def artifacts_of(run: TaskRun, artifact_ids: Sequence[str], *, family: str = "er
     return [known[artifact_id] for artifact_id in artifact_ids]
 
 
-async def _add_message(backends: Backends, tx: Transaction, run: TaskRun, content: str | None, artifacts: list[dict[str, Any]]) -> None:
+async def _add_message(backends: Backends, tx: Transaction, run: TaskRun, content: str | None, artifacts: list[dict[str, Any]]) -> Message:
     now = backends.clock.now()
     message = Message(
         id=uuid7(int(now.timestamp() * 1000)),
@@ -126,6 +127,7 @@ async def _add_message(backends: Backends, tx: Transaction, run: TaskRun, conten
     # Whoever speaks after a cancel wants the run to go on.
     await runs.note(tx, run.id, {"active_at": now, "wake_at": now, "cancel_requested_at": None})
     run_changes.nudge(backends, tx, run)
+    return message
 
 
 _RECORDED = {

@@ -12,6 +12,7 @@ from typing import Any, NoReturn
 import msgspec
 
 from hedgerow.domain.errors import InvalidError
+from hedgerow.domain.journal import integer
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +65,7 @@ def _refuse_constant(name: str) -> NoReturn:
     raise ValueError(f"{name} is no JSON value")
 
 
-_DECODER = json.JSONDecoder(parse_constant=_refuse_constant)
+_DECODER = json.JSONDecoder(parse_constant=_refuse_constant, parse_int=integer)
 _SPACE = " \t\r\n"
 
 

@@ -8,12 +8,13 @@ from uuid import UUID
 
 from hedgerow.db import github, integrations, projects, users
 from hedgerow.domain.access import Caller, Project
+from hedgerow.domain.audit import ActorKind, AuditAction
 from hedgerow.domain.errors import InvalidError, NotFoundError, UnavailableError
 from hedgerow.domain.github import GitHubBranches, GitHubLink, GitHubRepository, is_repository
 from hedgerow.domain.ids import uuid7
 from hedgerow.domain.integrations import Integration, IntegrationKind
 from hedgerow.integrations.github import GitHub, TokenRefusedError
-from hedgerow.operations import access, sealing
+from hedgerow.operations import access, audit, sealing
 from hedgerow.operations import integrations as connections
 from hedgerow.operations.backends import Backends
 from hedgerow.operations.remembered import Dated
@@ -79,6 +80,7 @@ async def link(backends: Backends, *, email: str, token: str) -> GitHubLink:
         linked = await github.link(tx, uuid7(int(now.timestamp() * 1000)), user_id, account, now)
         sealed = sealing.seal(backends.rules.secrets[0], _purpose(linked.id), sound.encode())
         await github.keep_link_token(tx, linked.id, sealed)
+        await audit.note(backends, tx, ActorKind.OPERATOR, AuditAction.GITHUB_LINK, subject=user_id, link=str(linked.id))
         return replace(linked, sealed_token=sealed)
 
 
@@ -88,6 +90,7 @@ async def unlink(backends: Backends, *, email: str) -> None:
     async with backends.database.transaction() as tx:
         if not await github.unlink(tx, user_id):
             raise NotFoundError(f"{email} has no linked GitHub account.")
+        await audit.note(backends, tx, ActorKind.OPERATOR, AuditAction.GITHUB_UNLINK, subject=user_id)
 
 
 async def _user_id(backends: Backends, email: str) -> int:

@@ -53,6 +53,18 @@ async def once(
         return status, body, False
 
 
+async def find(backends: Backends, caller: Caller, *, method: str, path: str, key: str, body_hash: bytes) -> tuple[int, bytes] | None:
+    """The answer that is kept under a key by now, if any: (status, body). Raises ConflictError where the key came with another body."""
+    request = idempotency.Request(caller.identity, method, path, key)
+    async with backends.database.transaction() as tx:
+        await idempotency.forget(tx, request, backends.clock.now() - idempotency.KEPT)
+        kept = await idempotency.load(tx, request)
+    if kept is None:
+        return None
+    _check_same_body(kept, body_hash)
+    return None if kept.status is None else (kept.status, kept.body or b"")
+
+
 async def once_held(
     backends: Backends, caller: Caller, *, method: str, path: str, key: str, body_hash: bytes, work: Work
 ) -> tuple[int, bytes, bool]:

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from hedgerow.db import integrations
+from hedgerow.db import integrations, projects
 from hedgerow.db.database import Transaction
 from hedgerow.db.integrations import NewIntegration
 from hedgerow.domain.access import Caller, Project
@@ -23,9 +23,13 @@ async def connect(
     secret: str | None = None,
     config: Mapping[str, Any] | None = None,
     created_by: int | None = None,
+    alone: bool = False,
     actor: Actor = ActorKind.OPERATOR,
 ) -> Integration:
-    """Connect a project with a service. The secret is stored encrypted, and no answer ever holds it."""
+    """Connect a project with a service. The secret is stored encrypted, and no answer ever holds it.
+
+    `alone`: in the place of whatever integrations of the kind the project has.
+    """
     new = NewIntegration(
         project_id=project_id,
         kind=kind,
@@ -35,6 +39,9 @@ async def connect(
         created_by=created_by,
     )
     async with backends.database.transaction() as tx:
+        if alone:
+            await projects.load(tx, project_id, lock=True)  # two at once would not see each other's
+            await _forget_kind(backends, tx, project_id, kind, actor)
         added = await integrations.add(tx, new)
         if secret is not None:
             await integrations.keep_secret(tx, added.id, sealing.seal(backends.rules.secrets[0], _purpose(added.id), secret.encode()))
@@ -50,6 +57,20 @@ async def disconnect(backends: Backends, project_id: int, integration_id: int, *
         if not await integrations.remove(tx, project_id, integration_id):
             raise NotFoundError(f"Project {project_id} has no integration {integration_id}.")
         await audit.note(backends, tx, actor, AuditAction.INTEGRATION_DELETE, project_id=project_id, subject=integration_id)
+
+
+async def disconnect_kind(backends: Backends, project_id: int, kind: IntegrationKind, *, actor: Actor = ActorKind.OPERATOR) -> int:
+    """Forget every integration of a kind that a project has, with its secret; how many there were."""
+    async with backends.database.transaction() as tx:
+        return await _forget_kind(backends, tx, project_id, kind, actor)
+
+
+async def _forget_kind(backends: Backends, tx: Transaction, project_id: int, kind: IntegrationKind, actor: Actor) -> int:
+    found = await integrations.of_project(tx, project_id, kind)
+    for integration in found:
+        if await integrations.remove(tx, project_id, integration.id):
+            await audit.note(backends, tx, actor, AuditAction.INTEGRATION_DELETE, project_id=project_id, subject=integration.id)
+    return len(found)
 
 
 async def list_integrations(backends: Backends, caller: Caller, project: Project) -> list[Integration]:

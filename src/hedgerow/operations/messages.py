@@ -4,16 +4,18 @@ A worker takes a message before it hands it over, under the lock of the run's ro
 was either taken, and then it is refused here, or it was not, and then what is answered here holds.
 """
 
+from collections.abc import Mapping
 from dataclasses import replace
 from uuid import UUID
 
 from hedgerow.db import messages, runs
 from hedgerow.db.database import Transaction
 from hedgerow.domain.access import Caller, Project
+from hedgerow.domain.audit import AuditAction
 from hedgerow.domain.errors import ConflictError, NotFoundError, RefusedError
 from hedgerow.domain.messages import Message, places
 from hedgerow.domain.runs import PENDING_MESSAGE_KEYS, TaskRun
-from hedgerow.operations import access, run_changes
+from hedgerow.operations import access, audit, run_changes
 from hedgerow.operations.backends import Backends
 from hedgerow.operations.pages import Page, Paging
 
@@ -38,8 +40,7 @@ async def move_message(
     async with backends.database.transaction() as tx:
         run, message = await _waiting(tx, caller, project, task_id, run_id, message_id)
         placed = places(await messages.waiting(tx, run.id), message.id, position)
-        await messages.place(tx, placed)
-    return replace(message, position=placed[message.id])
+        return await _placed(backends, tx, caller, AuditAction.MESSAGE_MOVE, run, message, placed)
 
 
 async def delete_message(backends: Backends, caller: Caller, project: Project, task_id: UUID, run_id: UUID, message_id: UUID) -> None:
@@ -47,9 +48,10 @@ async def delete_message(backends: Backends, caller: Caller, project: Project, t
     async with backends.database.transaction() as tx:
         run, message = await _waiting(tx, caller, project, task_id, run_id, message_id)
         await messages.remove(tx, message.id)
+        await audit.note_run(backends, tx, caller, AuditAction.MESSAGE_DELETE, run, subject=message.id)
         if message.content is not None and run.state.get("pending_user_message") == message.content:
             kept = {key: value for key, value in run.state.items() if key not in PENDING_MESSAGE_KEYS}
-            run = await run_changes.change_run(backends, tx, run, {"state": kept})
+            run = await run_changes.change_run(backends, tx, run, {"state": kept}, caller)
         now = backends.clock.now()
         await runs.note(tx, run.id, {"active_at": now, "wake_at": now})
         run_changes.nudge(backends, tx, run)
@@ -66,8 +68,7 @@ async def promote_message(backends: Backends, caller: Caller, project: Project, 
         if await messages.has_taken(tx, run.id):
             raise RefusedError("The agent is in the middle of a turn, and cannot be spoken to before that is over. The message waits.")
         placed = places(await messages.waiting(tx, run.id), message.id, 1)
-        await messages.place(tx, placed)
-    return replace(message, position=placed[message.id])
+        return await _placed(backends, tx, caller, AuditAction.MESSAGE_PROMOTE, run, message, placed)
 
 
 async def demote_message(backends: Backends, caller: Caller, project: Project, task_id: UUID, run_id: UUID, message_id: UUID) -> Message:
@@ -76,8 +77,17 @@ async def demote_message(backends: Backends, caller: Caller, project: Project, t
         run, message = await _waiting(tx, caller, project, task_id, run_id, message_id)
         others = await messages.waiting(tx, run.id)
         placed = places(others, message.id, others[-1].position)
-        await messages.place(tx, placed)
-    return replace(message, position=placed[message.id])
+        return await _placed(backends, tx, caller, AuditAction.MESSAGE_DEMOTE, run, message, placed)
+
+
+async def _placed(
+    backends: Backends, tx: Transaction, caller: Caller, action: AuditAction, run: TaskRun, message: Message, placed: Mapping[UUID, int]
+) -> Message:
+    """Put the messages that wait where they belong; the one that this is about, as it stands then."""
+    await messages.place(tx, placed)
+    position = placed[message.id]
+    await audit.note_run(backends, tx, caller, action, run, subject=message.id, position=position)
+    return replace(message, position=position)
 
 
 async def _waiting(

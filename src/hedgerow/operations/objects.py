@@ -1,23 +1,14 @@
 """Objects of the local store, whose forms and addresses hedgerow serves itself (contract 13.4)."""
 
 from collections.abc import AsyncIterator, Mapping
-from dataclasses import dataclass
 
 from hedgerow.domain.errors import NotFoundError
 from hedgerow.operations.backends import Backends
-from hedgerow.storage import ObjectInfo
+from hedgerow.storage import StoredObject
 from hedgerow.storage.local import LocalStore
 from hedgerow.storage.signed_forms import PATH, Permit
 
 __all__ = ["PATH", "Permit", "StoredObject", "permit", "read_object", "store_object"]
-
-
-@dataclass(frozen=True, slots=True)
-class StoredObject:
-    """An object and its bytes."""
-
-    info: ObjectInfo
-    pieces: AsyncIterator[bytes]
 
 
 def permit(backends: Backends, fields: Mapping[str, str]) -> Permit:
@@ -34,10 +25,7 @@ async def read_object(backends: Backends, query: Mapping[str, str]) -> StoredObj
     """The object that a signed address names. Raises ForbiddenError for an address that is not ours or has expired, NotFoundError."""
     store = _local(backends)
     key = store.signer.check_url(query, backends.clock.now())
-    info = await store.head(key)
-    if info is None:
-        raise NotFoundError("There is no such object.")
-    return StoredObject(info, await store.read(key))
+    return await store.read(key)
 
 
 def _local(backends: Backends) -> LocalStore:

@@ -4,8 +4,9 @@ from collections.abc import Mapping
 
 from hedgerow.db import projects
 from hedgerow.domain.access import Caller, Project
+from hedgerow.domain.audit import Actor, ActorKind, AuditAction
 from hedgerow.domain.errors import NotFoundError
-from hedgerow.operations import access
+from hedgerow.operations import access, audit
 from hedgerow.operations.backends import Backends
 
 
@@ -18,17 +19,18 @@ async def retrieve_project(backends: Backends, caller: Caller, project: Project)
 async def update_project(backends: Backends, caller: Caller, project: Project, switches: Mapping[str, bool]) -> Project:
     """Turn switches on or off, by their names in `Switches`. Those that are not named stay as they are."""
     access.person(caller)
-    return await turn_switches(backends, project.id, switches)
+    return await turn_switches(backends, project.id, switches, actor=caller)
 
 
-async def turn_switches(backends: Backends, project_id: int, switches: Mapping[str, bool]) -> Project:
+async def turn_switches(backends: Backends, project_id: int, switches: Mapping[str, bool], *, actor: Actor = ActorKind.OPERATOR) -> Project:
     """The same for the operator. Raises NotFoundError."""
     if not switches:
         return await _existing(backends, project_id)
-    async with backends.database.statement() as tx:
+    async with backends.database.transaction() as tx:
         changed = await projects.turn(tx, project_id, switches)
-    if changed is None:
-        raise NotFoundError(f"There is no project {project_id}.")
+        if changed is None:
+            raise NotFoundError(f"There is no project {project_id}.")
+        await audit.note(backends, tx, actor, AuditAction.PROJECT_UPDATE, project_id=project_id, switches=dict(switches))
     return changed
 
 

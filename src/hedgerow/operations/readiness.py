@@ -15,7 +15,7 @@ from hedgerow.domain.ids import uuid7
 from hedgerow.domain.integrations import IntegrationKind
 from hedgerow.domain.readiness import LONGEST_WINDOW_DAYS, CapabilityState, InsightCount, Readiness, assess, window_start, without_scan
 from hedgerow.domain.repository_scans import Scan
-from hedgerow.operations import access, integrations, repositories
+from hedgerow.operations import access, github, integrations, repositories
 from hedgerow.operations.backends import Backends
 
 _NET_SECONDS = 0.5  # a result whose announcement was lost is seen after this time
@@ -53,7 +53,7 @@ async def repository_readiness(
     access.person(caller)
     now = backends.clock.now()
     async with backends.database.transaction() as tx:
-        reach = await _reach(tx, project.id, repository)
+        reach = await _reach(backends, tx, project.id, repository)
         if reach is None:
             answer = without_scan(repository, window_days, CapabilityState.NEEDS_SETUP, _NO_INTEGRATION)
             return DatedReadiness(readiness=answer, generated_at=now)
@@ -68,15 +68,13 @@ async def repository_readiness(
     return await _from_scan(backends, question, await _latest_scan(backends, question, refresh=refresh))
 
 
-async def _reach(tx: Transaction, project_id: int, repository: str) -> _Reach | None:
+async def _reach(backends: Backends, tx: Transaction, project_id: int, repository: str) -> _Reach | None:
     integration = await integrations.first_of_kind(tx, project_id, IntegrationKind.GITHUB)
     if await db_repositories.find(tx, project_id, repository) is not None:
         return _Reach(0 if integration is None else integration.id)
-    return (
-        None
-        if integration is None or repositories.is_local(repository)
-        else _Reach(integration.id, usable=integration.sealed_secret is not None)
-    )
+    if integration is None or repositories.is_local(repository):
+        return None
+    return _Reach(integration.id, usable=github.usable(backends, integration))
 
 
 async def _latest_scan(backends: Backends, question: Question, *, refresh: bool) -> RepositoryScan:

@@ -10,6 +10,7 @@ from datetime import timedelta
 import structlog
 
 from hedgerow.db import relays, runs
+from hedgerow.domain.audit import ActorKind
 from hedgerow.domain.errors import HedgerowError
 from hedgerow.domain.journal import notification
 from hedgerow.domain.relays import Relay, RelayKind, pause_after, with_sent
@@ -98,7 +99,7 @@ async def _record_sent(backends: Backends, relay: Relay, message_ts: str) -> Non
         run = await runs.load_for_update(tx, relay.run_id)
         assert run is not None
         if await relays.mark_sent(tx, relay, message_ts):
-            await run_changes.change_run(backends, tx, run, {"state": with_sent(run.state, relay.id)})
+            await run_changes.change_run(backends, tx, run, {"state": with_sent(run.state, relay.id)}, ActorKind.SERVER)
 
 
 async def _record_problem(backends: Backends, relay: Relay, problem: MessengerError) -> None:

@@ -8,6 +8,7 @@ from uuid import UUID
 from hedgerow.db import relays, slack_threads
 from hedgerow.db.database import Transaction
 from hedgerow.domain.access import Caller, Project
+from hedgerow.domain.errors import UnavailableError
 from hedgerow.domain.ids import uuid7
 from hedgerow.domain.integrations import IntegrationKind
 from hedgerow.domain.relays import Relay, RelayKind, Thread, new_pull_request, thread_of
@@ -19,13 +20,16 @@ from hedgerow.operations.backends import Backends
 async def relay_message(backends: Backends, caller: Caller, project: Project, task_id: UUID, run_id: UUID, text: str) -> UUID | None:
     """Queue a text for the run's thread; the id of its relay. None: the run has ended, or no thread or no token is there for it.
 
-    What was queued is posted once at most, after what was queued before it. Raises NotFoundError, ForbiddenError, UnavailableError.
+    What was queued is posted once at most, after what was queued before it. Raises NotFoundError, ForbiddenError; UnavailableError
+    also where as much of the run waits as may.
     """
     async with backends.database.transaction() as tx:
         run = await access.locked_run(tx, caller, project, task_id, run_id)
         thread = None if run.status.terminal else await _open_thread(backends, tx, run)
         if thread is None:
             return None
+        if not await _has_room(backends, tx, run):
+            raise UnavailableError(f"{backends.rules.slack_waiting} messages of this run wait to be posted to Slack; try again later.")
         relay = _new_relay(backends, run, RelayKind.MESSAGE, thread, text)
         await relays.add(tx, relay)
     return relay.id
@@ -42,10 +46,15 @@ async def queue_pull_request(backends: Backends, tx: Transaction, run: TaskRun, 
     state = changes.get("state", run.state)
     url = new_pull_request(run.output, changes["output"], state)
     thread = None if url is None else await _open_thread(backends, tx, replace(run, state=state))
-    if url is None or thread is None:
+    if url is None or thread is None or not await _has_room(backends, tx, run):
         return changes
     await relays.add(tx, _new_relay(backends, run, RelayKind.PULL_REQUEST, thread, url))
     return {**changes, "state": {**state, "slack_notified_pr_url": url}}
+
+
+async def _has_room(backends: Backends, tx: Transaction, run: TaskRun) -> bool:
+    """Whether one more of a run, whose row is locked, may wait."""
+    return await relays.count_queued(tx, run.id) < backends.rules.slack_waiting
 
 
 def _new_relay(backends: Backends, run: TaskRun, kind: RelayKind, thread: Thread, text: str) -> Relay:

@@ -2,8 +2,7 @@
 
 import hashlib
 import re
-from pathlib import PurePosixPath
-from urllib.parse import unquote, urlsplit
+from pathlib import Path
 
 from hedgerow.db import repositories
 from hedgerow.domain.access import Caller, Project
@@ -14,10 +13,10 @@ from hedgerow.domain.repositories import Repository
 from hedgerow.domain.tasks import normal_repository
 from hedgerow.operations import access, audit
 from hedgerow.operations.backends import Backends
+from hedgerow.repositories.urls import CloneUrl, Transport, parse_clone_url
 
 _LOCAL = "local/"
-_SCHEMES = frozenset({"https", "http", "ssh", "git"})
-_SCP_LIKE = re.compile(r"[A-Za-z0-9._-]+@[A-Za-z0-9.-]+:[^\s]+")
+_LONGEST_URL = 2000
 
 
 async def register(
@@ -30,14 +29,14 @@ async def register(
     """
     user = access.person(caller).user
     url = clone_url.strip()
-    path = _local_path(url)
-    its_name = _remote_name(name, url) if path is None else _local_name(backends, path)
+    parsed = _parsed(backends, url)
+    is_local_path = parsed.transport is Transport.LOCAL
     now = backends.clock.now()
     repository = Repository(
         id=uuid7(int(now.timestamp() * 1000)),
         project_id=project.id,
-        name=its_name,
-        clone_url=url if path is None else str(path),
+        name=_local_name(parsed.path) if is_local_path else _remote_name(name),
+        clone_url=parsed.clean if is_local_path else url,
         setup_command=setup_command or None,
         created_at=now,
     )
@@ -47,25 +46,24 @@ async def register(
         return stored
 
 
-def _local_path(url: str) -> PurePosixPath | None:
-    """The path that a URL stands for; None for one of another machine."""
-    if url.startswith("file://"):
-        return PurePosixPath(unquote(urlsplit(url).path))
-    return PurePosixPath(url) if url.startswith("/") else None
+def _parsed(backends: Backends, url: str) -> CloneUrl:
+    """A clone URL without secrets. Raises InvalidError for what git would take as an option or a command, too."""
+    if not url:
+        raise InvalidError("This field may not be blank.", attr="clone_url", detail_code="blank")
+    if len(url) > _LONGEST_URL:
+        raise InvalidError(f"A clone URL has at most {_LONGEST_URL} characters.", attr="clone_url", detail_code="max_length")
+    parsed = parse_clone_url(url, allow_local=backends.rules.allow_local_repositories)
+    if parsed.secrets:
+        raise InvalidError("Credentials belong into git's credential store, not into the clone URL.", attr="clone_url")
+    return parsed
 
 
-def _local_name(backends: Backends, path: PurePosixPath) -> str:
-    if not backends.rules.allow_local_repositories:
-        message = "Repositories of the server's own machine are not allowed here (HEDGEROW_ALLOW_LOCAL_REPOSITORIES)."
-        raise InvalidError(message, attr="clone_url", detail_code="invalid_input")
-    if ".." in path.parts or "\x00" in str(path):
-        raise _bad_url("it must be a plain absolute path")
+def _local_name(path: Path) -> str:
     folder = re.sub(r"[^a-z0-9._-]+", "-", path.name.lower()).strip("-") or "repository"
-    return f"{_LOCAL}{folder[:100]}-{hashlib.sha256(str(path).encode('utf-8', 'replace')).hexdigest()[:8]}"
+    return f"{_LOCAL}{folder[:100]}-{hashlib.sha256(str(path).encode()).hexdigest()[:8]}"
 
 
-def _remote_name(name: str | None, url: str) -> str:
-    _check_url(url)
+def _remote_name(name: str | None) -> str:
     try:
         normal = normal_repository(name or "")
     except ValueError as problem:
@@ -75,28 +73,6 @@ def _remote_name(name: str | None, url: str) -> str:
     if normal.startswith(_LOCAL):
         raise InvalidError("Names that begin with local/ are given to paths of this machine.", attr="name", detail_code="invalid_input")
     return normal
-
-
-def _check_url(url: str) -> None:
-    """Raise InvalidError for what git would take as an option, a command or a secret."""
-    if not url:
-        raise InvalidError("This field may not be blank.", attr="clone_url", detail_code="blank")
-    if any(character.isspace() or ord(character) < 32 for character in url) or len(url) > 2000:
-        raise _bad_url("it holds white space or is too long")
-    if _SCP_LIKE.fullmatch(url):
-        return
-    try:
-        parts = urlsplit(url)
-    except ValueError as problem:
-        raise _bad_url("it cannot be read") from problem
-    if parts.scheme not in _SCHEMES or not parts.hostname or parts.hostname.startswith("-"):
-        raise _bad_url("use https://, ssh://, git@host:path, or an absolute path")
-    if parts.password is not None or (parts.username is not None and parts.scheme in {"http", "https"}):
-        raise _bad_url("credentials belong into git's credential store, not into the URL")
-
-
-def _bad_url(reason: str) -> InvalidError:
-    return InvalidError(f"This clone_url cannot be used: {reason}.", attr="clone_url", detail_code="invalid_input")
 
 
 def is_local(name: str) -> bool:

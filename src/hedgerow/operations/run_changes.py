@@ -9,7 +9,7 @@ from uuid import UUID
 
 from hedgerow.db import journal, permission_requests, runs
 from hedgerow.db.database import Transaction
-from hedgerow.domain.audit import Actor, ActorKind, AuditAction
+from hedgerow.domain.audit import Actor, AuditAction
 from hedgerow.domain.journal import EventKind, JournalEvent, NewEvent, entry_timestamp, event_type, notification, state_event
 from hedgerow.domain.permission_requests import OVERTAKEN, RUN_OVER, UNHEARD, PermissionRequest, RequestState
 from hedgerow.domain.runs import Environment, TaskRun
@@ -61,9 +61,7 @@ async def _changed(backends: Backends, run_id: UUID) -> None:
     backends.hub.changed(run_id)
 
 
-async def change_run(
-    backends: Backends, tx: Transaction, run: TaskRun, columns: Mapping[str, Any], actor: Actor = ActorKind.SERVER
-) -> TaskRun:
+async def change_run(backends: Backends, tx: Transaction, run: TaskRun, columns: Mapping[str, Any], actor: Actor) -> TaskRun:
     """Change the named columns of a run whose row is locked, with one state event that its readers get after the commit.
 
     A pull request that the run's output newly names is told in its thread, where it has one. `actor` is who is recorded as having

@@ -6,7 +6,7 @@ from uuid import UUID
 
 from hedgerow.db import messages
 from hedgerow.domain.access import Caller, Project, RunCaller
-from hedgerow.domain.messages import HANDED_OVER
+from hedgerow.domain.messages import HANDED_OVER, UNANSWERED
 from hedgerow.domain.runs import EndReason, Environment, RunStatus, TaskRun, merge_output, merge_state
 from hedgerow.operations import access, run_changes
 from hedgerow.operations.backends import Backends, Rules
@@ -15,7 +15,9 @@ from hedgerow.operations.sandbox_environments import STATE_KEY
 from hedgerow.operations.sandbox_urls import is_allowed
 
 _AGENT_END_REASONS = frozenset({EndReason.AGENT_FAILED, EndReason.AGENT_LOST, EndReason.START_FAILED})
-_NOT_THE_AGENTS = frozenset({STATE_KEY, "slack_thread_url", "interaction_origin", "slack_notified_pr_url", "slack_sent_relay_ids"})
+_NOT_THE_AGENTS = frozenset(
+    {STATE_KEY, "sandbox_url", "slack_thread_url", "interaction_origin", "slack_notified_pr_url", "slack_sent_relay_ids"}
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,7 +39,8 @@ async def update_run(backends: Backends, caller: Caller, project: Project, task_
     """Apply a patch to the freshest row under its lock; exactly one state event; `updated_at` grows by a millisecond at least.
 
     A run token may report in_progress and failed of its own run while it is not terminal; other statuses from it are ignored, and so
-    are a hand-over to the client and another sandbox environment. What waits in the inbox of a run that is handed over fails.
+    are a hand-over to the client and another sandbox environment. What waits in the inbox of a run that is handed over, or opened again
+    after its end, fails.
     Raises NotFoundError; ForbiddenError for another run's token or one of an older epoch.
     """
     async with backends.database.transaction() as tx:
@@ -48,6 +51,7 @@ async def update_run(backends: Backends, caller: Caller, project: Project, task_
             run_changes.nudge(backends, tx, run)
             if run.status.terminal and "status" in columns and not RunStatus(columns["status"]).terminal:
                 columns["started_at"] = None  # whoever opens an ended run again drives it, until somebody has the server do so
+                await messages.fail_unfinished(tx, run.id, UNANSWERED)
         changed = await run_changes.change_run(backends, tx, run, columns, caller)
         if changed.environment is not run.environment:
             await messages.fail_unfinished(tx, run.id, HANDED_OVER)
@@ -109,7 +113,7 @@ def _with_end_reason(run: TaskRun, state: dict[str, Any], status: RunStatus, rea
 def _state(rules: Rules, run: TaskRun, patch: RunPatch, caller: Caller) -> dict[str, Any]:
     changes = {} if patch.state is UNSET else patch.state
     remove = list(patch.state_remove_keys)
-    if isinstance(caller, RunCaller):  # an agent chooses neither where its words are posted nor what its sandbox reaches
+    if isinstance(caller, RunCaller):  # an agent chooses neither what its sandbox reaches nor where words go, to it or from it
         changes = {key: value for key, value in changes.items() if key not in _NOT_THE_AGENTS}
         remove = [key for key in remove if key not in _NOT_THE_AGENTS]
     given_url, stored_url = changes.get("sandbox_url"), run.state.get("sandbox_url")

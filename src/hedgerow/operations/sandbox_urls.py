@@ -9,9 +9,9 @@ import socket
 from dataclasses import dataclass
 from urllib.parse import SplitResult, urlsplit
 
+from hedgerow.domain.addresses import Address, is_public, unwrapped
 from hedgerow.domain.errors import RefusedError, UnavailableError
 
-_TRANSLATED = ipaddress.IPv6Network("64:ff9b::/96")  # RFC 6052: what NAT64 carries on to the IPv4 address at its end
 _PORTS = {"http": 80, "https": 443}
 
 
@@ -84,7 +84,7 @@ async def destination(url: str, allowlist: tuple[str, ...]) -> Destination:
     parts = urlsplit(url)
     assert parts.hostname is not None
     address = await _address(parts.hostname, int(_origin_port(parts)))
-    if pattern.host.startswith("*.") and not address.is_global:
+    if pattern.host.startswith("*.") and not is_public(address):
         raise RefusedError("The sandbox address of this run leads into a private network.")
     if address.is_link_local or address.is_multicast or address.is_unspecified:
         raise RefusedError("The sandbox address of this run is not one that the operator allows.")
@@ -96,22 +96,18 @@ def _origin_port(parts: SplitResult) -> int:
     return parts.port or _PORTS[parts.scheme]
 
 
-async def _address(host: str, port: int) -> ipaddress.IPv4Address | ipaddress.IPv6Address:
+async def _address(host: str, port: int) -> Address:
     try:
-        return _plain(host)
+        return _literal(host)
     except ValueError:
         pass
     try:
         found = await asyncio.get_running_loop().getaddrinfo(host, port, type=socket.SOCK_STREAM)
     except (OSError, UnicodeError) as problem:  # the latter: no name could be like that
         raise UnavailableError("The sandbox address of this run is not known to the network.") from problem
-    return _plain(str(found[0][4][0]))
+    return _literal(str(found[0][4][0]))
 
 
-def _plain(text: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address:
-    """An address, where an IPv4 address in the clothes of IPv6 counts as what it is."""
-    address = ipaddress.ip_address(text.partition("%")[0])
-    if isinstance(address, ipaddress.IPv4Address):
-        return address
-    translated = ipaddress.IPv4Address(int(address) & 0xFFFF_FFFF) if address in _TRANSLATED else None
-    return address.ipv4_mapped or address.sixtofour or translated or address
+def _literal(text: str) -> Address:
+    """The address that a text is, without the zone of a link-local one. Raises ValueError."""
+    return unwrapped(ipaddress.ip_address(text.partition("%")[0]))

@@ -2,14 +2,15 @@
 
 from uuid import UUID
 
-from hedgerow.db import integrations as rows
 from hedgerow.db import projects, slack_threads
+from hedgerow.db.database import Transaction
 from hedgerow.domain.access import Caller, Project
+from hedgerow.domain.audit import Actor, ActorKind, AuditAction
 from hedgerow.domain.errors import InvalidError, NotFoundError
 from hedgerow.domain.integrations import Integration, IntegrationKind
 from hedgerow.domain.relays import MappedThread, thread_of
 from hedgerow.integrations.base import MessengerError
-from hedgerow.operations import access, integrations
+from hedgerow.operations import access, audit, integrations
 from hedgerow.operations.backends import Backends
 from hedgerow.operations.tasks import find_task, locked_task
 
@@ -23,15 +24,11 @@ async def connect_slack(backends: Backends, *, project_id: int, token: str) -> I
     token = token.strip()
     if not token.isascii() or not token.isprintable() or not token or " " in token:
         raise InvalidError("A bot token of Slack is one word, such as xoxb-….", attr="token")
-    async with backends.database.transaction() as tx:
+    async with backends.database.statement() as tx:
         if await projects.load(tx, project_id) is None:
             raise NotFoundError(f"There is no project {project_id}.")
-        earlier = await rows.of_project(tx, project_id, IntegrationKind.SLACK)
     workspace = await _whose(backends, token)
-    made = await integrations.connect(backends, project_id, IntegrationKind.SLACK, display_name=workspace, secret=token)
-    for old in earlier:
-        await integrations.disconnect(backends, project_id, old.id)
-    return made
+    return await integrations.connect(backends, project_id, IntegrationKind.SLACK, display_name=workspace, secret=token, alone=True)
 
 
 async def _whose(backends: Backends, token: str) -> str:
@@ -45,13 +42,10 @@ async def _whose(backends: Backends, token: str) -> str:
 
 async def disconnect_slack(backends: Backends, *, project_id: int) -> int:
     """Forget a project's own token; how many there were. Raises NotFoundError where there was none."""
-    async with backends.database.transaction() as tx:
-        connected = await rows.of_project(tx, project_id, IntegrationKind.SLACK)
-    if not connected:
+    forgotten = await integrations.disconnect_kind(backends, project_id, IntegrationKind.SLACK)
+    if not forgotten:
         raise NotFoundError(f"Project {project_id} has no Slack token of its own.")
-    for integration in connected:
-        await integrations.disconnect(backends, project_id, integration.id)
-    return len(connected)
+    return forgotten
 
 
 async def map_thread(backends: Backends, caller: Caller, project: Project, task_id: UUID, url: str) -> MappedThread:
@@ -59,8 +53,7 @@ async def map_thread(backends: Backends, caller: Caller, project: Project, task_
     person = access.person(caller)
     mapped = _mapped(url)
     async with backends.database.transaction() as tx:
-        await locked_task(tx, project, task_id)
-        await slack_threads.put(tx, task_id, mapped, person.user.id, backends.clock.now())
+        await _map(backends, tx, caller, project, task_id, mapped, person.user.id)
     return mapped
 
 
@@ -71,9 +64,16 @@ async def map_thread_of_task(backends: Backends, *, project_id: int, task_id: UU
         project = await projects.load(tx, project_id)
         if project is None:
             raise NotFoundError(f"There is no project {project_id}.")
-        await locked_task(tx, project, task_id)
-        await slack_threads.put(tx, task_id, mapped, None, backends.clock.now())
+        await _map(backends, tx, ActorKind.OPERATOR, project, task_id, mapped, None)
     return mapped
+
+
+async def _map(
+    backends: Backends, tx: Transaction, actor: Actor, project: Project, task_id: UUID, mapped: MappedThread, created_by: int | None
+) -> None:
+    await locked_task(tx, project, task_id)
+    await slack_threads.put(tx, task_id, mapped, created_by, backends.clock.now())
+    await audit.note(backends, tx, actor, AuditAction.SLACK_THREAD_MAP, project_id=project.id, task_id=task_id)
 
 
 def _mapped(url: str) -> MappedThread:
@@ -102,3 +102,4 @@ async def unmap_thread(backends: Backends, caller: Caller, project: Project, tas
         await locked_task(tx, project, task_id)
         if not await slack_threads.remove(tx, task_id):
             raise NotFoundError("This task is mapped to no Slack thread.")
+        await audit.note(backends, tx, caller, AuditAction.SLACK_THREAD_UNMAP, project_id=project.id, task_id=task_id)

@@ -8,6 +8,7 @@ from uuid import UUID
 
 from hedgerow.db import journal, keys, runs
 from hedgerow.db.channels import Watcher
+from hedgerow.db.database import Transaction
 from hedgerow.domain.access import Caller, PersonalCaller, Project
 from hedgerow.domain.errors import InvalidError
 from hedgerow.domain.journal import EventKind, JournalEvent, Preview
@@ -47,7 +48,7 @@ async def follow(
 ) -> AsyncIterator[list[Frame]]:
     """The run's events after the cursor, in batches that can be written at once; ends when the run is terminal and drained.
 
-    It ends as well once the caller's key is revoked, or leads into the project no more.
+    It ends as well once the caller's key is revoked, or leads into the project no more, and once a run token was replaced.
 
     `last_event_id` wins over `from_latest`; neither: from the beginning. Raises NotFoundError, and InvalidError with
     detail_code `invalid_cursor` for an id that is no number, negative, or beyond the end, before the first batch.
@@ -74,7 +75,7 @@ class _Reader:
 
     def __init__(self, backends: Backends, caller: Caller, run: TaskRun, position: int) -> None:
         self._backends = backends
-        self._key_id = caller.key_id if isinstance(caller, PersonalCaller) else None
+        self._caller = caller
         self._project_id = run.project_id
         self._rules = backends.rules
         self._run_id = run.id
@@ -82,14 +83,15 @@ class _Reader:
         self._caught_up = False  # whether everything up to the watcher's head was read
         self._must_look = True  # whether something was heard that may mean that the run has ended
         self._ended = False
-        self._shut_out = False  # whether the reader's key was revoked, or leads into the project no more
+        self._shut_out = False  # whether what the reader came with opens the run no more
         self._changes = 0  # how many changes of the run the last look knew of
         self._time = asyncio.get_running_loop().time
         self._begun = self._spoke = self._time()
 
     async def batches(self, first: list[Frame]) -> AsyncIterator[list[Frame]]:
         """Everything there is to say, until the end."""
-        async with self._backends.hub.subscribe(self._run_id, self._key_id) as watcher:
+        key_id = self._caller.key_id if isinstance(self._caller, PersonalCaller) else None
+        async with self._backends.hub.subscribe(self._run_id, key_id) as watcher:
             if first:
                 yield first
             while True:
@@ -99,7 +101,7 @@ class _Reader:
                 async for batch in self._stored(watcher):
                     self._spoke = self._time()
                     yield batch
-                if drained or self._left(self._begun, self._rules.stream_limit_seconds) <= 0:
+                if drained or self._shut_out or self._left(self._begun, self._rules.stream_limit_seconds) <= 0:
                     return
                 if self._must_look:
                     continue
@@ -118,13 +120,20 @@ class _Reader:
             return False
         self._must_look, self._changes = False, watcher.changes
         async with self._backends.database.statement() as tx:
-            self._shut_out = self._key_id is not None and not await keys.opens(tx, self._key_id, self._project_id)
             run = await runs.load(tx, self._run_id)
+            self._shut_out = not await self._is_let_in(tx, run)
         self._ended = run is None or run.status.terminal
         drained = run is None or (self._ended and _is_drained(run, self._backends))
         if drained:
             self._caught_up = False  # the last entries may be in without having been heard of
         return drained
+
+    async def _is_let_in(self, tx: Transaction, run: TaskRun | None) -> bool:
+        caller = self._caller
+        if isinstance(caller, PersonalCaller):
+            return await keys.opens(tx, caller.key_id, self._project_id)
+        own = run if caller.run_id == self._run_id else await runs.load(tx, caller.run_id)
+        return own is not None and own.execution.epoch == caller.epoch
 
     async def _stored(self, watcher: Watcher) -> AsyncIterator[list[Frame]]:
         """What the journal holds after the position, page by page, with each chunk after the event that it follows."""
@@ -139,7 +148,13 @@ class _Reader:
                 batch.extend(watcher.take_previews(event.number))
                 self._must_look = self._must_look or event.kind is EventKind.STATE
             self._position = events[-1].number
+            changes = watcher.changes
             yield batch
+            if watcher.changes != changes:  # a long history may be read slowly, and the key go meanwhile
+                async with self._backends.database.statement() as tx:
+                    self._shut_out = not await self._is_let_in(tx, await runs.load(tx, self._run_id))
+                if self._shut_out:
+                    return
         chunks = watcher.take_previews(self._position)
         if chunks:
             yield [*chunks]

@@ -7,7 +7,7 @@ from uuid import UUID
 
 from hedgerow.db import messages, runs
 from hedgerow.db.database import Transaction
-from hedgerow.domain.journal import event_type
+from hedgerow.domain.journal import method_of
 from hedgerow.domain.masking import Mask
 from hedgerow.domain.runs import TaskRun
 from hedgerow.operations import run_changes
@@ -27,7 +27,7 @@ class TurnReport:
 
 def read(entry: Mapping[str, Any], mask: Mask) -> TurnReport | None:
     """The report that an entry is; None for any other entry. A doubled underscore before the method means the same."""
-    method = event_type(entry).removeprefix("_").removeprefix("_")
+    method = method_of(entry).removeprefix("_").removeprefix("_")
     if method not in {"posthog/turn_complete", "posthog/error"}:
         return None
     given = entry["notification"].get("params")

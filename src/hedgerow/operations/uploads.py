@@ -22,9 +22,10 @@ from hedgerow.domain.artifacts import (
     safe_name,
     staged_shelf,
 )
+from hedgerow.domain.audit import AuditAction
 from hedgerow.domain.errors import InvalidError, RefusedError, UnavailableError
-from hedgerow.operations import access
-from hedgerow.operations.artifacts import append_entries, check_size, tag, writable_run
+from hedgerow.operations import access, audit
+from hedgerow.operations.artifacts import append_entries, check_size, named, tag, writable_run
 from hedgerow.operations.backends import Backends
 from hedgerow.operations.tasks import find_task, locked_task
 from hedgerow.storage import UploadForm
@@ -159,7 +160,7 @@ async def finalize_upload(
                 await _claim(backends, tx, item)
                 new.append(artifact)
             entries.append(known or artifact)
-        await append_entries(backends, tx, run, new)
+        await append_entries(backends, tx, caller, AuditAction.ARTIFACT_FINALIZE, run, new)
         return entries
 
 
@@ -179,6 +180,7 @@ async def finalize_staged_upload(
         for item, artifact in zip(sent, looked_at, strict=True):
             await _claim(backends, tx, item)
             await artifacts.stage(tx, task_id, artifact, expires_at)
+        await audit.note(backends, tx, caller, AuditAction.ARTIFACT_STAGE, project_id=project.id, task_id=task_id, **named(looked_at))
         tags = {"ttl_days": "1", "team_id": str(project.id)}
         tx.after_commit(partial(tag, backends, [artifact.storage_path for artifact in looked_at], tags))
     return looked_at

@@ -109,12 +109,13 @@ class Repositories:
         wanted = Result(folder=result, branch=branch_name(branch), run_id=run_id, base_commit=base_commit, max_bytes=self._max_result_bytes)
         return await self._publisher.publish(self._mirrors.path(project_id, url), url, wanted)
 
-    async def fetch_default_branch(self, *, project_id: int, clone_url: str) -> str:
+    async def fetch_default_branch(self, *, project_id: int, clone_url: str, login: Login | None = None) -> str:
         """Bring the mirror up to date, making it where it is missing; the last commit of the origin's default branch.
 
-        Raises InvalidError where URL or repository are not right, UnavailableError where the origin cannot be reached.
+        `login` as in `check_out`. Raises InvalidError where URL or repository are not right, UnavailableError where the origin cannot be
+        reached.
         """
-        url = self._url(clone_url)
+        url = self._url(clone_url, login)
         start = await self._mirrors.start(self._mirrors.path(project_id, url), url, None)
         return start.commit
 

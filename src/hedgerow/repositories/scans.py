@@ -87,10 +87,10 @@ async def _matching(plumbing: Plumbing, mirror: Path, candidates: list[_File]) -
         on_index = Plumbing(environment=environment, timeout_seconds=plumbing.timeout_seconds)
         await on_index.read(mirror, "update-index", "-z", "--index-info", stdin=_index(candidates))
         words = [part for needle in NEEDLES for part in ("-e", needle)]
-        # As text, whatever git takes them for: to find that out it would read the repository's attributes.
-        finished = await on_index.run(
-            mirror, "grep", "--cached", "--text", "--ignore-case", "--fixed-strings", "--files-with-matches", "-z", *words
-        )
+        # As text, whatever git takes them for: to find that out it would read the repository's attributes. With one thread, since
+        # several wait for each other over the object store, and take longer and twice the processor for it.
+        options = ("--threads=1", "--text", "--ignore-case", "--fixed-strings", "--files-with-matches", "-z")
+        finished = await on_index.run(mirror, "grep", "--cached", *options, *words)
     if finished.code > 1 or "unable to read" in finished.errors:
         raise UnavailableError(f"The mirror {mirror} cannot be searched (git grep failed); it may be damaged.")
     return [candidates[int(name.rpartition("/")[2])] for name in finished.output.split("\0") if name]

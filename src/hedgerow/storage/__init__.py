@@ -4,9 +4,9 @@ from collections.abc import Awaitable, Callable, Sequence
 from urllib.parse import urlsplit
 
 from hedgerow.domain.errors import InvalidError
-from hedgerow.storage.base import ObjectInfo, ObjectStore, UploadForm
+from hedgerow.storage.base import ObjectInfo, ObjectStore, StoredObject, UploadForm
 
-__all__ = ["ObjectInfo", "ObjectStore", "UploadForm", "open_store"]
+__all__ = ["ObjectInfo", "ObjectStore", "StoredObject", "UploadForm", "open_store"]
 
 
 async def _open_local(url: str, secrets: Sequence[bytes]) -> ObjectStore:

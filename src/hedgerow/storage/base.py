@@ -1,6 +1,6 @@
 """What every object store promises. A store knows keys and bytes: no run, no task, no manifest."""
 
-from collections.abc import AsyncIterable, AsyncIterator, Mapping
+from collections.abc import AsyncGenerator, AsyncIterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Protocol
@@ -13,6 +13,14 @@ class ObjectInfo:
     key: str
     size_bytes: int
     content_type: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class StoredObject:
+    """An object as it is at one moment: what is known of it, and just those bytes, whoever replaces or removes it meanwhile."""
+
+    info: ObjectInfo
+    pieces: AsyncGenerator[bytes, None]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,8 +49,8 @@ class ObjectStore(Protocol):
         """What is known of an object; None where there is none."""
         ...
 
-    async def read(self, key: str) -> AsyncIterator[bytes]:
-        """The object in pieces. Raises NotFoundError, before the first piece, where there is none."""
+    async def read(self, key: str) -> StoredObject:
+        """The object, in pieces. Raises NotFoundError, before the first piece, where there is none."""
         ...
 
     async def delete(self, key: str) -> None:

@@ -10,7 +10,7 @@ import errno
 import fcntl
 import hashlib
 import os
-from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, AsyncIterable, Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
@@ -19,12 +19,13 @@ from urllib.parse import unquote, urlsplit
 from uuid import uuid4
 
 from hedgerow.domain.errors import InvalidError, NotFoundError, UnavailableError
-from hedgerow.storage.base import ObjectInfo, UploadForm
+from hedgerow.storage.base import ObjectInfo, StoredObject, UploadForm
 from hedgerow.storage.keys import check_key
 from hedgerow.storage.signed_forms import Permit, Signer
 
 _PIECE_BYTES = 256 * 1024
 _LONGEST_NAME_BYTES = 180  # of a file, which most systems let have 255; the rest is for what is put before it
+_MOST_TRIES = 100
 _UPLOADS = ".uploads"
 _TYPE = ".type-"
 Result = TypeVar("Result")
@@ -80,11 +81,11 @@ class LocalStore:
         with _told():
             return await _in_thread(_head, key, self._path(key))
 
-    async def read(self, key: str) -> AsyncIterator[bytes]:
-        """The object in pieces. Raises NotFoundError, before the first piece, where there is none."""
+    async def read(self, key: str) -> StoredObject:
+        """The object, in pieces. Raises NotFoundError, before the first piece, where there is none."""
         with _told():
-            file = await _in_thread(_open, self._path(key))
-        return _pieces(file)
+            info, file = await _in_thread(_open, key, self._path(key))
+        return StoredObject(info, _pieces(file))
 
     async def delete(self, key: str) -> None:
         """Remove an object; safe to repeat."""
@@ -194,10 +195,17 @@ def _write_all(file: BinaryIO, data: bytes) -> None:
 def _finish(file: BinaryIO, temporary: Path, path: Path, content_type: str) -> None:
     """Put a whole upload into its place, so that a loss of power finds either all of it or nothing."""
     os.fsync(file.fileno())
-    _make_folders(path.parent)
-    _note_type(path, temporary, content_type)
-    temporary.replace(path)
-    _sync(path.parent)
+    for tries in range(1, _MOST_TRIES + 1):
+        try:
+            _make_folders(path.parent)
+            _note_type(path, temporary, content_type)
+            temporary.replace(path)
+            break
+        except FileNotFoundError:  # whoever removes the last object of a folder takes the folder away as well
+            if tries == _MOST_TRIES:
+                raise
+    with contextlib.suppress(FileNotFoundError):  # removed again already
+        _sync(path.parent)
 
 
 def _make_folders(folder: Path) -> None:
@@ -237,25 +245,30 @@ def _sync(folder: Path) -> None:
 
 def _head(key: str, path: Path) -> ObjectInfo | None:
     try:
-        with _open(path) as file:
-            size = os.fstat(file.fileno()).st_size
+        info, file = _open(key, path)
     except NotFoundError:
         return None
-    try:
-        content_type = _type_file(path).read_bytes().decode("utf-8", "surrogatepass")
-    except FileNotFoundError:
-        content_type = ""
-    return ObjectInfo(key=key, size_bytes=size, content_type=content_type)
+    file.close()
+    return info
 
 
-def _open(path: Path) -> BinaryIO:
+def _open(key: str, path: Path) -> tuple[ObjectInfo, BinaryIO]:
     try:
-        return path.open("rb", buffering=0)
+        file = path.open("rb", buffering=0)
     except (FileNotFoundError, NotADirectoryError, IsADirectoryError) as error:
         raise NotFoundError("There is no such object.") from error
+    size = os.fstat(file.fileno()).st_size
+    return ObjectInfo(key=key, size_bytes=size, content_type=_type_of(path)), file
 
 
-async def _pieces(file: BinaryIO) -> AsyncIterator[bytes]:
+def _type_of(path: Path) -> str:
+    try:
+        return _type_file(path).read_bytes().decode("utf-8", "surrogatepass")
+    except FileNotFoundError:
+        return ""
+
+
+async def _pieces(file: BinaryIO) -> AsyncGenerator[bytes, None]:
     with file, _told():
         while piece := await _in_thread(file.read, _PIECE_BYTES):
             yield piece

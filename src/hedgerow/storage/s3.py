@@ -6,7 +6,7 @@ An upload holds a few parts of 5 MiB, the smallest that S3 allows, however large
 import asyncio
 import os
 import re
-from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -20,7 +20,7 @@ from obstore.exceptions import BaseError, PermissionDeniedError, Unauthenticated
 from obstore.store import S3Store as Bucket
 
 from hedgerow.domain.errors import InvalidError, NotFoundError, UnavailableError
-from hedgerow.storage.base import ObjectInfo, UploadForm
+from hedgerow.storage.base import ObjectInfo, StoredObject, UploadForm
 from hedgerow.storage.keys import LONGEST_KEY_BYTES, check_key
 from hedgerow.storage.s3_signing import Keys, S3Signer, find_keys
 
@@ -152,11 +152,10 @@ class S3Store:
                 result = await obstore.get_async(self._bucket, path, options={"head": True})
             except FileNotFoundError:
                 return None
-        content_type = result.attributes.get("Content-Type", _NO_TYPE)
-        return ObjectInfo(key=key, size_bytes=result.meta["size"], content_type="" if content_type == _NO_TYPE else content_type)
+        return _info(key, result)
 
-    async def read(self, key: str) -> AsyncIterator[bytes]:
-        """The object in pieces. Raises NotFoundError, before the first piece, where there is none."""
+    async def read(self, key: str) -> StoredObject:
+        """The object, in pieces. Raises NotFoundError, before the first piece, where there is none."""
         path = self._path(key)
         with _told():
             try:
@@ -165,7 +164,7 @@ class S3Store:
                 if _code(str(error)) == "NoSuchBucket":
                     raise
                 raise NotFoundError("There is no such object.") from error
-        return _pieces(result)
+        return StoredObject(_info(key, result), _pieces(result))
 
     async def delete(self, key: str) -> None:
         """Remove an object; safe to repeat."""
@@ -354,7 +353,12 @@ async def _until(blocks: AsyncIterator[bytes], size: int) -> AsyncIterator[bytes
         yield block
 
 
-async def _pieces(result: "GetResult") -> AsyncIterator[bytes]:
+def _info(key: str, result: "GetResult") -> ObjectInfo:
+    content_type = result.attributes.get("Content-Type", _NO_TYPE)
+    return ObjectInfo(key=key, size_bytes=result.meta["size"], content_type="" if content_type == _NO_TYPE else content_type)
+
+
+async def _pieces(result: "GetResult") -> AsyncGenerator[bytes, None]:
     stream = aiter(result.stream(min_chunk_size=_PIECE_BYTES))
     while True:
         with _told():

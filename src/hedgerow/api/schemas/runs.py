@@ -113,7 +113,7 @@ class _Runtime(RequestModel):
     runtime_adapter: Optionally[Words] = Field(None, description="The agent: claude, codex, or another one of this server.")
     model: Optionally[Words] = None
     reasoning_effort: Optionally[ReasoningEffort] = None
-    github_user_token: Optionally[Words] = None
+    github_user_token: Optionally[Words] = Field(None, repr=False)
     initial_permission_mode: Optionally[Words] = None
 
 

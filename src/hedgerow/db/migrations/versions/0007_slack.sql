@@ -29,3 +29,4 @@ CREATE TABLE relays (
 CREATE INDEX relays_due ON relays (attempt_at) WHERE status = 'queued';
 CREATE INDEX relays_queued_of_run ON relays (run_id, number) WHERE status = 'queued';
 CREATE UNIQUE INDEX relays_of_pull_requests ON relays (run_id, text) WHERE kind = 'pull_request';
+CREATE INDEX relays_over ON relays (created_at) WHERE status <> 'queued';  -- those that are over are forgotten by their age

@@ -4,7 +4,7 @@ from pathlib import Path
 
 from hedgerow.db.migrations import execute_script
 
-revision = "0017"
+revision = "0014"
 down_revision = "0013"
 
 

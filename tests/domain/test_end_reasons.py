@@ -1,0 +1,20 @@
+"""What end reasons mean to people."""
+
+import pytest
+
+from hedgerow.domain.end_reasons import EXPLANATIONS, EndCategory
+from hedgerow.domain.runs import EndReason
+
+
+@pytest.mark.parametrize("reason", EndReason)
+def test_every_reason_is_explained_in_sentences_and_whatever_went_wrong_has_a_remedy(reason: EndReason) -> None:
+    explanation = EXPLANATIONS[reason]
+    assert explanation.title.endswith(".")
+    assert bool(explanation.remedy) == (explanation.category is not EndCategory.DONE)
+    assert not explanation.remedy or explanation.remedy.endswith(".")
+
+
+def test_what_is_done_is_not_worth_another_try() -> None:
+    done = [each for each in EXPLANATIONS.values() if each.category is EndCategory.DONE]
+    assert done
+    assert not any(each.retryable for each in done)

@@ -1,0 +1,83 @@
+"""Ten thousand short histories of `decide`: of people who speak, cancel, end and start again at any moment, while everything dies.
+
+A failing history prints its number; HEDGEROW_SIMULATION_SEED plays that one alone, HEDGEROW_SIMULATION_HISTORIES sets how many there are.
+"""
+
+import os
+from collections import Counter
+from dataclasses import replace
+from datetime import datetime
+from uuid import UUID
+
+import pytest
+
+from hedgerow.checker.records import Heard, Kind
+from hedgerow.domain import lifecycle
+from hedgerow.domain.lifecycle import Action, CleanUp, Conclude, Deadlines, Inbox, Land, Nothing, StopSandbox, Wait
+from hedgerow.domain.runs import EndReason, TaskRun
+from tests.simulation.scenario import BrokenError, play
+from tests.simulation.workers import Decide
+
+_BLOCK = 1000
+_HISTORIES = int(os.environ.get("HEDGEROW_SIMULATION_HISTORIES", "10000"))
+_SEED = os.environ.get("HEDGEROW_SIMULATION_SEED")
+_BLOCKS = [range(first, min(first + _BLOCK, _HISTORIES)) for first in range(0, _HISTORIES, _BLOCK)]
+
+
+@pytest.mark.parametrize("seeds", _BLOCKS if _SEED is None else [range(int(_SEED), int(_SEED) + 1)], ids=lambda seeds: f"from {seeds[0]}")
+def test_every_run_ends_in_time_with_a_reason_and_nothing_is_done_twice_or_left(seeds: range) -> None:
+    _play_all(seeds, lifecycle.decide)
+
+
+def test_the_same_number_plays_the_same_history() -> None:
+    assert play(7).history == play(7).history
+
+
+def test_the_histories_reach_what_they_are_about() -> None:
+    worlds = [play(seed) for seed in range(400)]
+    actions = Counter(type(action).__name__ for world in worlds for _, _, action in world.trace)
+    assert set(actions) == {kind.__name__ for kind in Action.__args__}
+    reasons = {world.run.state.get("end_reason") for world in worlds}
+    assert reasons >= {"finished", "output_accepted", "cancelled", "inactivity", "wall_clock", "agent_failed", "agent_lost", "client"}
+    assert reasons >= {reason.value for reason in (EndReason.SANDBOX_LOST, EndReason.SANDBOX_FAILED, EndReason.START_FAILED)}
+    heard = [record for world in worlds for record in world.history if isinstance(record, Heard)]
+    assert {record.kind for record in heard} == {Kind.MESSAGE}
+    assert len(heard) > 300
+
+
+def _without_a_wall_clock(run: TaskRun, inbox: Inbox, now: datetime, deadlines: Deadlines, node_id: UUID) -> Action:
+    action = lifecycle.decide(run, inbox, now, deadlines, node_id)
+    endless = isinstance(action, Conclude) and action.ending.reason is EndReason.WALL_CLOCK
+    return Wait(now + deadlines.look_again) if endless else action
+
+
+def _without_tidying_up(run: TaskRun, inbox: Inbox, now: datetime, deadlines: Deadlines, node_id: UUID) -> Action:
+    action = lifecycle.decide(run, inbox, now, deadlines, node_id)
+    return Nothing() if isinstance(action, CleanUp) else action
+
+
+def _with_a_forgotten_sandbox(run: TaskRun, inbox: Inbox, now: datetime, deadlines: Deadlines, node_id: UUID) -> Action:
+    action = lifecycle.decide(run, inbox, now, deadlines, node_id)
+    return Land() if isinstance(action, StopSandbox) else action
+
+
+def _in_circles(run: TaskRun, inbox: Inbox, now: datetime, deadlines: Deadlines, node_id: UUID) -> Action:
+    return lifecycle.decide(replace(run, execution=replace(run.execution, ending=None)), inbox, now, deadlines, node_id)
+
+
+def _past_the_end(run: TaskRun, inbox: Inbox, now: datetime, deadlines: Deadlines, node_id: UUID) -> Action:
+    action = lifecycle.decide(run, inbox, now, deadlines, node_id)
+    return lifecycle.Deliver() if inbox.queued and run.execution.session_ready_at is not None else action
+
+
+@pytest.mark.parametrize(
+    "decide", [_without_a_wall_clock, _without_tidying_up, _with_a_forgotten_sandbox, _in_circles, _past_the_end], ids=lambda d: d.__name__
+)
+def test_a_decide_that_errs_is_found_and_the_number_of_its_history_is_told(decide: Decide) -> None:
+    with pytest.raises(BrokenError, match=r"HEDGEROW_SIMULATION_SEED=\d+ plays this again: "):
+        _play_all(range(300), decide)
+
+
+def _play_all(seeds: range, decide: Decide) -> None:
+    for seed in seeds:
+        play(seed, decide)

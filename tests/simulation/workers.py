@@ -1,0 +1,414 @@
+"""The workers of two nodes: they look, decide and act as lifecycle/reconcile does, and may die between any two steps.
+
+Each action is a generator that yields how long its next step takes outside the database. Its code between two yields is one
+transaction of the real action, with the same conditions.
+"""
+
+from collections.abc import Callable, Generator
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Any
+from uuid import UUID
+
+from hedgerow.domain import lifecycle
+from hedgerow.domain.lifecycle import (
+    Action,
+    BeginAgain,
+    Claim,
+    CleanUp,
+    Conclude,
+    Deadlines,
+    Deliver,
+    End,
+    HandOver,
+    Inbox,
+    Land,
+    Prepare,
+    StartSession,
+    StopSandbox,
+)
+from hedgerow.domain.messages import UNANSWERED, MessageStatus
+from hedgerow.domain.runs import Ending, EndReason, Environment, RunStatus, TaskRun
+from tests.simulation.world import DEADLINES, FORGOTTEN, KEPT, NODES, World
+
+MOST_STEPS = 40  # more looks in one go than any run needs
+MOST_REPEATS = 2  # equal actions in a row, with equal facts, and nothing in their way
+_ONWARD = (Prepare, StartSession, Deliver)
+
+Decide = Callable[[TaskRun, Inbox, datetime, Deadlines, UUID], Action]
+Steps = Generator[float, None, None]
+
+
+class FaultError(Exception):
+    """An action met something that the real one would meet as a HedgerowError."""
+
+    def __init__(self, reason: EndReason) -> None:
+        super().__init__(reason.value)
+        self.reason = reason
+
+
+class TakenOverError(Exception):
+    """The run's epoch has moved on."""
+
+
+@dataclass(slots=True, eq=False)
+class Job:
+    """A worker that is looking after the run. `token` changes with each step, so that a wake-up for an earlier one means nothing."""
+
+    node: UUID
+    steps: Steps
+    token: int = 0
+    racing: bool = False
+
+
+@dataclass(slots=True)
+class Spinning:
+    """How often the same was decided from the same facts."""
+
+    last: tuple[Any, ...] = ()
+    repeats: int = 0
+    steps: int = 0
+
+    def note(self, node: UUID, action: Action, run: TaskRun, inbox: Inbox) -> None:
+        """Raise AssertionError where a worker goes round in circles."""
+        seen = (node, action, run, inbox)
+        self.repeats = self.repeats + 1 if seen == self.last else 0
+        self.last = seen
+        self.steps += 1
+        assert self.repeats < MOST_REPEATS, f"{action} again and again"
+        assert self.steps < MOST_STEPS, f"a worker that does not come to rest: {action}"
+
+
+@dataclass(slots=True)
+class Workers:
+    """The workers of both nodes. One of them at a time looks after the run, as the lock of its jobs sees to."""
+
+    world: World
+    decide: Decide
+    trouble: float  # how likely a step fails
+    lost_nudges: float
+    doubled_nudges: float
+    slow: float  # how long steps take
+    up: dict[UUID, bool] = field(default_factory=lambda: dict.fromkeys(NODES, True))
+    job: Job | None = None
+    waiting: list[UUID | None] = field(default_factory=list)  # nudges that wait for the job to end, or for their worker
+    spinning: Spinning = field(default_factory=Spinning)
+
+    def nudge(self, node_id: UUID | None) -> None:
+        """Announce the run to a node, or to whoever comes first. An announcement may be lost, doubled and late."""
+        random = self.world.random
+        if random.random() < self.lost_nudges:
+            return
+        for _ in range(2 if random.random() < self.doubled_nudges else 1):
+            self.world.after(random.uniform(0.0, 0.3) * self.slow, lambda: self.arrive(node_id))
+
+    def arrive(self, node_id: UUID | None) -> None:
+        """An announcement has come to a node, or its sweep has found the run."""
+        if node_id not in self.waiting:
+            self.waiting.append(node_id)
+        self._take_next()
+
+    def _take_next(self) -> None:
+        if self.job is not None:
+            return
+        for node_id in self.waiting:
+            able = [node for node in NODES if self.up[node] and node_id in {None, node}]
+            if able:
+                self.waiting.remove(node_id)
+                node = self.world.random.choice(able)
+                self.spinning.steps = 0
+                self.job = Job(node, self._reconcile(node))
+                self._step(self.job, 0)
+                return
+
+    def _step(self, job: Job, token: int) -> None:
+        if self.job is not job or job.token != token:
+            return
+        job.token += 1
+        try:
+            pause = next(job.steps)
+        except StopIteration:
+            self.job = None
+            self._take_next()
+            return
+        self._resume(job, pause)
+
+    def _resume(self, job: Job, pause: float) -> None:
+        token = job.token
+        self.world.after(pause, lambda: self._step(job, token))
+
+    def stir(self) -> None:
+        """The row has changed: who is on a long way looks up, within a second."""
+        if self.job is not None and self.job.racing:
+            self._resume(self.job, self.world.random.choice([0.01, 1.0]))
+
+    def crash(self) -> None:
+        """Kill the worker of a node. Another one goes on with what it finds."""
+        node = self.world.random.choice(NODES)
+        self.up[node] = False
+        if self.job is not None and self.job.node == node:
+            self.job.steps.close()
+            self.job = None
+            self.spinning.last = ()
+        self.world.after(self.world.random.uniform(0.1, 20.0), lambda: self._take_up(node))
+        self._take_next()
+
+    def _take_up(self, node: UUID) -> None:
+        self.up[node] = True
+        execution = self.world.run.execution
+        if execution.node_id == node and execution.cleaned_at is None:
+            self.world.facts(wake_at=self.world.clock())
+        self._take_next()
+        self.watch()
+
+    def watch(self) -> None:
+        """The watch of the node finds a sandbox that has died."""
+        run, sandbox = self.world.run, self.world.sandbox()
+        if sandbox is None or sandbox.alive or run.execution.node_id is None or not self.up[run.execution.node_id]:
+            return
+        if run.execution.ending is not None or run.status.terminal:
+            return
+        self.world.after(self.world.random.uniform(0.0, 1.0), lambda: self._conclude_unless_ending(run))
+
+    def _conclude_unless_ending(self, run: TaskRun) -> None:
+        execution = self.world.run.execution
+        if execution.epoch == run.execution.epoch and self.world.may_end() and execution.sandbox == run.execution.sandbox:
+            self.world.wake(ending=Ending(status=RunStatus.FAILED, reason=EndReason.SANDBOX_LOST, message="It died."))
+
+    # Looking, deciding, acting
+
+    def _decide(self, node: UUID) -> Action:
+        return self.decide(self.world.run, self.world.inbox(), self.world.clock(), DEADLINES, node)
+
+    def _decide_again(self, node: UUID, run: TaskRun) -> Action:
+        if self.world.run.execution.epoch != run.execution.epoch:
+            raise TakenOverError
+        return self._decide(node)
+
+    def _reconcile(self, node: UUID) -> Steps:
+        world = self.world
+        while True:
+            run, inbox = world.run, world.inbox()
+            action = self._decide(node)
+            world.trace.append((world.now, node, action))
+            if isinstance(action, lifecycle.Nothing | lifecycle.Wait):
+                until = action.until if isinstance(action, lifecycle.Wait) else None
+                if world.run.execution.wake_at == run.execution.wake_at:
+                    world.facts(wake_at=until)
+                    return
+                continue
+            if isinstance(action, HandOver):
+                self.nudge(action.node_id)
+                return
+            self._check(action, run)
+            self.spinning.note(node, action, run, inbox)
+            if not (yield from self._act(node, run, action)):
+                self.spinning.last = ()
+                return
+
+    def _check(self, action: Action, run: TaskRun) -> None:
+        """Nothing more is done for a run that is over."""
+        begun = isinstance(action, Claim | Prepare | StartSession | Deliver)
+        over = run.status.terminal or run.execution.ending is not None or run.execution.cleaned_at is not None
+        assert not (begun and over), f"{action} for a run that is over"
+
+    def _act(self, node: UUID, run: TaskRun, action: Action) -> Generator[float, None, bool]:
+        steps = self._steps(node, run, action)
+        try:
+            if isinstance(action, _ONWARD):
+                yield from self._race(node, run, steps)
+            else:
+                yield from steps
+        except TakenOverError:
+            return False
+        except FaultError as fault:
+            self.spinning.last = ()
+            return self._fail(run, action, fault)
+        return True
+
+    def _race(self, node: UUID, run: TaskRun, steps: Steps) -> Steps:
+        """Go through an action, but give it up as soon as the run turns to its end."""
+        assert self.job is not None
+        for pause in steps:
+            until = self.world.now + abs(pause)
+            while self.world.now < until:
+                self.job.racing = pause >= 0  # a negative pause is of a piece that is always finished
+                yield until - self.world.now
+                self.job.racing = False
+                if pause >= 0 and self.world.now < until and not self._still_wanted(node, run):
+                    steps.close()
+                    return
+
+    def _still_wanted(self, node: UUID, run: TaskRun) -> bool:
+        if self.world.run.execution.epoch != run.execution.epoch:
+            return False
+        return isinstance(self._decide(node), (*_ONWARD, lifecycle.Wait))
+
+    def _trouble(self, *reasons: EndReason) -> None:
+        if self.world.random.random() < self.trouble:
+            raise FaultError(self.world.random.choice(reasons))
+
+    def _pause(self, most: float) -> float:
+        return self.world.random.uniform(0.0, most) * self.slow
+
+    def _record(self, run: TaskRun, **facts: Any) -> None:
+        if self.world.run.execution.epoch != run.execution.epoch:
+            raise TakenOverError
+        self.world.facts(**facts)
+
+    def _fail(self, run: TaskRun, action: Action, fault: FaultError) -> bool:
+        match action:
+            case Prepare() | StartSession() | Deliver():
+                self._conclude_failed(run, Ending(status=RunStatus.FAILED, reason=fault.reason, message="It failed."))
+            case Land():
+                self._keep_workspace(run)
+            case _:
+                self._record(run, wake_at=self.world.clock() + timedelta(seconds=5))
+                return False
+        return True
+
+    def _conclude_failed(self, run: TaskRun, ending: Ending) -> None:
+        if self.world.run.execution.epoch != run.execution.epoch:
+            raise TakenOverError
+        if self.world.may_end():
+            self.world.facts(ending=ending)
+
+    def _keep_workspace(self, run: TaskRun) -> None:
+        now = self.world.clock()
+        ending = Ending(status=RunStatus.FAILED, reason=EndReason.SANDBOX_FAILED, message=KEPT)
+        self._record(run, landed_at=now, cleaned_at=now, ending=ending)
+        self.world.fail_unfinished(UNANSWERED)
+        self.world.folder = False  # kept on purpose, and said so
+
+    def _steps(self, node: UUID, run: TaskRun, action: Action) -> Steps:
+        kinds: dict[type[Action], Callable[[UUID, TaskRun, Any], Steps]] = {
+            Claim: self._claim,
+            Prepare: self._prepare,
+            StartSession: self._start_session,
+            Deliver: self._deliver,
+            Conclude: self._conclude,
+            StopSandbox: self._stop_sandbox,
+            Land: self._land,
+            End: self._end,
+            CleanUp: self._clean_up,
+            BeginAgain: self._begin_again,
+        }
+        return kinds[type(action)](node, run, action)
+
+    def _claim(self, node: UUID, run: TaskRun, action: Claim) -> Steps:
+        self.world.folder = False  # what could not be collected is moved aside
+        yield self._pause(0.1)
+        execution = self.world.run.execution
+        if execution.node_id is None:
+            self.world.facts(node_id=node, epoch=execution.epoch + 1)
+
+    def _prepare(self, node: UUID, run: TaskRun, action: Prepare) -> Steps:
+        """Both side by side; which is ready first is a matter of luck."""
+        self.world.folder = True
+        parts = [self._make_sandbox(run)] if action.sandbox else []
+        parts += [self._check_out(run)] if action.workspace else []
+        self.world.random.shuffle(parts)
+        for part in parts:
+            yield from part
+
+    def _make_sandbox(self, run: TaskRun) -> Steps:
+        yield self._pause(2.0)
+        self._trouble(EndReason.SANDBOX_FAILED, EndReason.START_FAILED)
+        sandbox = self.world.new_sandbox(run.execution.epoch)
+        self.world.orphans.add(sandbox.handle.id)
+        yield -self._pause(0.2)
+        self.world.orphans.discard(sandbox.handle.id)
+        try:
+            self._record(run, sandbox=sandbox.handle)
+        except TakenOverError:
+            sandbox.alive = False
+            raise
+
+    def _check_out(self, run: TaskRun) -> Steps:
+        yield self._pause(20.0)
+        self._trouble(EndReason.START_FAILED)
+        self._record(run, checked_out_at=self.world.clock())
+
+    def _start_session(self, node: UUID, run: TaskRun, action: StartSession) -> Steps:
+        sandbox = self.world.sandbox()
+        assert sandbox is not None
+        yield self._pause(3.0)
+        if not sandbox.alive:
+            raise FaultError(EndReason.SANDBOX_FAILED)
+        self._trouble(EndReason.START_FAILED)
+        sandbox.session = True
+        yield self._pause(0.2)
+        self._write_session_down(run)
+
+    def _write_session_down(self, run: TaskRun) -> None:
+        fresh = self.world.run
+        if fresh.execution.epoch != run.execution.epoch:
+            raise TakenOverError
+        ours = fresh.environment is Environment.CLOUD and not fresh.execution.restarting and not fresh.status.terminal
+        if ours:
+            self.world.row(status=RunStatus.IN_PROGRESS)
+        self.world.facts(session_ready_at=self.world.clock(), active_at=self.world.clock())
+
+    def _deliver(self, node: UUID, run: TaskRun, action: Deliver) -> Steps:
+        execution = self.world.run.execution
+        if execution.restarting or execution.epoch != run.execution.epoch:
+            return
+        queued = [message for message in self.world.messages if message.status is MessageStatus.QUEUED]
+        message = next((message for message in queued if message.taken), next(iter(queued), None))
+        if message is None:
+            return
+        message.taken = True
+        began, sandbox = self.world.clock(), self.world.sandboxes[run.execution.sandbox.id] if run.execution.sandbox else None
+        yield self._pause(0.5)
+        if sandbox is None or not (sandbox.alive and sandbox.agent_alive):
+            raise FaultError(EndReason.AGENT_LOST)
+        self.world.take_in(sandbox, message)
+        yield self._pause(0.5)
+        self._trouble(EndReason.AGENT_LOST)
+        self._record(run, turn_started_at=began, active_at=began)
+        if message.status is MessageStatus.QUEUED:
+            message.status = MessageStatus.DELIVERED
+
+    def _conclude(self, node: UUID, run: TaskRun, action: Conclude) -> Steps:
+        yield self._pause(0.1)
+        decided = self._decide_again(node, run)
+        if isinstance(decided, Conclude):
+            self._record(run, ending=decided.ending)
+
+    def _stop_sandbox(self, node: UUID, run: TaskRun, action: StopSandbox) -> Steps:
+        assert run.execution.sandbox is not None
+        sandbox = self.world.sandboxes[run.execution.sandbox.id]
+        if sandbox.alive:
+            yield self._pause(2.0)
+            self.world.close_agent(sandbox, "The session was closed.")
+            yield self._pause(3.0)
+            self.world.flush(sandbox)
+        self._trouble(EndReason.SANDBOX_FAILED)
+        sandbox.alive = False
+        yield self._pause(0.5)
+        self._record(run, sandbox=None)
+
+    def _land(self, node: UUID, run: TaskRun, action: Land) -> Steps:
+        yield self._pause(20.0)
+        self._trouble(EndReason.SANDBOX_FAILED)
+        self._record(run, landed_at=self.world.clock())
+
+    def _end(self, node: UUID, run: TaskRun, action: End) -> Steps:
+        yield self._pause(1.0)
+        if self._decide_again(node, run) == action:
+            self.world.end(action.ending)
+
+    def _clean_up(self, node: UUID, run: TaskRun, action: CleanUp) -> Steps:
+        yield self._pause(5.0)
+        self._trouble(EndReason.SANDBOX_FAILED)
+        self.world.folder = False
+        yield self._pause(0.1)
+        if isinstance(self._decide_again(node, run), CleanUp):
+            self.world.fail_unfinished(UNANSWERED)
+            self._record(run, cleaned_at=self.world.clock())
+
+    def _begin_again(self, node: UUID, run: TaskRun, action: BeginAgain) -> Steps:
+        yield self._pause(5.0)
+        self._trouble(EndReason.SANDBOX_FAILED)
+        self.world.folder = False
+        self._record(run, **FORGOTTEN)

@@ -1,0 +1,432 @@
+"""A world in one process without a clock of its own: one run's row and inbox, its sandboxes with their agents, and those who change them.
+
+Each transaction of the real thing is one step here, with the same conditions and the same effects on the row; between two steps
+anything may happen. What clients and agents see is recorded for the checker.
+"""
+
+import heapq
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from itertools import count
+from random import Random
+from typing import Any, TypeVar
+from uuid import UUID
+
+from hedgerow.checker.records import (
+    Answered,
+    Heard,
+    InboxRead,
+    Kind,
+    Leftover,
+    MessageSeen,
+    Record,
+    Scope,
+    Sent,
+    Settled,
+    StateRead,
+)
+from hedgerow.domain.lifecycle import Action, Deadlines, Inbox
+from hedgerow.domain.messages import HANDED_OVER, UNANSWERED, MessageStatus
+from hedgerow.domain.runs import Ending, EndReason, Environment, Execution, RunMode, RunStatus, SandboxHandle, TaskRun
+
+BEGIN = datetime(2026, 5, 7, 12, tzinfo=UTC)
+DEADLINES = Deadlines(inactivity=timedelta(seconds=120), wall_clock=timedelta(seconds=900), look_again=timedelta(seconds=60))
+NODES = (UUID(int=1), UUID(int=2))
+RUN = "run"
+KEPT = "The result could not be collected."  # the one thing that may come between an end that is decided and its being told
+
+# As in db/executions: what a run that begins again no longer knows.
+FORGOTTEN: dict[str, Any] = {
+    "node_id": None,
+    "sandbox": None,
+    "checked_out_at": None,
+    "base_commit": None,
+    "session_ready_at": None,
+    "turn_started_at": None,
+    "turn_ended_at": None,
+    "stop_reason": None,
+    "landed_at": None,
+    "cleaned_at": None,
+    "restarting": False,
+}
+_UNFINISHED = (MessageStatus.QUEUED, MessageStatus.DELIVERED)
+
+
+_Frozen = TypeVar("_Frozen", TaskRun, Execution)
+
+
+def _copied(row: _Frozen, changes: dict[str, Any]) -> _Frozen:
+    """What dataclasses.replace gives, in half the time, which is most of what a history takes."""
+    copy = object.__new__(type(row))
+    for name in row.__slots__:
+        object.__setattr__(copy, name, changes[name] if name in changes else getattr(row, name))
+    return copy
+
+
+@dataclass(slots=True, eq=False)
+class Message:
+    """A message in the inbox."""
+
+    text: str
+    status: MessageStatus = MessageStatus.QUEUED
+    error: str | None = None
+    taken: bool = False
+
+
+@dataclass(slots=True, eq=False)
+class Sandbox:
+    """A sandbox with its agent server, which keeps each message once, and its agent."""
+
+    handle: SandboxHandle
+    epoch: int
+    alive: bool = True
+    session: bool = False
+    agent_alive: bool = True
+    queue: list[Message] = field(default_factory=list)
+    known: set[str] = field(default_factory=set)
+    playing: Message | None = None
+    turn: int = 0  # how many turns there were, so that the end of one that is over already means nothing
+    unsent: list[Callable[[], None]] = field(default_factory=list)  # what the agent server has not handed over yet
+
+
+class World:
+    """Everything that survives the death of a worker."""
+
+    def __init__(self, seed: int) -> None:
+        self.random = Random(seed)
+        self.now = 0.0
+        self.skew = 0.0  # by how much the clock of the control plane is wrong
+        self.history: list[Record] = [Scope(at=0.0, client="world", run=RUN, agent=True)]
+        self.trace: list[tuple[float, UUID, Action]] = []  # what was decided, when and where
+        self.messages: list[Message] = []
+        self.sandboxes: dict[str, Sandbox] = {}
+        self.orphans: set[str] = set()  # sandboxes whose maker died before it could write them down
+        self.folder = False
+        self.nudge: Callable[[UUID | None], None] = lambda node_id: None
+        self.find: Callable[[UUID | None], None] = lambda node_id: None
+        self.stir: Callable[[], None] = lambda: None
+        self._events: list[tuple[float, int, Callable[[], None]]] = []
+        self._numbers = count(1)
+        mode = self.random.choice(list(RunMode))
+        self.run = TaskRun(
+            id=UUID(int=9),
+            task_id=UUID(int=8),
+            project_id=1,
+            number=1,
+            status=RunStatus.QUEUED,
+            environment=Environment.CLOUD,
+            created_at=BEGIN,
+            updated_at=BEGIN,
+            state={"mode": mode.value},
+        )
+
+    # Time
+
+    def clock(self) -> datetime:
+        """What the control plane takes the time to be."""
+        return BEGIN + timedelta(seconds=self.now + self.skew)
+
+    def after(self, seconds: float, event: Callable[[], None]) -> None:
+        """Have something happen later."""
+        heapq.heappush(self._events, (self.now + seconds, next(self._numbers), event))
+
+    def play(self, until: float) -> bool:
+        """Let everything happen that is due before `until`; whether nothing is left to happen."""
+        while self._events and self._events[0][0] <= until:
+            self.now, _, event = heapq.heappop(self._events)
+            event()
+        return not self._events
+
+    # The row
+
+    def facts(self, **facts: Any) -> None:
+        """Write facts of the execution. Raise AssertionError for an end that is none of this start's, or not the first."""
+        ending, before = facts.get("ending"), self.run.execution.ending
+        if ending is not None and ending.message != KEPT:
+            assert before is None, f"an end that was decided is overwritten: {before}"
+            assert not self.run.execution.restarting, f"what befell an earlier start ends the new one: {ending}"
+        self.run = _copied(self.run, {"execution": _copied(self.run.execution, facts)})
+        if facts.get("wake_at") is not None:
+            self._await_sweep(facts["wake_at"])
+        self.stir()
+
+    def row(self, **columns: Any) -> None:
+        """Write what clients see."""
+        before = self.run
+        self.run = _copied(before, columns)
+        if (self.run.status, self.run.state.get("end_reason")) != (before.status, before.state.get("end_reason")):
+            self.read_state()
+        self.stir()
+
+    def wake(self, **facts: Any) -> None:
+        """Write facts, and have a worker look."""
+        self.facts(wake_at=self.clock(), **facts)
+        self.nudge(self.run.execution.node_id)
+
+    def _await_sweep(self, moment: datetime) -> None:
+        """Workers sweep every second: whatever was announced to nobody is found then."""
+        wait = max(0.0, (moment - self.clock()).total_seconds()) + self.random.uniform(0.5, 1.6)
+        self.after(wait, lambda: self._sweep(moment))
+
+    def _sweep(self, moment: datetime) -> None:
+        wake_at = self.run.execution.wake_at
+        if wake_at is None or wake_at != moment:
+            return
+        if wake_at <= self.clock():
+            self.find(self.run.execution.node_id)
+            self.after(5.0, lambda: self._sweep(moment))
+        else:
+            self._await_sweep(moment)  # the clock went back
+
+    def may_end(self) -> bool:
+        """Whether the server drives this start of the run, and nobody has ended it or decided how it ends."""
+        execution = self.run.execution
+        driven = execution.started_at is not None and self.run.environment is Environment.CLOUD and not execution.restarting
+        return driven and execution.ending is None and not self.run.status.terminal
+
+    def end(self, ending: Ending) -> None:
+        """The server sets the terminal status of the run. Raise AssertionError where that is not for it to set."""
+        assert self.run.environment is Environment.CLOUD, "the server ends a run of its client"
+        assert not self.run.execution.restarting or ending.message == KEPT, "a run that was started again is ended as its earlier start"
+        self.row(status=ending.status, state={**self.run.state, "end_reason": ending.reason.value})
+
+    def inbox(self) -> Inbox:
+        """How many messages stand where."""
+        queued = delivered = 0
+        for message in self.messages:
+            queued += message.status is MessageStatus.QUEUED
+            delivered += message.status is MessageStatus.DELIVERED
+        return Inbox(queued=queued, delivered=delivered)
+
+    def fail_unfinished(self, error: str) -> None:
+        """Give up every message whose turn has not ended."""
+        for message in self.messages:
+            if message.status in _UNFINISHED:
+                message.status, message.error = MessageStatus.FAILED, error
+
+    # What clients do: each method is one operation of the API, and one transaction
+
+    def say(self, client: str, kind: Kind, *items: str, accepted: bool, epoch: int | None = None) -> None:
+        """Record a call that is answered at once."""
+        call = f"call-{next(self._numbers)}"
+        self.history.append(Sent(at=self.now, client=client, run=RUN, call=call, kind=kind, items=items, epoch=epoch))
+        self.history.append(Answered(at=self.now, client=client, call=call, accepted=accepted))
+
+    def read_state(self) -> None:
+        """Somebody looks at the run."""
+        status, reason = self.run.status.value, self.run.state.get("end_reason")
+        self.history.append(StateRead(since=self.now, at=self.now, client="watcher", run=RUN, status=status, end_reason=reason))
+
+    def start(self) -> None:
+        """run/: the run is driven from now on."""
+        self._drive()
+
+    def resume(self) -> None:
+        """resume_in_cloud: refused where the run is active in the cloud."""
+        if self.run.environment is Environment.CLOUD and self.run.status in {RunStatus.QUEUED, RunStatus.IN_PROGRESS}:
+            return
+        state = {key: value for key, value in self.run.state.items() if key != "end_reason"} | {"mode": RunMode.INTERACTIVE.value}
+        call = f"call-{next(self._numbers)}"
+        self.history.append(Sent(at=self.now, client="person", run=RUN, call=call, kind=Kind.START))
+        self.row(status=RunStatus.QUEUED, environment=Environment.CLOUD, completed_at=None, error_message=None, state=state)
+        self._drive(call)
+
+    def _drive(self, call: str | None = None) -> None:
+        if call is None:
+            call = f"call-{next(self._numbers)}"
+            self.history.append(Sent(at=self.now, client="person", run=RUN, call=call, kind=Kind.START))
+        self.history.append(Answered(at=self.now, client="person", call=call, accepted=True))
+        execution, now = self.run.execution, self.clock()
+        left = execution.node_id is not None and execution.cleaned_at is None
+        self.fail_unfinished(UNANSWERED)
+        self._queue(f"first words {next(self._numbers)}")
+        facts: dict[str, Any] = {"started_at": now, "active_at": now, "cancel_requested_at": None, "ending": None}
+        self.wake(**facts, **({"restarting": True} if left else FORGOTTEN))
+
+    def _queue(self, text: str) -> None:
+        self.messages.append(Message(text))
+        self.say("person", Kind.MESSAGE, text, accepted=True)
+
+    def message(self) -> None:
+        """user_message: refused where nobody would hand it to the agent."""
+        execution = self.run.execution
+        driven = execution.started_at is not None and self.run.environment is Environment.CLOUD
+        text = f"message {next(self._numbers)}"
+        if not driven or self.run.status.terminal or execution.ending is not None:
+            self.say("person", Kind.MESSAGE, text, accepted=False)
+            return
+        self._queue(text)
+        self.wake(active_at=self.clock(), cancel_requested_at=None)
+
+    def withdraw(self) -> None:
+        """DELETE of a message that waits."""
+        waiting = [message for message in self.messages if message.status is MessageStatus.QUEUED and not message.taken]
+        if waiting:
+            message = self.random.choice(waiting)
+            self.messages.remove(message)
+            self.say("person", Kind.WITHDRAWAL, message.text, accepted=True)
+            self.wake(active_at=self.clock())
+
+    def move(self) -> None:
+        """A message that waits is to be said after all others."""
+        waiting = [message for message in self.messages if message.status is MessageStatus.QUEUED and not message.taken]
+        if waiting:
+            message = self.random.choice(waiting)
+            self.messages.remove(message)
+            self.messages.append(message)
+            self.say("person", Kind.MOVE, message.text, accepted=True)
+
+    def end_by_hand(self) -> None:
+        """PATCH with a terminal status."""
+        status = self.random.choice([RunStatus.CANCELLED, RunStatus.COMPLETED, RunStatus.FAILED])
+        self.say("person", Kind.END, accepted=True)
+        known = self.run.state if status is self.run.status and "end_reason" in self.run.state else None
+        driven, before = self.run.execution.started_at is not None, self.run.status
+        self.row(status=status, state=known or {**self.run.state, "end_reason": EndReason.CLIENT.value})
+        if driven and status is not before:
+            self.wake()
+
+    def open_again(self) -> None:
+        """PATCH of an ended run with a status that is not terminal: it is the client's from now on."""
+        if self.run.status.terminal:
+            self.say("person", Kind.OPEN, accepted=True)
+            state = {key: value for key, value in self.run.state.items() if key != "end_reason"}
+            driven = self.run.execution.started_at is not None
+            self.row(status=RunStatus.IN_PROGRESS, state=state)
+            if driven:
+                self.fail_unfinished(UNANSWERED)
+                self.wake(started_at=None)
+
+    def hand_over(self) -> None:
+        """PATCH {environment: local}."""
+        if self.run.environment is Environment.CLOUD:
+            self.say("person", Kind.OPEN, accepted=True)
+            self.row(environment=Environment.LOCAL)
+            self.fail_unfinished(HANDED_OVER)
+            if self.run.execution.started_at is not None:
+                self.wake()
+
+    def cancel(self) -> None:
+        """The command cancel: the agent server hears of it first, then the row."""
+        sandbox = self.sandbox()
+        if sandbox is None or not (sandbox.alive and sandbox.session and sandbox.agent_alive):
+            return
+        if sandbox.playing is not None:
+            self.after(self.random.uniform(0.0, 2.0), lambda turn=sandbox.turn: self._end_turn(sandbox, turn, "cancelled"))  # type: ignore[misc]
+        self.after(self.random.uniform(0.0, 1.0), lambda: self.wake(cancel_requested_at=self.clock(), active_at=self.clock()))
+
+    # What agents do
+
+    def sandbox(self) -> Sandbox | None:
+        """The sandbox that the row names."""
+        handle = self.run.execution.sandbox
+        return None if handle is None else self.sandboxes[handle.id]
+
+    def new_sandbox(self, epoch: int) -> Sandbox:
+        """A sandbox that nobody knows of yet."""
+        handle = SandboxHandle(provider="process", id=str(next(self._numbers)))
+        sandbox = self.sandboxes[handle.id] = Sandbox(handle, epoch)
+        return sandbox
+
+    def take_in(self, sandbox: Sandbox, message: Message) -> None:
+        """The agent server takes a message, once."""
+        if message.text not in sandbox.known:
+            sandbox.known.add(message.text)
+            sandbox.queue.append(message)
+            self._play_next(sandbox)
+
+    def _play_next(self, sandbox: Sandbox) -> None:
+        if sandbox.playing is not None or not sandbox.queue or not (sandbox.alive and sandbox.agent_alive):
+            return
+        sandbox.playing = message = sandbox.queue.pop(0)
+        sandbox.turn += 1
+        self.history.append(Heard(at=self.now, client="agent", run=RUN, kind=Kind.MESSAGE, item=message.text))
+        length = self.random.choice([0.0, 0.1, 3.0, 30.0, 200.0, None])
+        turn, stop_reason = sandbox.turn, self.random.choice(["end_turn", "end_turn", "end_turn", "refusal", None])
+        if length is not None:  # otherwise it hangs
+            self.after(self.random.uniform(0.0, 2.0) * length, lambda: self._end_turn(sandbox, turn, stop_reason))
+
+    def _end_turn(self, sandbox: Sandbox, turn: int, stop_reason: str | None) -> None:
+        if sandbox.turn == turn and sandbox.playing is not None and sandbox.alive and sandbox.agent_alive:
+            message, sandbox.playing = sandbox.playing, None
+            self._push(sandbox, lambda: self._record_turn(sandbox, message, stop_reason, None))
+            self._play_next(sandbox)
+
+    def _push(self, sandbox: Sandbox, effect: Callable[[], None]) -> None:
+        """The agent server hands over what it has, in order, unless its sandbox dies before."""
+        sandbox.unsent.append(effect)
+        self.after(self.random.uniform(0.0, 1.0) * self.random.choice([0.1, 1.0, 10.0]), lambda: self.flush(sandbox))
+
+    def flush(self, sandbox: Sandbox) -> None:
+        """Everything that the agent server has is handed over."""
+        effects, sandbox.unsent = sandbox.unsent, []
+        if sandbox.alive:
+            for effect in effects:
+                effect()
+
+    def _accepts(self, sandbox: Sandbox, what: str) -> bool:
+        """Whether the control plane hears the run token of a sandbox: it refuses those of an older epoch."""
+        accepted = sandbox.epoch == self.run.execution.epoch
+        self.say("agent", Kind.ENTRIES, what, accepted=accepted, epoch=sandbox.epoch)
+        return accepted
+
+    def _record_turn(self, sandbox: Sandbox, message: Message, stop_reason: str | None, error: str | None) -> None:
+        if not self._accepts(sandbox, f"turn of {message.text}") or message.status not in _UNFINISHED or message not in self.messages:
+            return
+        message.status, message.error = (MessageStatus.ACKNOWLEDGED, None) if error is None else (MessageStatus.FAILED, error)
+        self.wake(turn_ended_at=self.clock(), stop_reason="error" if error else stop_reason, active_at=self.clock())
+
+    def close_agent(self, sandbox: Sandbox, sentence: str) -> None:
+        """The agent ends; its unfinished messages fail."""
+        left = [*([sandbox.playing] if sandbox.playing else []), *sandbox.queue]
+        sandbox.agent_alive, sandbox.playing, sandbox.queue = False, None, []
+        for message in left:
+            self._push(sandbox, lambda message=message: self._record_turn(sandbox, message, None, sentence))  # type: ignore[misc]
+
+    def lose_agent(self) -> None:
+        """The agent dies; its agent server says so, and reports the run as failed."""
+        sandbox = self.sandbox()
+        if sandbox is not None and sandbox.alive and sandbox.session and sandbox.agent_alive:
+            self.close_agent(sandbox, "The agent ended unexpectedly.")
+            self._push(sandbox, lambda: self._report_failed(sandbox))
+
+    def _report_failed(self, sandbox: Sandbox) -> None:
+        if not self._accepts(sandbox, "patch") or self.run.status.terminal or self.run.execution.restarting:
+            return
+        self.row(status=RunStatus.FAILED, state={**self.run.state, "end_reason": EndReason.AGENT_LOST.value})
+        self.wake()
+
+    def accept_output(self) -> None:
+        """The agent hands in an output that fits its task's schema."""
+        sandbox = self.sandbox()
+        if sandbox is None or not (sandbox.alive and sandbox.session and sandbox.agent_alive):
+            return
+        self._push(sandbox, lambda: self._set_output(sandbox))
+
+    def _set_output(self, sandbox: Sandbox) -> None:
+        if self._accepts(sandbox, "patch") and self.may_end():
+            self.wake(ending=Ending(status=RunStatus.COMPLETED, reason=EndReason.OUTPUT_ACCEPTED))
+
+    def lose_sandbox(self) -> None:
+        """A sandbox dies with everything in it."""
+        sandbox = self.sandbox()
+        if sandbox is not None:
+            sandbox.alive = False
+
+    def jump(self) -> None:
+        """The control plane's clock is put forward or back."""
+        self.skew += self.random.choice([-100.0, -5.0, 5.0, 100.0])
+
+    # At the end
+
+    def conclude(self) -> list[Record]:
+        """The history, with what is seen once nothing happens any more."""
+        self.history.append(Settled(at=self.now, client="world"))
+        self.read_state()
+        seen = tuple(MessageSeen(text=m.text, status=m.status.value, error=m.error) for m in self.messages)
+        self.history.append(InboxRead(since=self.now, at=self.now, client="watcher", run=RUN, messages=seen))
+        left = [f"sandbox {name}" for name, sandbox in self.sandboxes.items() if sandbox.alive and name not in self.orphans]
+        for what in [*left, *(["a workspace"] if self.folder else [])]:
+            self.history.append(Leftover(at=self.now + 10_000, client="watcher", run=RUN, what=what))
+        return self.history
