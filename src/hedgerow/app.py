@@ -263,6 +263,8 @@ def _rules(settings: Settings, address: str, allow_local_repositories: bool) -> 
         sender_stall_seconds=settings.sender_stall_seconds,
         artifacts=_artifact_rules(settings),
         most_calls={60: settings.throttle_per_minute, 3600: settings.throttle_per_hour},
+        background_permissions=settings.background_permissions,
+        permission_timeout_seconds=settings.permission_timeout_minutes * 60,
         readiness_cache_seconds=settings.readiness_cache_seconds,
         readiness_wait_seconds=settings.readiness_wait_seconds,
         readiness_fetch_seconds=settings.readiness_fetch_seconds,

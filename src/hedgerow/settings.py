@@ -15,6 +15,7 @@ from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from hedgerow.data_directory import default_data_dir
 from hedgerow.domain.errors import InvalidError
+from hedgerow.domain.permission_requests import PermissionPolicy
 from hedgerow.domain.reasoning import ReasoningEfforts
 from hedgerow.domain.sandboxes import HostPort
 
@@ -158,6 +159,15 @@ class Settings(BaseSettings):
     inactivity_timeout_minutes: float = Field(30, gt=0, description="How long an interactive run waits for a message before it ends.")
     wall_clock_minutes: float = Field(24 * 60, gt=0, description="How long a run may take as a whole.")
     look_again_seconds: Seconds = Field(30, description="The longest time between two looks at a live run.")
+
+    background_permissions: PermissionPolicy | None = Field(
+        None,
+        description="How the permission requests of background runs are answered: allow, reject or ask (a person, within "
+        "HEDGEROW_PERMISSION_TIMEOUT_MINUTES); unset: the permission mode says what an agent has to ask, and it gets a yes at once.",
+    )
+    permission_timeout_minutes: float = Field(
+        30, gt=0, le=525_600, description="How long a permission request of a background run waits for a person before it is rejected."
+    )
 
     claude_model: str | None = Field(None, description="The model of claude where a run names none; unset: the agent's own choice.")
     codex_model: str | None = Field(None, description="The model of codex where a run names none; unset: the agent's own choice.")

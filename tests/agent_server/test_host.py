@@ -158,9 +158,29 @@ async def test_an_interactive_run_asks_a_person(sandbox: Sandbox) -> None:
     assert wrong.json()["error"] == {"code": -32602, "message": "optionId must be one of: allow, allow_always, reject."}
     right = await sandbox.command("permission_response", requestId=request["requestId"], optionId="allow", customInput="go")
     assert right.json()["result"] == {"resolved": True}
-    again = await sandbox.command("permission_response", requestId=request["requestId"], optionId="allow")
+    again = await sandbox.command("permission_response", requestId=request["requestId"], optionId="allow", customInput="go")
     assert again.json()["error"]["code"] == -32000
+    sent_again = {"requestId": request["requestId"], "optionId": "allow", "customInput": "go", "again": True}
+    assert (await sandbox.command("permission_response", **sent_again)).json()["result"] == {"resolved": True}
+    told = await plane.until_method("_posthog/permission_resolved")
+    assert told == {"requestId": request["requestId"], "outcome": "selected", "optionId": "allow"}
     assert (await turn)["result"]["assistant_message"] == SAY["say"]
+
+
+async def test_a_background_run_asks_a_person_where_the_operator_says_so(sandbox: Sandbox) -> None:
+    await sandbox.session(more={"background_permissions": "ask"})
+    turn = sandbox.play_later({"ask": "Delete everything"}, SAY)
+    plane = sandbox.control_plane
+    await plane.until(lambda: any(entry["type"] == "permission_request" for entry in plane.entries))
+    request = next(entry for entry in plane.entries if entry["type"] == "permission_request")
+    await sandbox.command("permission_response", requestId=request["requestId"], cancelled=True, again=True)
+    assert (await plane.until_method("_posthog/permission_resolved"))["outcome"] == "cancelled"
+    assert "assistant_message" not in (await turn)["result"]
+
+
+async def test_a_policy_that_is_none_is_refused(sandbox: Sandbox) -> None:
+    answer = await sandbox.session(more={"background_permissions": "perhaps"})
+    assert (answer.status_code, "background_permissions" in answer.text) == (400, True)
 
 
 async def test_bypass_modes_do_not_ask_in_an_interactive_run(sandbox: Sandbox) -> None:

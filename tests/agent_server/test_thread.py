@@ -8,6 +8,7 @@ import pytest
 from hedgerow.agent_server.permissions import CANCELLED, Permissions, question_text
 from hedgerow.domain.runs import RunMode
 from tests.agent_server.sandbox import Sandbox
+from tests.agent_server.test_permissions import Journal
 
 TELLS = {"tells_thread": True}
 
@@ -81,16 +82,16 @@ QUESTION = {
 @pytest.mark.parametrize("mode", list(RunMode))
 async def test_a_question_is_posted_and_counts_as_cancelled(mode: RunMode) -> None:
     posted: list[str] = []
-    asked: list[str] = []
-    permissions = Permissions(mode, lambda request_id, params: asked.append(request_id), posted.append)
+    journal = Journal()
+    permissions = Permissions(mode, journal, posted.append)
     assert await permissions.decide(QUESTION, "default") == CANCELLED
     assert posted == ["Which colour?\n• Red: like a rose\n• Green\n\nHow high?"]
-    assert asked == []
+    assert journal.requests == []
 
 
 async def test_what_is_no_question_is_not_posted() -> None:
     posted: list[str] = []
-    permissions = Permissions(RunMode.BACKGROUND, lambda request_id, params: None, posted.append)
+    permissions = Permissions(RunMode.BACKGROUND, Journal(), posted.append)
     answer = await permissions.decide({"toolCall": {"kind": "edit"}, "options": QUESTION["options"]}, "default")
     assert (answer["outcome"]["optionId"], posted) == ("red", [])
 

@@ -193,6 +193,35 @@ def test_a_question_is_answered_by_its_option(server: FakeServer, hedgerow: Hedg
     assert server.wait_for("POST", "/command/")["params"] == {"requestId": "q1", "optionId": "ok"}
 
 
+def test_a_question_that_hedgerow_keeps_is_answered_by_its_option(server: FakeServer, hedgerow: Hedgerow) -> None:
+    run = server.add_run(server.add_task())
+    run.ask("q0", "Write z.py", "ok", state="answered")
+    run.ask("q1", "Write a.py", "allow")
+    run.ask("q2", "Write b.py", "ok", "no")
+    assert "Write b.py" in hedgerow("answer", "FAK-0", "ok").stdout
+    assert server.wait_for("POST", "/command/")["params"] == {"requestId": "q2", "optionId": "ok"}
+    refused = hedgerow("answer", "FAK-0", "perhaps")
+    assert (refused.returncode, "waits for: allow, no, ok" in refused.stderr) == (2, True)
+
+
+def test_what_waits_for_leave_is_listed_of_one_run_and_of_all(server: FakeServer, hedgerow: Hedgerow) -> None:
+    first, second = server.add_run(server.add_task()), server.add_run(server.add_task())
+    assert "No agent waits" in hedgerow("approvals").stdout
+    first.ask("q1", "Write \x1b[31ma.py", "[red]ok", "no", deadline="2999-01-01T00:00:00Z")
+    second.ask("q2", "Run make", "fine")
+    second.ask("q3", "Run tests", "fine", state="expired", option_id="no")
+    of_all = hedgerow("approvals")
+    assert of_all.returncode == 0
+    for words in ("Write a.py", "Run make", first.id[-8:], second.id[-8:], " left", f"answer {first.id[-8:]}"):
+        assert words in of_all.stdout
+    assert "Run tests" not in of_all.stdout
+    assert "\x1b" not in of_all.stdout
+    of_one = hedgerow("approvals", "FAK-1", "--all").stdout
+    assert ("Run make" in of_one, "Run tests" in of_one, "expired no" in of_one, "Write" in of_one) == (True, True, True, False)
+    assert [request["id"] for request in json.loads(hedgerow("approvals", "--all", "--json").stdout)] == ["q1", "q2", "q3"]
+    assert hedgerow("approvals", "FAK-9").returncode == 2
+
+
 def test_cancel_ends_an_interactive_run_as_well(server: FakeServer, hedgerow: Hedgerow) -> None:
     run = server.add_run(server.add_task(), FakeRun(fields={"state": {"mode": "interactive"}}))
     assert "cancelled" in hedgerow("cancel", "FAK-0").stdout

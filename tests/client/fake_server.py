@@ -51,7 +51,23 @@ class FakeRun:
     events: list[tuple[int | None, str]] = field(default_factory=list)
     cuts: list[int | None] = field(default_factory=list)
     clean_ends: list[int] = field(default_factory=list)  # after how many events of a connection it ends without a cut
+    requests: list[dict[str, Any]] = field(default_factory=list)  # what its agent asks leave for
     cursors: list[str | None] = field(default_factory=list)  # what each stream connection asked for
+
+    def ask(self, request_id: str, title: str, *options: str, **fields: Any) -> dict[str, Any]:
+        """Have the agent ask leave for something."""
+        request = {
+            "id": request_id,
+            "task": self.task_id,
+            "run": self.id,
+            "state": "waiting",
+            "options": [{"optionId": option, "name": option.title(), "kind": "allow_once"} for option in options],
+            "tool_call": {"toolCallId": "t1", "title": title},
+            "asked_at": datetime.now(UTC).isoformat(),
+            **fields,
+        }
+        self.requests.append(request)
+        return request
 
     def document(self) -> dict[str, Any]:
         base: dict[str, Any] = {
@@ -220,6 +236,8 @@ class _Handler(BaseHTTPRequestHandler):
             case ("POST", "tasks", _, "runs", run_id, "artifacts", *action) if run_id in fake.runs:
                 self._artifacts(run_id, action, body)
                 fake.runs[run_id].fields["artifacts"] = fake.store.manifests.get(run_id, [])
+            case ("GET", "permission_requests"):
+                self._requests([request for run in fake.runs.values() for request in run.requests], query)
             case (_, "tasks", _, "runs", run_id, *rest) if run_id in fake.runs:
                 self._run(fake.runs[run_id], rest, query, body)
             case _:
@@ -236,6 +254,8 @@ class _Handler(BaseHTTPRequestHandler):
                 self._answer(200, run.document())
             case ("POST", "command"):
                 self._command(body)
+            case ("GET", "permission_requests"):
+                self._requests(run.requests, query)
             case ("GET", "logs"):
                 self._answer(200, "".join(f"{text}\n" for text in entries))
             case ("GET", "session_logs"):
@@ -246,6 +266,10 @@ class _Handler(BaseHTTPRequestHandler):
                 self._answer(200, [json.loads(text) for text in page], {"X-Has-More": more, **counts})
             case ("GET", "stream"):
                 self._stream(run, latest="start" in query)
+
+    def _requests(self, requests: list[dict[str, Any]], query: dict[str, list[str]]) -> None:
+        found = [request for request in requests if request["state"] in query.get("state", [request["state"]])]
+        self._answer(200, {"count": len(found), "next": None, "previous": None, "results": found})
 
     def _form(self, length: int) -> None:
         if self.fake.store.keeps:

@@ -18,6 +18,8 @@ from hedgerow.domain.lifecycle import (
     Deadlines,
     Deliver,
     End,
+    ExpireRequests,
+    GiveAnswer,
     HandOver,
     Inbox,
     Land,
@@ -135,6 +137,29 @@ def test_a_run_may_not_take_longer_than_the_wall_clock_allows_even_within_a_turn
     assert action.ending.reason is EndReason.WALL_CLOCK
 
 
+def test_an_answer_is_given_before_anything_else_is_said() -> None:
+    assert next_action(ready(), Inbox(queued=1, answers=1)) == GiveAnswer()
+    assert next_action(ready(), Inbox(delivered=1, answers=1)) == GiveAnswer()
+    assert next_action(ready(ending=FAILED), Inbox(delivered=1, answers=1)) == StopSandbox()
+
+
+def test_a_request_with_a_deadline_is_waited_for_until_then_and_no_longer() -> None:
+    soon = Inbox(delivered=1, asked=2, answer_by=NOW + timedelta(seconds=10))
+    assert next_action(ready(), soon) == Wait(NOW + timedelta(seconds=10))
+    assert next_action(ready(), soon, now=NOW + timedelta(seconds=10)) == ExpireRequests()
+    late = Inbox(delivered=1, asked=1, answer_by=NOW + timedelta(hours=2))
+    assert isinstance(next_action(ready(), late, now=NOW + timedelta(hours=1)), Wait)
+
+
+def test_a_request_without_a_deadline_waits_as_long_as_a_person_may_be_silent() -> None:
+    asks, run = Inbox(delivered=1, asked=1), ready(mode="interactive", active_at=NOW + timedelta(minutes=10))
+    assert isinstance(next_action(run, asks, now=NOW + timedelta(minutes=39)), Wait)
+    assert next_action(run, asks, now=NOW + timedelta(minutes=39, seconds=50)) == Wait(NOW + timedelta(minutes=40))
+    late = NOW + timedelta(minutes=40)
+    assert next_action(run, asks, now=late) == Conclude(Ending(status=RunStatus.COMPLETED, reason=EndReason.INACTIVITY))
+    assert isinstance(next_action(run, Inbox(delivered=1), now=late), Wait)
+
+
 def test_an_end_is_landed_step_by_step() -> None:
     run = ready(ending=FAILED)
     assert next_action(run) == StopSandbox()
@@ -222,14 +247,17 @@ _executions = st.builds(
 )
 
 
-@given(_executions, st.sampled_from(RunStatus), st.sampled_from(Environment), st.integers(0, 2), st.integers(0, 2), st.integers(0, 20_000))
+_inboxes = st.builds(
+    Inbox, queued=st.integers(0, 2), delivered=st.integers(0, 2), asked=st.integers(0, 2), answers=st.integers(0, 2), answer_by=_moments
+)
+
+
+@given(_executions, st.sampled_from(RunStatus), st.sampled_from(Environment), _inboxes, st.integers(0, 20_000))
 def test_every_state_has_an_answer_and_no_wait_lasts_longer_than_the_next_look(
-    execution: Execution, status: RunStatus, environment: Environment, queued: int, delivered: int, minutes: int
+    execution: Execution, status: RunStatus, environment: Environment, inbox: Inbox, minutes: int
 ) -> None:
     now = NOW + timedelta(minutes=minutes)
-    action = next_action(
-        replace(a_run(status=status, environment=environment), execution=execution), Inbox(queued=queued, delivered=delivered), now
-    )
+    action = next_action(replace(a_run(status=status, environment=environment), execution=execution), inbox, now)
     if isinstance(action, Wait):
         assert now < action.until <= now + DEADLINES.look_again
     if isinstance(action, Nothing) and execution.sandbox is not None:

@@ -169,14 +169,16 @@ async def _close(host: Host, params: Mapping[str, Any]) -> dict[str, Any]:
 
 
 async def _permission_response(host: Host, params: Mapping[str, Any]) -> dict[str, Any]:
-    request_id, option_id = _text(params, "requestId"), _text(params, "optionId")
+    request_id = _text(params, "requestId")
+    # `cancelled` and `again` are the control plane's: no option says no, and this may have been sent before.
+    option_id = None if params.get("cancelled") is True else _text(params, "optionId")
     custom, answers = params.get("customInput"), params.get("answers")
     if not isinstance(custom, str | None):
         raise ParamsError("customInput must be a string.")
     if answers is not None and not (isinstance(answers, dict) and all(isinstance(value, str) for value in answers.values())):
         raise ParamsError("answers must be an object of strings.")
     meta = ({} if custom is None else {"customInput": custom}) | ({} if answers is None else {"answers": answers})
-    host.answer_permission(request_id, option_id, meta)
+    host.answer_permission(request_id, option_id, meta, again=params.get("again") is True)
     return {"resolved": True}
 
 

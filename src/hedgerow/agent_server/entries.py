@@ -46,6 +46,14 @@ class EntryWriter:
         }
         return self.mask.data(encode(entry))
 
+    def permission_resolved(self, request_id: str, result: Mapping[str, Any], reason: str | None) -> bytes:
+        """An entry that tells what became of such a request; it is streamed, and never part of the log either."""
+        outcome = result.get("outcome") or {}
+        told = {"requestId": request_id, "outcome": outcome.get("outcome"), "optionId": outcome.get("optionId"), "reason": reason}
+        params = {name: value for name, value in told.items() if value is not None}
+        entry = notification("_posthog/permission_resolved", params, self._clock.now()) | {"type": "permission_resolved"}
+        return self.mask.data(encode(entry))
+
     def console(self, level: str, message: str) -> bytes:
         """A remark for whoever reads the run's journal. `level` is debug, info, warn or error."""
         return self.own("_posthog/console", {"level": level, "message": message})

@@ -104,11 +104,11 @@ class Host:
             await self._session.cancel()
         self._permissions.cancel_all()
 
-    def answer_permission(self, request_id: str, option_id: str, meta: Mapping[str, Any]) -> None:
-        """Hand a person's answer to the agent; UnknownRequestError or UnknownOptionError."""
+    def answer_permission(self, request_id: str, option_id: str | None, meta: Mapping[str, Any], *, again: bool) -> None:
+        """Hand an answer to the agent, as `Permissions.answer` takes it; UnknownRequestError or UnknownOptionError."""
         self._turns_or_error()
         assert self._permissions is not None
-        self._permissions.answer(request_id, option_id, meta)
+        self._permissions.answer(request_id, option_id, meta, again=again)
 
     async def set_config_option(self, config_id: str, value: str) -> list[dict[str, Any]]:
         """Set an option of the agent; the library's RequestError where it refuses."""
@@ -150,6 +150,14 @@ class Host:
         if self._process is not None:
             self._do(self._process.end())
 
+    def asked(self, request_id: str, params: Mapping[str, Any]) -> None:
+        """Tell people that the agent waits for one of them."""
+        self.write(self._writer.permission_request(request_id, params))
+
+    def resolved(self, request_id: str, result: Mapping[str, Any], reason: str | None) -> None:
+        """Tell people what the agent gets for an answer."""
+        self.write(self._writer.permission_resolved(request_id, result, reason))
+
     async def _start(self, request: SessionRequest) -> None:
         logins = {f"AUTH {path}": text for path, text in request.files.items() if path.endswith(".json")}
         self._writer.mask = Mask(
@@ -169,7 +177,8 @@ class Host:
         process = await self._spawn(request, environment)
         self._process = process
         self._tells_thread = request.tells_thread
-        self._permissions = Permissions(request.mode, self._ask, self._tell_thread if request.asks_in_thread else None)
+        tell_thread = self._tell_thread if request.asks_in_thread else None
+        self._permissions = Permissions(request.mode, self, tell_thread, policy=request.background_permissions)
         session = AcpSession(process, self._writer, self._narration, write=self.write, ask=self._permissions.decide)
         await self._open(session, process, request)
         self._session = session
@@ -290,9 +299,6 @@ class Host:
         words = shortened(self._writer.mask.text(text))
         if words:
             self._pusher.relay(words)
-
-    def _ask(self, request_id: str, params: Mapping[str, Any]) -> None:
-        self.write(self._writer.permission_request(request_id, params))
 
     def _turns_or_error(self) -> Turns:
         if self._turns is None or self._ending:

@@ -6,6 +6,7 @@ from pathlib import PurePosixPath
 from typing import Any
 
 from hedgerow.agent_server.giving_up import GiveUp
+from hedgerow.domain.permission_requests import PermissionPolicy
 from hedgerow.domain.runs import RunMode
 from hedgerow.domain.sandboxes import HostPort
 
@@ -29,6 +30,7 @@ class SessionRequest:
     relays: tuple[HostPort, ...] = ()
     tells_thread: bool = False  # what the agent says in a turn is posted into a thread
     asks_in_thread: bool = False  # and so are its questions, for whoever asked for the run is there
+    background_permissions: PermissionPolicy | None = None  # the operator's, for runs in the background; None: what is asked is allowed
 
 
 def session_request(body: Any) -> SessionRequest:
@@ -62,6 +64,7 @@ def session_request(body: Any) -> SessionRequest:
         relays=_relays(body.get("relays") or []),
         tells_thread=body.get("tells_thread") is True,
         asks_in_thread=body.get("asks_in_thread") is True,
+        background_permissions=_policy(body.get("background_permissions")),
     )
 
 
@@ -83,6 +86,15 @@ def _optional(agent: Mapping[str, Any], name: str) -> str | None:
     value = agent.get(name)
     _check(value is None or isinstance(value, str), f"agent.{name} must be a string or null.")
     return value or None
+
+
+def _policy(given: object) -> PermissionPolicy | None:
+    if given is None:
+        return None
+    policy = next((policy for policy in PermissionPolicy if policy == given), None)
+    if policy is None:
+        raise ValueError(f"background_permissions must be one of {', '.join(PermissionPolicy)}, or null.")
+    return policy
 
 
 def _files(given: Any) -> Mapping[str, str]:

@@ -2,9 +2,10 @@
 
 import asyncio
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, Protocol
 
 from hedgerow.domain.ids import uuid7
+from hedgerow.domain.permission_requests import PermissionPolicy, allowing, rejecting, sound_options
 from hedgerow.domain.runs import RunMode
 
 # Session modes in which an agent's own requests are a formality (the names that the known agents give them).
@@ -20,65 +21,104 @@ class UnknownOptionError(Exception):
     """The answer is none of the options that were offered."""
 
 
+class Publish(Protocol):
+    """How people learn of requests. Each call writes an entry of the journal."""
+
+    def asked(self, request_id: str, params: Mapping[str, Any]) -> None:
+        """A request waits for a person."""
+        ...
+
+    def resolved(self, request_id: str, result: Mapping[str, Any], reason: str | None) -> None:
+        """A request has its result. `reason`: why nobody's answer counts any more; None: this is somebody's answer."""
+        ...
+
+
 class Permissions:
     """Answers `session/request_permission`.
 
-    `ask` publishes a request to people. `tell_thread`, where there is one, posts what the agent wants to know into a thread: the
-    request counts as cancelled then, and the person's answer is the next message.
+    `publish` tells people of requests. `policy` is the operator's for the background; None: what is asked is allowed. `tell_thread`,
+    where there is one, posts what the agent wants to know into a thread: the request counts as cancelled then, and the person's answer
+    is the next message.
     """
 
     def __init__(
-        self, mode: RunMode, ask: Callable[[str, Mapping[str, Any]], None], tell_thread: Callable[[str], None] | None = None
+        self,
+        mode: RunMode,
+        publish: Publish,
+        tell_thread: Callable[[str], None] | None = None,
+        *,
+        policy: PermissionPolicy | None = None,
     ) -> None:
         self._mode = mode
-        self._ask = ask
+        self._publish = publish
         self._tell_thread = tell_thread
+        self._policy = policy
         self._pending: dict[str, tuple[Mapping[str, Any], asyncio.Future[dict[str, Any]]]] = {}
+        self._answers: dict[str, dict[str, Any]] = {}
 
     async def decide(self, params: Mapping[str, Any], session_mode: str | None) -> dict[str, Any]:
         """The ACP result of a permission request; waits for a person where one has to be asked."""
         if self._tell_thread is not None and is_question(params):
             self._tell_thread(question_text(params))
             return CANCELLED
-        if not needs_person(params, self._mode, session_mode):
-            return approval(params)
+        policy = policy_for(params, self._mode, session_mode, self._policy)
+        if policy is not PermissionPolicy.ASK:
+            return approval(params) if policy is PermissionPolicy.ALLOW else refusal(params)
         request_id = str(uuid7())
         answer: asyncio.Future[dict[str, Any]] = asyncio.get_running_loop().create_future()
         self._pending[request_id] = (params, answer)
         try:
-            self._ask(request_id, params)
+            self._publish.asked(request_id, params)
             return await answer
         finally:
+            if not answer.done() or answer.cancelled():
+                self._publish.resolved(request_id, CANCELLED, "session_ended")
             self._pending.pop(request_id, None)
 
-    def answer(self, request_id: str, option_id: str, meta: Mapping[str, Any]) -> None:
-        """A person's answer. Raises UnknownRequestError or UnknownOptionError; then the request still waits."""
+    def answer(self, request_id: str, option_id: str | None, meta: Mapping[str, Any], *, again: bool = False) -> None:
+        """Somebody's answer; None cancels the request. `again`: the same answer may have been given before, and then that counts.
+
+        Raises UnknownRequestError or UnknownOptionError; then the request still waits.
+        """
+        result = CANCELLED if option_id is None else _selected(option_id) | ({"_meta": dict(meta)} if meta else {})
+        if again and self._answers.get(request_id) == result:
+            return
         params, future = self._pending.get(request_id, (None, None))
         if params is None or future is None or future.done():
             raise UnknownRequestError(f"No permission request {request_id} is waiting for an answer.")
-        offered = [option["optionId"] for option in _options(params)]
-        if option_id not in offered:
+        offered = [option["optionId"] for option in sound_options(params.get("options"))]
+        if option_id is not None and option_id not in offered:
             raise UnknownOptionError(f"optionId must be one of: {', '.join(offered)}.")
-        result: dict[str, Any] = {"outcome": {"outcome": "selected", "optionId": option_id}}
-        future.set_result(result | ({"_meta": dict(meta)} if meta else {}))
+        self._answers[request_id] = result
+        self._settle(request_id, future, result, None)
 
     def cancel_all(self) -> None:
         """The turn is being cancelled: nobody's answer counts any more."""
-        for _, future in self._pending.values():
+        for request_id, (_, future) in self._pending.items():
             if not future.done():
-                future.set_result(CANCELLED)
+                self._settle(request_id, future, CANCELLED, "turn_cancelled")
 
     def reject_all(self) -> None:
         """The session is being closed: what was asked is refused where the agent offers that."""
-        for params, future in self._pending.values():
+        for request_id, (params, future) in self._pending.items():
             if not future.done():
-                future.set_result(_first(params, ("reject_once", "reject_always")) or CANCELLED)
+                self._settle(request_id, future, refusal(params), "session_ended")
+
+    def _settle(self, request_id: str, future: "asyncio.Future[dict[str, Any]]", result: dict[str, Any], reason: str | None) -> None:
+        """Give a request its result. It is written down first, so that whoever hears of an answer finds it in the journal."""
+        self._publish.resolved(request_id, result, reason)
+        future.set_result(result)
 
 
-def needs_person(params: Mapping[str, Any], mode: RunMode, session_mode: str | None) -> bool:
-    """Whether a person has to be asked: never in the background; else plans and questions always, the rest as the mode says."""
-    if mode is RunMode.BACKGROUND:
-        return False
+def policy_for(params: Mapping[str, Any], mode: RunMode, session_mode: str | None, background: PermissionPolicy | None) -> PermissionPolicy:
+    """How a request is answered. `background` is the operator's policy for background runs; None: yes, at once."""
+    if mode is RunMode.BACKGROUND and background is not PermissionPolicy.ASK:
+        return background or PermissionPolicy.ALLOW
+    return PermissionPolicy.ASK if needs_person(params, session_mode) else PermissionPolicy.ALLOW
+
+
+def needs_person(params: Mapping[str, Any], session_mode: str | None) -> bool:
+    """Whether a person has to be asked, where one may look: of plans and questions always, of the rest as the mode says."""
     tool_call = params.get("toolCall")
     if isinstance(tool_call, dict) and (tool_call.get("kind") == "switch_mode" or is_question(params)):
         return True
@@ -123,20 +163,16 @@ def _text(value: Any) -> str:
 
 
 def approval(params: Mapping[str, Any]) -> dict[str, Any]:
-    """The answer that allows what is asked, this once where that is offered; chosen by kind, for ids differ among agents."""
-    return _first(params, ("allow_once", "allow_always")) or CANCELLED
+    """The result that allows what is asked, where an option does."""
+    option_id = allowing(params.get("options"))
+    return CANCELLED if option_id is None else _selected(option_id)
 
 
-def _first(params: Mapping[str, Any], kinds: tuple[str, ...]) -> dict[str, Any] | None:
-    for kind in kinds:
-        for option in _options(params):
-            if option.get("kind") == kind:
-                return {"outcome": {"outcome": "selected", "optionId": option["optionId"]}}
-    return None
+def refusal(params: Mapping[str, Any]) -> dict[str, Any]:
+    """The result that refuses what is asked, where an option does."""
+    option_id = rejecting(params.get("options"))
+    return CANCELLED if option_id is None else _selected(option_id)
 
 
-def _options(params: Mapping[str, Any]) -> list[dict[str, Any]]:
-    options = params.get("options")
-    if not isinstance(options, list):
-        return []
-    return [option for option in options if isinstance(option, dict) and isinstance(option.get("optionId"), str)]
+def _selected(option_id: str) -> dict[str, Any]:
+    return {"outcome": {"outcome": "selected", "optionId": option_id}}

@@ -1,6 +1,7 @@
 """How the control plane speaks to the agent server of a sandbox: HTTP over the unix socket that it listens on."""
 
 import asyncio
+from collections.abc import Mapping
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -60,6 +61,29 @@ class AgentConnection:
         answer = await self._post("/command", body, 30.0, {"Prefer": "respond-async"})
         if answer.status_code != httpx.codes.ACCEPTED:
             raise UnavailableError(_sentence(answer, "The agent server did not take the message."))
+
+    async def answer(self, request_id: str, option_id: str | None, given: Mapping[str, Any]) -> bool:
+        """Hand the answer to a permission request over (None: it is cancelled); the same one again is taken as the first time.
+
+        False where the agent server does not wait for it, for good. Raises UnavailableError.
+        """
+        choice = {"cancelled": True} if option_id is None else {"optionId": option_id, **given}
+        body = {
+            "jsonrpc": "2.0",
+            "id": request_id,
+            "method": "permission_response",
+            "params": {"requestId": request_id, "again": True, **choice},
+        }
+        answer = await self._post("/command", body, 10.0)
+        if answer.status_code == httpx.codes.BAD_REQUEST:
+            return False  # it has no session any more
+        try:
+            document = answer.json() if answer.is_success else None
+        except ValueError:
+            document = None
+        if not isinstance(document, dict):
+            raise UnavailableError(_sentence(answer, "The agent server did not take the answer."))
+        return "error" not in document
 
     async def close(self, timeout_seconds: float) -> bool:
         """End the agent and have the last entries handed over. Whether all were; False also where nobody answers."""

@@ -22,6 +22,7 @@ _BY_MODULE = {
     "runs": "Runs",
     "commands": "Messages and commands",
     "messages": "Messages and commands",
+    "permission_requests": "Messages and commands",
     "connection_tokens": "Messages and commands",
     "logs": "Logs and stream",
     "stream": "Logs and stream",

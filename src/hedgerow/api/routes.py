@@ -14,6 +14,7 @@ from hedgerow.api import (
     logs,
     messages,
     objects,
+    permission_requests,
     readiness,
     repositories,
     runs,
@@ -39,6 +40,7 @@ from hedgerow.api.schemas.github import (
 )
 from hedgerow.api.schemas.logs import LogAppend, SessionLogQuery
 from hedgerow.api.schemas.messages import Message, MessagePage
+from hedgerow.api.schemas.permission_requests import PermissionRequestPage
 from hedgerow.api.schemas.readiness import ReportedInsightCount, RepositoryReadiness
 from hedgerow.api.schemas.repositories import Repository, RepositoryPage
 from hedgerow.api.schemas.runs import TaskRunDetail, TaskRunPage
@@ -287,6 +289,22 @@ ENDPOINTS: tuple[Endpoint, ...] = (
         refuses=("error",),
     ),
     Endpoint(method="POST", path=MESSAGE + "demote/", handler=messages.demote_message, scope=WRITE, answers=Message, errors=(409,)),
+    Endpoint(
+        method="GET",
+        path=RUN + "permission_requests/",
+        handler=permission_requests.list_permission_requests,
+        scope=READ,
+        answers=PermissionRequestPage,
+        parameters=_PAGING,
+    ),
+    Endpoint(
+        method="GET",
+        path=PROJECT + "permission_requests/",
+        handler=permission_requests.list_project_permission_requests,
+        scope=READ,
+        answers=PermissionRequestPage,
+        parameters=_PAGING,
+    ),
     Endpoint(
         method="GET",
         path=RUN + "connection_token/",

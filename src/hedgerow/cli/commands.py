@@ -26,6 +26,7 @@ COMMANDS = (
     Entry("logs", "logs", "Show what happened in a run; -f keeps watching."),
     Entry("send", "talk", "Send the agent of a run a message."),
     Entry("answer", "talk", "Answer a permission request of an agent."),
+    Entry("approvals", "approvals", "List what agents ask leave for and wait."),
     Entry("cancel", "talk", "Tell the agent of a run to stop."),
     Entry("artifacts", "artifacts", "List the artifacts of a run, or download them."),
     Entry("task", "tasks", "List tasks, or show one.", group=True),

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from hedgerow.client.answers.logs import LogPage
     from hedgerow.client.answers.messages import Message
     from hedgerow.client.answers.pages import Page
+    from hedgerow.client.answers.permission_requests import PermissionRequest
     from hedgerow.client.answers.readiness import Capability, RepositoryReadiness
     from hedgerow.client.answers.repositories import Repository
     from hedgerow.client.answers.runs import Run
@@ -54,6 +55,7 @@ __all__ = [
     "Message",
     "OwnIntegration",
     "Page",
+    "PermissionRequest",
     "Person",
     "PersonalKey",
     "PreparedUpload",
@@ -91,6 +93,7 @@ _LATER = {
     "Message": "answers.messages",
     "OwnIntegration": "answers.integrations",
     "Page": "answers.pages",
+    "PermissionRequest": "answers.permission_requests",
     "Person": "answers.tasks",
     "PersonalKey": "answers.accounts",
     "PreparedUpload": "answers.artifacts",

@@ -37,8 +37,15 @@ Its epoch stays until then. An end that is decided stays too, and so does a wish
 """
 
 _LOOK: LiteralString = """
-    SELECT count(*) FILTER (WHERE status = 'queued') AS queued, count(*) FILTER (WHERE status = 'delivered') AS delivered
-    FROM messages WHERE run_id = %s AND status IN ('queued', 'delivered')
+    SELECT * FROM (
+        SELECT count(*) FILTER (WHERE status = 'queued') AS queued, count(*) FILTER (WHERE status = 'delivered') AS delivered
+        FROM messages WHERE run_id = %(run_id)s AND status IN ('queued', 'delivered')
+    ) inbox, (
+        SELECT count(*) FILTER (WHERE state = 'waiting') AS asked, count(*) FILTER (WHERE state <> 'waiting') AS answers,
+            min(deadline) FILTER (WHERE state = 'waiting') AS answer_by
+        FROM permission_requests
+        WHERE run_id = %(run_id)s AND (state = 'waiting' OR (state IN ('answered', 'expired') AND delivered_at IS NULL))
+    ) requests
 """
 
 
@@ -47,9 +54,9 @@ async def look(tx: Transaction, run_id: UUID) -> tuple[TaskRun, Inbox] | None:
     run = await runs.load(tx, run_id)
     if run is None:
         return None
-    row = await (await tx.connection.execute(_LOOK, [run_id])).fetchone()
+    row = await (await tx.connection.execute(_LOOK, {"run_id": run_id})).fetchone()
     assert row is not None
-    return run, Inbox(queued=row["queued"], delivered=row["delivered"])
+    return run, Inbox(**row)
 
 
 @dataclass(frozen=True, slots=True)

@@ -50,6 +50,16 @@ class Deliver:
 
 
 @dataclass(frozen=True, slots=True)
+class GiveAnswer:
+    """Hand the agent the oldest answer to a permission request that it has not got."""
+
+
+@dataclass(frozen=True, slots=True)
+class ExpireRequests:
+    """Reject the permission requests that nobody has answered in time."""
+
+
+@dataclass(frozen=True, slots=True)
 class Conclude:
     """Write down how the run is going to end, so that whoever looks next lands it."""
 
@@ -83,20 +93,32 @@ class BeginAgain:
     """Remove what an earlier start of the run left on its machine, and forget it, so that the run can be claimed anew."""
 
 
-Action = Nothing | Wait | Claim | HandOver | Prepare | StartSession | Deliver | Conclude | StopSandbox | Land | End | CleanUp | BeginAgain
+Working = Prepare | StartSession | Deliver | GiveAnswer | ExpireRequests
+Action = Nothing | Wait | Claim | HandOver | Working | Conclude | StopSandbox | Land | End | CleanUp | BeginAgain
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Inbox:
-    """How many messages of a run stand where. A delivered one that nobody has acknowledged is a running turn."""
+    """How many messages of a run stand where, and how many permission requests.
+
+    A delivered message that nobody has acknowledged is a running turn.
+    """
 
     queued: int = 0
     delivered: int = 0
+    asked: int = 0  # permission requests that wait for an answer
+    answers: int = 0  # answers that the agent has not got
+    answer_by: datetime | None = None  # the first deadline of those that wait
 
     @property
     def empty(self) -> bool:
         """Whether nothing waits and no turn runs."""
         return not self.queued and not self.delivered
+
+    @property
+    def left_to_a_person(self) -> bool:
+        """Whether a permission request waits for a person, with no deadline of its own."""
+        return self.asked > 0 and self.answer_by is None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -177,8 +199,10 @@ def _ending(run: TaskRun, inbox: Inbox, now: datetime, deadlines: Deadlines) -> 
     if now - execution.started_at >= deadlines.wall_clock:
         message = f"The run took longer than {_hours(deadlines.wall_clock)}, the most it may."
         return Ending(status=RunStatus.FAILED, reason=EndReason.WALL_CLOCK, message=message)
-    if execution.session_ready_at is None or not inbox.empty:
+    if execution.session_ready_at is None:
         return None
+    if not inbox.empty:
+        return Ending(status=RunStatus.COMPLETED, reason=EndReason.INACTIVITY) if _is_left_waiting(run, inbox, now, deadlines) else None
     if execution.cancel_requested_at is not None and run.mode is RunMode.BACKGROUND:
         return Ending(status=RunStatus.CANCELLED, reason=EndReason.CANCELLED)
     if run.mode is RunMode.BACKGROUND and execution.turn_ended_at is not None:
@@ -186,6 +210,11 @@ def _ending(run: TaskRun, inbox: Inbox, now: datetime, deadlines: Deadlines) -> 
     if now >= _idle_since(run) + deadlines.inactivity:
         return Ending(status=RunStatus.COMPLETED, reason=EndReason.INACTIVITY)
     return None
+
+
+def _is_left_waiting(run: TaskRun, inbox: Inbox, now: datetime, deadlines: Deadlines) -> bool:
+    """Whether the agent waits for a person's leave, and nobody has said anything for so long as nobody may."""
+    return inbox.left_to_a_person and now >= _idle_since(run) + deadlines.inactivity
 
 
 def _after_turn(stop_reason: str | None) -> Ending:
@@ -204,6 +233,10 @@ def _advance(run: TaskRun, inbox: Inbox, now: datetime, deadlines: Deadlines) ->
         return Prepare(sandbox=execution.sandbox is None, workspace=execution.checked_out_at is None)
     if execution.session_ready_at is None:
         return StartSession()
+    if inbox.answer_by is not None and now >= inbox.answer_by:
+        return ExpireRequests()
+    if inbox.answers:
+        return GiveAnswer()
     if inbox.queued and not inbox.delivered:
         return Deliver()
     return Wait(min(_next_deadline(run, inbox, deadlines), now + deadlines.look_again))
@@ -211,8 +244,12 @@ def _advance(run: TaskRun, inbox: Inbox, now: datetime, deadlines: Deadlines) ->
 
 def _next_deadline(run: TaskRun, inbox: Inbox, deadlines: Deadlines) -> datetime:
     assert run.execution.started_at is not None
-    wall_clock = run.execution.started_at + deadlines.wall_clock
-    return min(wall_clock, _idle_since(run) + deadlines.inactivity) if inbox.empty else wall_clock
+    moments = [run.execution.started_at + deadlines.wall_clock]
+    if inbox.empty or inbox.left_to_a_person:
+        moments.append(_idle_since(run) + deadlines.inactivity)
+    if inbox.answer_by is not None:
+        moments.append(inbox.answer_by)
+    return min(moments)
 
 
 def _idle_since(run: TaskRun) -> datetime:

@@ -63,6 +63,7 @@ async def session_body(node: Node, run: TaskRun, agent: AgentChoice) -> dict[str
             "gives_up": [{"pattern": dict(rule.pattern), "sentence": rule.sentence} for rule in launch.gives_up],
         },
         "tells_thread": tells_thread,
+        "background_permissions": node.backends.rules.background_permissions,
         "asks_in_thread": tells_thread and relays.comes_from_slack(run),
         "relays": [str(address) for address in launch.relays],
     }

@@ -18,6 +18,8 @@ from hedgerow.domain.lifecycle import (
     Conclude,
     Deliver,
     End,
+    ExpireRequests,
+    GiveAnswer,
     HandOver,
     Inbox,
     Land,
@@ -32,6 +34,7 @@ from hedgerow.lifecycle.deliver import deliver
 from hedgerow.lifecycle.ends import conclude, end, fail
 from hedgerow.lifecycle.land import land
 from hedgerow.lifecycle.node import Node
+from hedgerow.lifecycle.permission_requests import expire_requests, give_answer
 from hedgerow.lifecycle.prepare import prepare
 from hedgerow.lifecycle.start_session import start_session
 from hedgerow.lifecycle.stop_sandbox import stop_sandbox
@@ -58,6 +61,8 @@ _ACTIONS: dict[type[Action], Act] = {
     Prepare: prepare,
     StartSession: start_session,
     Deliver: deliver,
+    GiveAnswer: give_answer,
+    ExpireRequests: expire_requests,
     Conclude: conclude,
     StopSandbox: stop_sandbox,
     Land: land,
@@ -66,7 +71,13 @@ _ACTIONS: dict[type[Action], Act] = {
     BeginAgain: begin_again,
 }
 
-_ONWARD = (Prepare, StartSession, Deliver)  # long, and given up when the run turns to its end; the others are bounded, and finish
+_ONWARD = (
+    Prepare,
+    StartSession,
+    Deliver,
+    GiveAnswer,
+    ExpireRequests,
+)  # long, and given up when the run turns to its end; the others are bounded, and finish
 
 
 async def reconcile(node: Node, run_id: UUID) -> None:

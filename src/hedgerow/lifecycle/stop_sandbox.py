@@ -2,11 +2,13 @@
 
 from hedgerow.db import runs
 from hedgerow.domain.lifecycle import StopSandbox
+from hedgerow.domain.permission_requests import SESSION_OVER
 from hedgerow.domain.runs import TaskRun
 from hedgerow.lifecycle.agent_server import connect
 from hedgerow.lifecycle.door import without_sandbox_url
 from hedgerow.lifecycle.facts import change_in
 from hedgerow.lifecycle.node import Node
+from hedgerow.operations import run_changes
 
 _FLUSH_SECONDS = 10.0
 
@@ -27,3 +29,4 @@ async def stop_sandbox(node: Node, run: TaskRun, action: StopSandbox) -> None:
     async with node.backends.database.transaction() as tx:
         changed = await change_in(tx, node, run, without_sandbox_url)
         await runs.note(tx, changed.id, {"sandbox": None})
+        await run_changes.void_requests(node.backends, tx, changed.id, SESSION_OVER)

@@ -13,12 +13,11 @@ from hedgerow.domain.errors import ConflictError, NotFoundError
 from hedgerow.domain.journal import EventKind, NewEvent, Preview, entry_timestamp, event_type, is_message_chunk
 from hedgerow.domain.masking import Mask
 from hedgerow.domain.runs import TaskRun
-from hedgerow.operations import access, run_changes, turn_reports
+from hedgerow.operations import access, permission_reports, run_changes, turn_reports
 from hedgerow.operations.backends import Backends
 from hedgerow.operations.entries import Entry, parse
+from hedgerow.operations.permission_reports import PermissionReport
 from hedgerow.operations.turn_reports import TurnReport
-
-_STREAM_ONLY = frozenset({"permission_request", "permission_resolved"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,11 +30,14 @@ class Appended:
 
 @dataclass(frozen=True, slots=True)
 class _Batch:
-    """What a body asks for: events to store, chunks to show (each with how many events come before it), and turns that ended."""
+    """What a body asks for: events to store, chunks to show (each with how many events come before it), and what the run learns.
+
+    `reports`: turns that ended, and permission requests that were made or have their result.
+    """
 
     events: list[NewEvent]
     chunks: list[tuple[int, str]]
-    reports: list[TurnReport]
+    reports: list[TurnReport | PermissionReport]
 
 
 async def append_log(
@@ -72,14 +74,14 @@ def _batch(entries: list[Entry], caller: Caller, mask: Mask) -> _Batch:
             batch.chunks.append((len(batch.events), text))
             continue
         batch.events.append(_event(entry, text, from_agent))
-        report = turn_reports.read(entry.value, mask) if from_agent else None
+        report = turn_reports.read(entry.value, mask) or permission_reports.read(entry.value, text) if from_agent else None
         if report is not None:
             batch.reports.append(report)
     return batch
 
 
 def _event(entry: Entry, text: str, from_agent: bool) -> NewEvent:
-    kind = EventKind.PERMISSION if from_agent and entry.value.get("type") in _STREAM_ONLY else EventKind.ENTRY
+    kind = EventKind.PERMISSION if from_agent and permission_reports.is_stream_only(entry.value) else EventKind.ENTRY
     return NewEvent(kind, event_type(entry.value), entry_timestamp(entry.value), text)
 
 
@@ -116,9 +118,12 @@ async def _store(backends: Backends, tx: Transaction, place: Place, batch: _Batc
     return answer
 
 
-async def _report(backends: Backends, tx: Transaction, run: TaskRun, reports: list[TurnReport]) -> TaskRun:
+async def _report(backends: Backends, tx: Transaction, run: TaskRun, reports: list[TurnReport | PermissionReport]) -> TaskRun:
     for report in reports:
-        run = await turn_reports.record(backends, tx, run, report)
+        if isinstance(report, TurnReport):
+            run = await turn_reports.record(backends, tx, run, report)
+        else:
+            run = await permission_reports.record(backends, tx, run, report)
     return run
 
 

@@ -15,6 +15,7 @@ from hedgerow.domain.artifacts import ArtifactRules
 from hedgerow.domain.clock import Clock
 from hedgerow.domain.github import GitHubBranches, GitHubRepository
 from hedgerow.domain.masking import Mask
+from hedgerow.domain.permission_requests import PermissionPolicy
 from hedgerow.domain.reasoning import ReasoningEfforts
 from hedgerow.integrations.base import Messenger
 from hedgerow.integrations.github import GitHubOptions
@@ -48,6 +49,8 @@ class Rules:
     sender_stall_seconds: float = 30.0  # within which a client sends a fair part of its body, or the end of it
     artifacts: ArtifactRules = field(default_factory=ArtifactRules)
     most_calls: Mapping[int, int] = field(default_factory=dict)  # of one project: length of a window in seconds to calls; 0: any number
+    background_permissions: PermissionPolicy | None = None  # how background runs answer; None: yes, at once
+    permission_timeout_seconds: float = 1800.0  # how long the request of a background run waits for a person
     readiness_cache_seconds: float = 600.0  # how long an answer about a repository's readiness is given again
     readiness_wait_seconds: float = 5.0  # how long a request waits for a scan
     readiness_fetch_seconds: float = 60.0  # a scan that is younger is as good as a new one

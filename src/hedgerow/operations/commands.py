@@ -1,4 +1,4 @@
-"""Commands to the agent of a run (contract 9): messages are queued, everything else is forwarded."""
+"""Commands to the agent of a run (contract 9): messages and answers are kept and handed over, everything else is forwarded."""
 
 import json
 from collections.abc import Sequence
@@ -15,7 +15,7 @@ from hedgerow.domain.errors import InvalidError, RefusedError
 from hedgerow.domain.ids import uuid7
 from hedgerow.domain.messages import Message, MessageStatus
 from hedgerow.domain.runs import Environment, TaskRun
-from hedgerow.operations import access, audit, forwarding, run_changes
+from hedgerow.operations import access, audit, forwarding, permission_requests, run_changes
 from hedgerow.operations.backends import Backends
 
 _NO_SANDBOX = "No active sandbox for this run."
@@ -32,6 +32,10 @@ async def send_command(backends: Backends, caller: Caller, project: Project, tas
     check_params(command)
     if command.method is CommandMethod.USER_MESSAGE:
         return await _queue(backends, who, project, task_id, run_id, command)
+    if command.method is CommandMethod.PERMISSION_RESPONSE:
+        answered = await permission_requests.answer_permission_request(backends, who, project, task_id, run_id, command)
+        if answered is not None:
+            return answered
     async with backends.database.statement() as tx:
         run = await access.readable_run(tx, who, project, task_id, run_id)
     if not run.state.get("sandbox_url"):

@@ -2,14 +2,16 @@
 
 import json
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 from typing import Any
 from uuid import UUID
 
-from hedgerow.db import journal, runs
+from hedgerow.db import journal, permission_requests, runs
 from hedgerow.db.database import Transaction
 from hedgerow.domain.audit import Actor, AuditAction
-from hedgerow.domain.journal import EventKind, JournalEvent, NewEvent, entry_timestamp, event_type, state_event
+from hedgerow.domain.journal import EventKind, JournalEvent, NewEvent, entry_timestamp, event_type, notification, state_event
+from hedgerow.domain.permission_requests import OVERTAKEN, RUN_OVER, UNHEARD, PermissionRequest, RequestState
 from hedgerow.domain.runs import Environment, TaskRun
 from hedgerow.operations import audit
 from hedgerow.operations.backends import Backends
@@ -66,6 +68,8 @@ async def change_run(backends: Backends, tx: Transaction, run: TaskRun, columns:
     moved the run to another status, or to its client.
     """
     changed = await runs.change(tx, run, await queue_pull_request(backends, tx, run, columns), backends.clock.now())
+    if changed.status.terminal and not run.status.terminal:
+        await void_requests(backends, tx, run.id, RUN_OVER)
     await add_state(backends, tx, changed)
     if changed.status is not run.status:
         moved = {"from": run.status.value, "to": changed.status.value}
@@ -73,6 +77,26 @@ async def change_run(backends: Backends, tx: Transaction, run: TaskRun, columns:
     if changed.environment is Environment.LOCAL and run.environment is Environment.CLOUD:
         await audit.note_run(backends, tx, actor, AuditAction.RUN_HAND_OVER, changed)
     return changed
+
+
+async def void_requests(backends: Backends, tx: Transaction, run_id: UUID, reason: str) -> None:
+    """Let no permission request of a run, whose row is locked, wait any longer, each with an event. `reason`: of those unanswered."""
+    for request in await permission_requests.open_of_run(tx, run_id):
+        await void_request(backends, tx, request, reason)
+
+
+async def void_request(backends: Backends, tx: Transaction, request: PermissionRequest, reason: str) -> None:
+    """As `void_requests`, of one request. What was answered is void since the answer was not heard, or since another one was."""
+    why = reason if request.state is RequestState.WAITING or reason == OVERTAKEN else UNHEARD
+    await permission_requests.save(tx, replace(request, state=RequestState.VOID, reason=why))
+    await add_events(backends, tx, request.run_id, [permission_event(backends, "void", requestId=request.id, reason=why)])
+
+
+def permission_event(backends: Backends, what: str, **params: Any) -> NewEvent:
+    """What became of a permission request, as its readers see it: `answered`, `delivered` or `void`. It is no entry of the log."""
+    told = {name: value for name, value in params.items() if value is not None}
+    event = notification(f"_posthog/permission_{what}", told, backends.clock.now()) | {"type": f"permission_{what}"}
+    return NewEvent(EventKind.PERMISSION, event_type(event), entry_timestamp(event), _line(event))
 
 
 def nudge(backends: Backends, tx: Transaction, run: TaskRun) -> None:

@@ -15,6 +15,7 @@ from hedgerow.client.places import RunPlace, quoted, run_path
 if TYPE_CHECKING:
     from hedgerow.client.answers.messages import Message
     from hedgerow.client.answers.pages import Page
+    from hedgerow.client.answers.permission_requests import PermissionRequest
     from hedgerow.client.fields import GitState
 
 # 502 and 504 tell what came of a command at the agent; another try would be another command.
@@ -68,11 +69,31 @@ class CommandCalls(Caller):
         custom_input: str | None = None,
         answers: Mapping[str, str] | None = None,
     ) -> None:
-        """Answer a permission request of the agent by one of its options."""
+        """Answer a permission request of the agent by one of its options. Raises ClientError with the code agent_refused where somebody
+        has answered before.
+        """
         params: dict[str, Any] = {"requestId": request_id, "optionId": option_id}
         params |= {} if custom_input is None else {"customInput": custom_input}
         params |= {} if answers is None else {"answers": dict(answers)}
         await self.send_command(run, "permission_response", params)
+
+    async def list_permission_requests(
+        self, run: RunPlace, *, state: str | None = None, limit: int = 100, offset: int = 0
+    ) -> Page[PermissionRequest]:
+        """What the agent of a run has asked leave for, oldest first: one page. `state` waiting: what nobody has answered."""
+        return await self._ask(
+            get(f"{run_path(run)}permission_requests/", state=state, limit=limit, offset=offset),
+            answers.pages.page_of(answers.permission_requests.permission_request_from),
+        )
+
+    async def list_project_permission_requests(
+        self, *, state: str | None = None, limit: int = 100, offset: int = 0
+    ) -> Page[PermissionRequest]:
+        """The same of all runs of the project."""
+        return await self._ask(
+            get("permission_requests/", state=state, limit=limit, offset=offset),
+            answers.pages.page_of(answers.permission_requests.permission_request_from),
+        )
 
     async def set_config_option(self, run: RunPlace, config_id: str, value: str) -> Any:
         """Set an option of the agent's session, such as its mode or model; the options as they are then."""
