@@ -9,6 +9,7 @@ import socket
 import subprocess
 import sys
 import tempfile
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -253,6 +254,14 @@ def test_an_operator_connects_projects_and_links_people_with_github(house: Start
         assert "belong together" in said("list-integrations", "--project", "1", code=2, HEDGEROW_GITHUB_APP_ID="1")
 
 
+def within_a_second(holds: Callable[[], bool]) -> None:
+    """Wait until something holds that a server which runs may learn of a second late; a slow machine has ten."""
+    ends = time.monotonic() + 10
+    while not holds():
+        assert time.monotonic() < ends
+        time.sleep(0.05)
+
+
 def test_an_operator_takes_away_keys_and_memberships_while_the_server_runs(house: Started, data_dir: Path, here: Hedgerow) -> None:
     def said(*arguments: str) -> dict[str, Any]:
         result = here(data_dir, "admin", *arguments, "--json")
@@ -281,9 +290,10 @@ def test_an_operator_takes_away_keys_and_memberships_while_the_server_runs(house
             next(lines)
             assert said("revoke-key", revoked["id"])["id"] == revoked["id"]
             assert not any("event: error" in line for line in lines)  # and it ends
-    assert (status(revoked), status(kept)) == (401, 200)
+    within_a_second(lambda: status(revoked) == 401)
+    assert status(kept) == 200
     assert said("remove-member", *email, "--project", "1")["project"] == 1
-    assert status(kept) == 403
+    within_a_second(lambda: status(kept) == 403)
     entries = said("audit", "--limit", "4")["entries"]
     assert [entry["action"] for entry in entries] == ["member.remove", "key.revoke", "run.create", "task.create"]
     assert [entry["actor"] for entry in entries] == ["operator", "operator", "user", "user"]

@@ -8,12 +8,9 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import httpx
-import pytest
 
 from tests.end_to_end.conftest import git
 from tests.end_to_end.house import House, Run
-
-pytestmark = pytest.mark.whole
 
 
 def _upload(http: httpx.Client, base: str, name: str, content: bytes) -> dict[str, Any]:

@@ -15,8 +15,6 @@ from tests.integrations.fake_github import FakeGitHub, account, repository
 from tests.repositories import workbench
 from tests.repositories.workbench import GitHost
 
-pytestmark = pytest.mark.whole
-
 BOTS, CALLERS = "ghp_of_the_project_0123", "ghu_of_the_caller_0123"
 LOOK = {"run": "echo token=$GITHUB_TOKEN=$GH_TOKEN; git config user.name; env | grep -c '^GITHUB_TOKEN='"}
 WRITE = {"write": {"path": "greeting.txt", "content": "Hello.\n"}}

@@ -2,12 +2,8 @@
 
 from pathlib import Path
 
-import pytest
-
 from tests.end_to_end.conftest import git
 from tests.end_to_end.house import House
-
-pytestmark = pytest.mark.whole
 
 
 def test_the_readiness_of_a_repository_is_what_its_code_says(house: House, repository: Path) -> None:

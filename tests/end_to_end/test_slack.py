@@ -11,8 +11,6 @@ import pytest
 from tests.end_to_end.house import House, Run
 from tests.integrations.fake_slack import CHANNEL, PERMALINK, THREAD_TS, FakeSlack
 
-pytestmark = pytest.mark.whole
-
 PROJECTS_TOKEN = "xoxb-of-the-project"
 
 
