@@ -29,7 +29,7 @@ test: lint test-fast ## Lint, then every test that needs no agent of others
 
 test-fast: .venv/installed-dev ## The tests alone (TESTS=tests/db ARGS="-k journal")
 	@scripts/install-bubblewrap || echo "the tests of bubblewrap sandboxes are skipped" >&2
-	@$(BIN)/pytest -n 3 --dist loadfile -q -m "not s3" $(SLOW) $(TESTS) $(ARGS)
+	@$(BIN)/pytest -n 3 --dist loadfile -q -m "not s3 and not whole" $(SLOW) $(TESTS) $(ARGS)
 
 test-agents: .venv/installed-dev ## The real Claude Code and Codex against a scripted model on loopback
 	@$(BIN)/pytest -q -m agents tests/agents_real $(ARGS)
@@ -37,8 +37,8 @@ test-agents: .venv/installed-dev ## The real Claude Code and Codex against a scr
 test-chaos: .venv/installed-dev ## kill -9 of everything that may die while a run is on its way
 	@$(BIN)/pytest -q -m chaos tests/end_to_end $(ARGS)
 
-test-whole: .venv/installed-dev ## Whole runs in hedgerows of their own, together with GitHub, Slack, files and scans on loopback
-	@$(BIN)/pytest -n 2 --dist loadfile -q -m "not chaos and not s3" tests/end_to_end $(ARGS)
+test-whole: .venv/installed-dev ## Whole hedgerows: starts, runs, restarts; with GitHub, Slack, files and scans on loopback
+	@$(BIN)/pytest -n 2 --dist loadfile -q -m "whole and not chaos and not s3" tests/end_to_end tests/cli $(ARGS)
 
 test-s3: .venv/installed-dev ## The object store on a real S3 server: Ceph's, fetched from the packages of Debian
 	@scripts/install-ceph || { echo "the tests of S3 are skipped" >&2; [ -z "$$CI" ]; }

@@ -10,7 +10,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
@@ -323,6 +323,7 @@ def test_settings_are_printed_with_their_values_and_secrets_hidden(folder: Path,
     assert "hunter2" not in shown
 
 
+@pytest.mark.whole
 def test_the_last_to_leave_stops_the_database_and_a_kill_is_survived(runtime_tree: Path, folder: Path) -> None:
     data_dir = _data_dir(folder / "killed", runtime_tree)
     server = data_dir / "postgres" / "data"
@@ -338,6 +339,7 @@ def test_the_last_to_leave_stops_the_database_and_a_kill_is_survived(runtime_tre
     assert running(server) is None
 
 
+@pytest.mark.whole
 def test_api_and_worker_stand_alone_on_a_database_server(database_url: str, runtime_tree: Path, folder: Path) -> None:
     settings = {"HEDGEROW_DATABASE_URL": database_url, "HEDGEROW_STORAGE_URL": f"file://{folder}/objects", "HEDGEROW_SECRET_KEY": "shared"}
     api = _start(folder / "one", "api", "--port", "0", **settings)
@@ -348,6 +350,7 @@ def test_api_and_worker_stand_alone_on_a_database_server(database_url: str, runt
     assert [worker.end(), api.end()] == [0, 0]
 
 
+@pytest.mark.whole
 def test_a_worker_that_comes_first_leaves_the_first_key_to_the_api(database_url: str, runtime_tree: Path, folder: Path) -> None:
     settings = {"HEDGEROW_DATABASE_URL": database_url, "HEDGEROW_STORAGE_URL": f"file://{folder}/objects", "HEDGEROW_SECRET_KEY": "shared"}
     worker = _start(_data_dir(folder / "first", runtime_tree), "worker", **settings)
@@ -357,6 +360,7 @@ def test_a_worker_that_comes_first_leaves_the_first_key_to_the_api(database_url:
     assert [worker.end(), api.end()] == [0, 0]
 
 
+@pytest.mark.whole
 def test_migrations_run_alone_and_a_newer_database_ends_the_start_with_one_sentence(folder: Path) -> None:
     data_dir = folder / "migrated"
     assert _run(data_dir, "admin", "migrate").returncode == 0

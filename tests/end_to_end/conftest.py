@@ -16,6 +16,14 @@ from hedgerow.agents import runtime_tree
 from tests.end_to_end.house import House
 from tests.leftovers import end_processes_of
 
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Everything here starts whole hedgerows."""
+    for item in items:
+        if item.nodeid.startswith("tests/end_to_end/"):
+            item.add_marker(pytest.mark.whole)
+
+
 IDENTITY = ("-c", "user.name=Somebody", "-c", "user.email=somebody@localhost")
 
 

@@ -18,6 +18,9 @@ from hedgerow.domain.runs import EndReason, TaskRun
 from tests.simulation.scenario import BrokenError, play
 from tests.simulation.workers import Decide
 
+_NOT_PLAYED = {"GiveAnswer", "ExpireRequests"}
+"""No agent of this world asks for leave. Permission requests are played on a real database, in tests/operations and tests/lifecycle."""
+
 _BLOCK = 1000
 _HISTORIES = int(os.environ.get("HEDGEROW_SIMULATION_HISTORIES", "10000"))
 _SEED = os.environ.get("HEDGEROW_SIMULATION_SEED")
@@ -36,7 +39,7 @@ def test_the_same_number_plays_the_same_history() -> None:
 def test_the_histories_reach_what_they_are_about() -> None:
     worlds = [play(seed) for seed in range(400)]
     actions = Counter(type(action).__name__ for world in worlds for _, _, action in world.trace)
-    assert set(actions) == {kind.__name__ for kind in Action.__args__}
+    assert set(actions) == {kind.__name__ for kind in Action.__args__} - _NOT_PLAYED
     reasons = {world.run.state.get("end_reason") for world in worlds}
     assert reasons >= {"finished", "output_accepted", "cancelled", "inactivity", "wall_clock", "agent_failed", "agent_lost", "client"}
     assert reasons >= {reason.value for reason in (EndReason.SANDBOX_LOST, EndReason.SANDBOX_FAILED, EndReason.START_FAILED)}
