@@ -5,6 +5,8 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from threading import Event, Thread
+from typing import Self
 
 from benchmarks.house import House
 from benchmarks.report import Figure
@@ -18,6 +20,28 @@ def resident_megabytes(pid: int) -> float:
     status = Path(f"/proc/{pid}/status").read_text()
     kilobytes = next(line for line in status.splitlines() if line.startswith("VmRSS:")).split()[1]
     return int(kilobytes) / 1024
+
+
+class Watch:
+    """The largest resident memory of a process while it is watched."""
+
+    def __init__(self, pid: int) -> None:
+        self.before = self.largest = resident_megabytes(pid)
+        self._pid = pid
+        self._over = Event()
+        self._thread = Thread(target=self._look)
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self._over.set()
+        self._thread.join()
+
+    def _look(self) -> None:
+        while not self._over.wait(0.005):
+            self.largest = max(self.largest, resident_megabytes(self._pid))
 
 
 def _bare_megabytes() -> float:

@@ -5,11 +5,10 @@ import time
 from collections.abc import Iterator
 from http.client import HTTPConnection
 from pathlib import Path
-from threading import Event, Thread
 from urllib.parse import urlsplit
 
 from benchmarks.house import House
-from benchmarks.memory import resident_megabytes
+from benchmarks.memory import Watch
 from benchmarks.report import Figure
 
 GOAL_MEGABYTES = 20
@@ -60,28 +59,6 @@ def _post(url: str, fields: dict[str, str], size: int) -> None:
     connection.close()
 
 
-class _Watch:
-    """The largest resident memory of a process while it is watched."""
-
-    def __init__(self, pid: int) -> None:
-        self.before = self.largest = resident_megabytes(pid)
-        self._pid = pid
-        self._over = Event()
-        self._thread = Thread(target=self._look)
-
-    def __enter__(self) -> "_Watch":
-        self._thread.start()
-        return self
-
-    def __exit__(self, *error: object) -> None:
-        self._over.set()
-        self._thread.join()
-
-    def _look(self) -> None:
-        while not self._over.wait(0.02):
-            self.largest = max(self.largest, resident_megabytes(self._pid))
-
-
 def _copy_seconds(folder: Path) -> float:
     """The yardstick: the same bytes written to the same disk, and brought there."""
     piece = os.urandom(_PIECE_BYTES)
@@ -99,7 +76,7 @@ def _copy_seconds(folder: Path) -> float:
 def measure(house: House) -> list[Figure]:
     """The growth of the server's memory during the upload, after a small one that has loaded all code."""
     _send(house, _PIECE_BYTES)
-    with _Watch(house.pid) as watch:
+    with Watch(house.pid) as watch:
         took = _send(house, UPLOAD_BYTES)
     grown = watch.largest - watch.before
     yardstick = _copy_seconds(house.data_dir)

@@ -1,6 +1,5 @@
 """A run with a journal of 100,000 entries (50 MB): appending to it, and reading it whole and in part, against bare SQL."""
 
-import threading
 import time
 from collections.abc import Callable
 from statistics import median
@@ -10,7 +9,7 @@ import psycopg
 
 from benchmarks.append import append_writer, batch
 from benchmarks.house import House
-from benchmarks.memory import resident_megabytes
+from benchmarks.memory import Watch
 from benchmarks.report import Figure
 
 ENTRIES = 100_000
@@ -85,15 +84,14 @@ def _logs(house: House, connection: psycopg.Connection[tuple[object, ...]], runs
     """Reading the whole log, beside COPY of the same rows; and what it costs the server in memory."""
     _read_all(house, f"{runs}{run_id}/logs/")  # both have met the rows before
     _copy(connection, run_id)
-    before, peak = resident_megabytes(house.pid), _Peak(house.pid)
     ours, copy = [], []
-    with peak:
+    with Watch(house.pid) as watch:
         for _ in range(ROUNDS):
             copy.append(_seconds(lambda: _copy(connection, run_id)))
             ours.append(_seconds(lambda: _read_all(house, f"{runs}{run_id}/logs/")))
     size = _read_all(house, f"{runs}{run_id}/logs/") / 1e6
     ratio = median(copy) / median(ours)
-    growth = peak.megabytes - before
+    growth = watch.largest - watch.before
     return [
         Figure(
             f"logs of {ENTRIES:,} entries ({size:.0f} MB)",
@@ -106,8 +104,8 @@ def _logs(house: House, connection: psycopg.Connection[tuple[object, ...]], runs
         Figure(
             "resident memory while logs are read",
             f"+{growth:.0f} MB",
-            f"before {before:.0f} MB",
-            f"{peak.megabytes / before:.2f}",
+            f"before {watch.before:.0f} MB",
+            f"{watch.largest / watch.before:.2f}",
             f"at most +{GROWTH_MEGABYTES:.0f} MB",
             growth <= GROWTH_MEGABYTES,
         ),
@@ -158,24 +156,3 @@ def _bare_page(connection: psycopg.Connection[tuple[object, ...]], run_id: str, 
     connection.execute(f"SELECT count(*) {_WANTED}", [run_id, types]).fetchone()
     rows = connection.execute(f"SELECT text {_WANTED} ORDER BY number LIMIT %s OFFSET %s", [run_id, types, PAGE, OFFSET]).fetchall()
     assert len(rows) == PAGE
-
-
-class _Peak:
-    """The largest resident memory of a process during a block."""
-
-    def __init__(self, pid: int) -> None:
-        self.megabytes = resident_megabytes(pid)
-        self._pid = pid
-        self._over = threading.Event()
-        self._thread = threading.Thread(target=self._watch)
-
-    def __enter__(self) -> None:
-        self._thread.start()
-
-    def __exit__(self, *_: object) -> None:
-        self._over.set()
-        self._thread.join()
-
-    def _watch(self) -> None:
-        while not self._over.wait(0.005):
-            self.megabytes = max(self.megabytes, resident_megabytes(self._pid))
