@@ -27,7 +27,7 @@ _BY_MODULE = {
     "logs": "Logs and stream",
     "stream": "Logs and stream",
     "artifacts": "Artifacts",
-    "staged_artifacts": "Artifacts",
+    "objects": "Artifacts",
     "repositories": "Repositories",
     "readiness": "Repositories",
     "sandbox_environments": "Sandbox environments",
