@@ -38,6 +38,7 @@ _FACTS: tuple[LiteralString, ...] = (
     "cancel_requested_at",
     "landed_at",
     "cleaned_at",
+    "checkpoint",
     "restarting",
     "wake_at",
 )
@@ -55,7 +56,7 @@ _MANIFEST = sql.SQL("""
 """)
 COLUMNS = sql.SQL(", ").join([*map(sql.Identifier, _NAMES), _MANIFEST.format(run=sql.Identifier("runs"), name=sql.Identifier("artifacts"))])
 
-_JSON_COLUMNS = frozenset({"output", "state", "sandbox", "ending"})
+_JSON_COLUMNS = frozenset({"output", "state", "sandbox", "ending", "checkpoint"})
 _ONE_STEP = timedelta(milliseconds=1)
 _HOPS = 10  # the most steps back that a resume chain is followed
 

@@ -91,6 +91,7 @@ class Execution:
     ending: Ending | None = None  # decided, and being landed
     landed_at: datetime | None = None  # the result is committed and pushed, or there was none
     cleaned_at: datetime | None = None  # no process and no workspace is left
+    checkpoint: Mapping[str, Any] | None = None  # the newest git checkpoint of its files, as its journal entry describes it
     restarting: bool = False  # it was started again, and what its node holds is of the earlier start
     wake_at: datetime | None = None  # the next time somebody must look at this run
 
