@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import secrets
 import stat
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,7 @@ from hedgerow.domain.progress import Step
 from hedgerow.domain.runs import EndReason, TaskRun, merge_output
 from hedgerow.domain.sandboxes import Mount, SandboxSpec
 from hedgerow.lifecycle.agent_choice import choose_agent
-from hedgerow.lifecycle.facts import change_in
+from hedgerow.lifecycle.facts import change_in, require_own
 from hedgerow.lifecycle.github import commit_author, git_login
 from hedgerow.lifecycle.node import Node
 from hedgerow.lifecycle.origin import Origin, origin_of
@@ -25,6 +26,7 @@ from hedgerow.lifecycle.prepare import make_private
 from hedgerow.lifecycle.sandbox_choice import choose_sandbox
 from hedgerow.lifecycle.steps import step
 from hedgerow.repositories import Login, Published
+from hedgerow.sandboxes.base import SandboxProvider
 
 log = structlog.get_logger()
 
@@ -71,7 +73,17 @@ async def _collect(node: Node, run: TaskRun, origin: Origin) -> Path:
         home=folders.home,
         mounts=(*(Mount(path, writable=True) for path in (folders.workspace, folders.home, result)), Mount(origin.mirror.parent)),
         log_file=folders.root / "result.log",
+        owner=str(node.id),
     )
+    node.collecting.add(spec.name)
+    try:
+        await _run_to_its_end(provider, spec)
+    finally:
+        node.collecting.discard(spec.name)
+    return result
+
+
+async def _run_to_its_end(provider: SandboxProvider, spec: SandboxSpec) -> None:
     handle = await provider.create(spec)
     try:
         async with asyncio.timeout(_COLLECT_SECONDS):
@@ -80,7 +92,6 @@ async def _collect(node: Node, run: TaskRun, origin: Origin) -> Path:
         raise UnavailableError(f"Collecting the result took longer than {_COLLECT_SECONDS:g} seconds.") from error
     finally:
         await provider.destroy(handle)
-    return result
 
 
 def _open_again(folder: Path) -> None:
@@ -100,6 +111,7 @@ async def _publish(node: Node, run: TaskRun, clone_url: str, origin: Origin, res
         run_id=run.id,
         base_commit=run.execution.base_commit,
         login=await _login(node, run, clone_url),
+        allowed=partial(require_own, node, run),
     )
 
 

@@ -129,6 +129,7 @@ async def _spec(node: Node, run: TaskRun, tree: Path, origin: Origin, isolated: 
         ),
         environment=environment,
         log_file=folders.root / "agent-server.log",
+        owner=str(node.id),
     )
 
 
