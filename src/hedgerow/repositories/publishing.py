@@ -127,10 +127,13 @@ class Publisher:
         return len(set(output.splitlines())) == 1
 
     async def _name(self, mirror: Path, result: Result, commit: str) -> str:
-        """The branch that the run would like, or the distinct one where that exists already."""
+        """The branch that the run would like, or the distinct one where that exists already, with other work."""
         refs = await self.plumbing.refs(mirror, f"refs/heads/{result.branch}", f"{BRANCHES}{result.branch}")
-        taken = any(refs.get(place + result.branch, commit) != commit for place in ("refs/heads/", BRANCHES))
-        return distinct_result_branch(result.branch, result.run_id) if taken else result.branch
+        there = {refs.get(place + result.branch, commit) for place in ("refs/heads/", BRANCHES)}
+        for other in there - {commit}:
+            if not await self._same(mirror, other, commit):
+                return distinct_result_branch(result.branch, result.run_id)
+        return result.branch
 
     async def _record(self, mirror: Path, run_id: UUID, branch: str, commit: str) -> None:
         """Write down, at once, that this commit is the run's result under this name, and forget an earlier name."""
