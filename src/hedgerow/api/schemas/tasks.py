@@ -6,10 +6,10 @@ from uuid import UUID
 
 from pydantic import BaseModel, Field
 
+from hedgerow.api.json_bytes import moment
 from hedgerow.api.schemas.fields import Integer, Optionally, RequestModel, Text, Text255
 from hedgerow.api.schemas.runs import TaskRunDetail
 from hedgerow.api.schemas.users import UserBasic, user_basic
-from hedgerow.domain.journal import wire_time
 from hedgerow.domain.runs import RunStatus
 from hedgerow.domain.tasks import OriginProduct, TaskFilters
 from hedgerow.domain.tasks import Task as DomainTask
@@ -52,7 +52,7 @@ class TaskPage(BaseModel):
 def task_detail(task: DomainTask, latest_run: dict[str, Any] | None) -> dict[str, Any]:
     """A task as the API shows it."""
     return {
-        "id": str(task.id),
+        "id": task.id,
         "task_number": task.task_number,
         "slug": task.slug,
         "title": task.title,
@@ -61,21 +61,17 @@ def task_detail(task: DomainTask, latest_run: dict[str, Any] | None) -> dict[str
         "origin_product": task.origin_product.value,
         "repository": task.repository,
         "github_integration": task.github_integration,
-        "github_user_integration": _text(task.github_user_integration),
-        "signal_report": _text(task.signal_report),
+        "github_user_integration": task.github_user_integration,
+        "signal_report": task.signal_report,
         "signal_report_task_relationship": task.signal_report_task_relationship,
         "json_schema": task.json_schema,
         "internal": task.internal,
         "latest_run": latest_run,
-        "created_at": wire_time(task.created_at),
-        "updated_at": wire_time(task.updated_at),
+        "created_at": moment(task.created_at),
+        "updated_at": moment(task.updated_at),
         "created_by": None if task.created_by is None else user_basic(task.created_by),
         "ci_prompt": task.ci_prompt,
     }
-
-
-def _text(value: UUID | None) -> str | None:
-    return None if value is None else str(value)
 
 
 class TaskWrite(RequestModel):
