@@ -4,14 +4,14 @@ from datetime import datetime
 from typing import Annotated, Any, Literal
 from uuid import UUID
 
-from pydantic import BaseModel, Field
+from pydantic import AfterValidator, BaseModel, Field
 
 from hedgerow.api.json_bytes import moment
-from hedgerow.api.schemas.fields import Integer, Optionally, RequestModel, Text, Text255
+from hedgerow.api.schemas.fields import Integer, Optionally, RequestModel, Text, Text255, fault
 from hedgerow.api.schemas.runs import TaskRunDetail
 from hedgerow.api.schemas.users import UserBasic, user_basic
 from hedgerow.domain.runs import RunStatus
-from hedgerow.domain.tasks import OriginProduct, TaskFilters
+from hedgerow.domain.tasks import OriginProduct, TaskFilters, normal_repository
 from hedgerow.domain.tasks import Task as DomainTask
 from hedgerow.operations.tasks import TaskDraft
 
@@ -74,6 +74,13 @@ def task_detail(task: DomainTask, latest_run: dict[str, Any] | None) -> dict[str
     }
 
 
+def _repository(name: str) -> str:
+    try:
+        return normal_repository(name) or ""
+    except ValueError as problem:
+        raise fault(str(problem)) from problem
+
+
 class TaskWrite(RequestModel):
     """The body of a new or a changed task. Every field may be left out; read-only ones are ignored."""
 
@@ -81,7 +88,7 @@ class TaskWrite(RequestModel):
     title_manually_set: Optionally[bool] = None
     description: Optionally[Text] = None
     origin_product: Optionally[OriginProduct] = None
-    repository: Text255 | None = Field(None, description="organisation/repository")
+    repository: Annotated[Text255, AfterValidator(_repository)] | None = Field(None, description="organisation/repository")
     github_integration: Integer | None = None
     github_user_integration: UUID | None = None
     signal_report: UUID | None = None
