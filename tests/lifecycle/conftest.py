@@ -54,7 +54,7 @@ class World:
         task = await tasks.create_task(backends, self.caller, self.project, TaskDraft(description="Mend it", repository="org/project"))
         started = await runs.run_task(backends, self.caller, self.project, task.id, RunRequest(mode=RunMode.BACKGROUND, **asked))
         assert started.latest_run is not None
-        return started.latest_run
+        return await runs.retrieve_run(backends, self.caller, self.project, task.id, started.latest_run.id)
 
     async def patch(self, run: TaskRun, **changes: Any) -> TaskRun:
         """What a person changes."""
