@@ -6,7 +6,20 @@ from uuid import UUID
 import pytest
 from tests.domain.test_lifecycle import DEADLINES
 
-from hedgerow.domain.lifecycle import Claim, CleanUp, Conclude, Deadlines, Deliver, End, Inbox, Land, Prepare, StartSession, decide
+from hedgerow.domain.lifecycle import (
+    Checkpoint,
+    Claim,
+    CleanUp,
+    Conclude,
+    Deadlines,
+    Deliver,
+    End,
+    Inbox,
+    Land,
+    Prepare,
+    StartSession,
+    decide,
+)
 from hedgerow.domain.runs import Ending, EndReason, Environment, Execution, RunMode, RunStatus, SandboxHandle, TaskRun
 from hedgerow.domain.takeovers import Takeover, may_be_taken_over, takeover
 
@@ -66,6 +79,8 @@ def actions(taken: TaskRun, inbox: Inbox, deadlines: Deadlines = DEADLINES) -> l
                 facts = {"session_ready_at": NOW}
             case Conclude(ending=ending):
                 facts = {"ending": ending, "sandbox": None}  # and it is stopped
+            case Checkpoint():
+                facts = {"checkpointed_at_rest": True}
             case Land():
                 facts = {"landed_at": NOW}
             case End(ending=ending):
@@ -94,11 +109,36 @@ def test_a_run_with_a_checkpoint_goes_on_from_it_and_is_asked_again_what_its_age
     assert actions(taken, Inbox(queued=1)) == [Claim, Prepare, StartSession, Deliver]
 
 
-def test_a_turn_that_had_ended_lets_the_run_end_elsewhere_without_being_played_again() -> None:
-    before = run(**WORKED, **CHECKPOINT, turn_ended_at=NOW, stop_reason="end_turn")
+def test_a_turn_that_had_ended_and_was_saved_lets_the_run_end_elsewhere_without_being_played_again() -> None:
+    before = run(**WORKED, **CHECKPOINT, turn_ended_at=NOW, checkpointed_turn=NOW, stop_reason="end_turn")
     outcome = takeover(before, in_flight=False)
     assert not outcome.asks_again
-    assert actions(after(before, outcome), Inbox()) == [Claim, Prepare, StartSession, Conclude, Land, End, CleanUp]
+    assert actions(after(before, outcome), Inbox()) == [Claim, Prepare, StartSession, Conclude, Checkpoint, Land, End, CleanUp]
+
+
+def test_a_turn_that_had_ended_and_was_not_saved_is_played_again() -> None:
+    ended: dict[str, Any] = {"turn_ended_at": NOW, "stop_reason": "end_turn"}
+    for before in (run(**WORKED, **CHECKPOINT, **ended), run(**WORKED, **CHECKPOINT, **ended, ending=FINISHED)):
+        outcome = takeover(before, in_flight=False)
+        assert outcome.asks_again
+        taken = after(before, outcome)
+        assert taken.execution.ending is None, "nobody has been told of it, and it would tell of work that is gone"
+        assert actions(taken, Inbox(queued=1)) == [Claim, Prepare, StartSession, Deliver]
+
+
+def test_an_end_that_stands_says_where_its_result_lacks_the_latest_changes() -> None:
+    before = run(**WORKED, **CHECKPOINT, turn_ended_at=NOW, ending=Ending(status=RunStatus.COMPLETED, reason=EndReason.INACTIVITY))
+    ending = takeover(before, in_flight=False).ending
+    assert ending is not None
+    assert ending.reason is EndReason.INACTIVITY
+    assert "last checkpoint" in (ending.message or "")
+
+
+def test_the_end_of_a_run_without_a_repository_loses_nothing() -> None:
+    before = run(**WORKED, base_commit=None, ending=FINISHED)
+    outcome = takeover(before, in_flight=False)
+    assert outcome.ending is None
+    assert actions(after(before, outcome), Inbox()) == [End, CleanUp]
 
 
 def test_a_message_that_was_on_its_way_counts_as_heard() -> None:
@@ -116,7 +156,7 @@ def test_where_an_agent_has_worked_and_there_is_no_checkpoint_the_run_ends_as_lo
 
 
 def test_an_end_that_was_decided_is_landed_out_of_the_checkpoint_without_an_agent() -> None:
-    before = run(**WORKED, **CHECKPOINT, ending=FINISHED)
+    before = run(**WORKED, **CHECKPOINT, ending=FINISHED, checkpointed_at_rest=True)
     outcome = takeover(before, in_flight=False)
     assert outcome.ending is None
     assert actions(after(before, outcome), Inbox()) == [Claim, Prepare, Land, End, CleanUp]
@@ -144,7 +184,7 @@ def test_what_was_to_be_cancelled_is_not_asked_again() -> None:
     before = run(**WORKED, **CHECKPOINT, cancel_requested_at=NOW)
     outcome = takeover(before, in_flight=True)
     assert not outcome.asks_again
-    assert actions(after(before, outcome), Inbox()) == [Claim, Prepare, StartSession, Conclude, Land, End, CleanUp]
+    assert actions(after(before, outcome), Inbox()) == [Claim, Prepare, StartSession, Conclude, Checkpoint, Land, End, CleanUp]
 
 
 def test_a_new_start_does_not_wait_for_the_machine_of_the_earlier_one() -> None:

@@ -166,7 +166,7 @@ def environment_of(pid: int) -> str:
 
 @pytest.mark.parametrize("sandboxes", [False, True], ids=["its sandboxes go on", "everything stands still"])
 def test_a_machine_that_only_seemed_to_be_lost_does_nothing_twice(machines: Machines, tmp_path: Path, sandboxes: bool) -> None:
-    script = [{"say": "One."}, {"sleep": 8}, {"say": "Two."}]
+    script: list[dict[str, Any]] = [{"say": "One."}, {"sleep": 8}, {"say": "Two."}]
     run = machines.first.run(script)
     run.await_event("_posthog/run_started")
     until(lambda: "session/prompt" in methods(run.logs()))

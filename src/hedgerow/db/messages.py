@@ -88,6 +88,13 @@ async def in_flight(tx: Transaction, run_id: UUID) -> Message | None:
     return None if row is None else from_row(row)
 
 
+async def last_heard(tx: Transaction, run_id: UUID) -> Message | None:
+    """The last message whose turn has ended; None where there is none."""
+    statement = sql.SQL("SELECT {} FROM messages WHERE run_id = %s AND status = 'acknowledged' ORDER BY position DESC LIMIT 1")
+    row = await (await tx.connection.execute(statement.format(COLUMNS), [run_id])).fetchone()
+    return None if row is None else from_row(row)
+
+
 async def place(tx: Transaction, positions: Mapping[UUID, int]) -> None:
     """Give messages of one run, whose row is locked, new positions. Between them they are a permutation of what they had."""
     await tx.connection.execute(

@@ -1,14 +1,16 @@
 """What becomes of a run whose machine is lost. Pure: the same facts give the same outcome, whichever machine takes it over."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
-from hedgerow.domain.runs import Ending, EndReason, Environment, RunStatus, TaskRun
+from hedgerow.domain.runs import Ending, EndReason, Environment, Execution, RunStatus, TaskRun
 
 LOST_MESSAGE = "The machine that the agent ran on was lost during the turn of this message."
 _NO_CHECKPOINT = "The machine that held this run was lost, and there was no checkpoint of its files to go on from."
 _LOST_WORK = "The work was lost with the machine that held this run: there was no checkpoint of its files."
+
+_OLD_FILES = "The machine was lost before the latest changes were saved: the result is that of its last checkpoint."
 
 _OF_THE_MACHINE: dict[str, Any] = {
     "node_id": None,
@@ -16,6 +18,7 @@ _OF_THE_MACHINE: dict[str, Any] = {
     "checked_out_at": None,
     "base_commit": None,
     "session_ready_at": None,
+    "checkpointed_at_rest": False,
     "restarting": False,
 }
 _OF_THE_START: dict[str, Any] = {
@@ -24,6 +27,8 @@ _OF_THE_START: dict[str, Any] = {
     "stop_reason": None,
     "landed_at": None,
     "cleaned_at": None,
+    "checkpointed_at": None,
+    "checkpointed_turn": None,
 }
 
 
@@ -51,13 +56,32 @@ def takeover(run: TaskRun, *, in_flight: bool) -> Takeover:
     worked = execution.turn_started_at is not None or in_flight
     if not worked:
         return Takeover(facts=_OF_THE_MACHINE | _OF_THE_START, sentence="It begins again on another one.")
-    if execution.landed_at is not None:
-        return Takeover(facts=_OF_THE_MACHINE, sentence="Its work had been collected.")
+    if execution.landed_at is not None or (execution.ending is not None and _has_no_files(execution)):
+        return Takeover(facts=_OF_THE_MACHINE, sentence="None of its work is lost.")
     if execution.checkpoint is None:
         ending = _ending_without_work(execution.ending)
         return Takeover(facts=_OF_THE_MACHINE, sentence="There was no checkpoint of its files.", ending=ending)
-    asks_again = in_flight and execution.ending is None and execution.cancel_requested_at is None
-    return Takeover(facts=_OF_THE_MACHINE, sentence="It goes on from its last checkpoint on another one.", asks_again=asks_again)
+    return _from_checkpoint(execution, in_flight=in_flight)
+
+
+def _from_checkpoint(execution: Execution, *, in_flight: bool) -> Takeover:
+    """What the checkpoint lacks was lost: a turn whose files it does not hold is as good as unplayed, though it had ended."""
+    sentence = "It goes on from its last checkpoint on another one."
+    unsaved = in_flight or not (execution.checkpointed_at_rest or execution.checkpointed_turn == execution.turn_ended_at)
+    ending = execution.ending
+    if ending is None or (unsaved and ending.reason is EndReason.FINISHED):
+        wanted = execution.cancel_requested_at is None
+        facts = _OF_THE_MACHINE | {"ending": None, "checkpointed_turn": execution.turn_ended_at}  # what was restored need not be saved
+        return Takeover(facts=facts, sentence=sentence, asks_again=unsaved and wanted)
+    if not unsaved:
+        return Takeover(facts=_OF_THE_MACHINE, sentence="Its result is brought back from its last checkpoint.")
+    told = replace(ending, message=" ".join(filter(None, (ending.message, _OLD_FILES))))
+    return Takeover(facts=_OF_THE_MACHINE, sentence="Its result is brought back from its last checkpoint.", ending=told)
+
+
+def _has_no_files(execution: Execution) -> bool:
+    """Whether the run has no repository, so that there is nothing to collect."""
+    return execution.checked_out_at is not None and execution.base_commit is None
 
 
 def _restarted(run: TaskRun) -> Takeover:

@@ -38,7 +38,7 @@ class Leftovers:
             return
         ours = await held(node)
         claimed, held_here = {run.execution.sandbox for run in ours}, {str(run.id) for run in ours}
-        unclaimed = [sandbox for sandbox in found if sandbox.handle not in claimed and sandbox.name not in node.collecting]
+        unclaimed = [sandbox for sandbox in found if sandbox.handle not in claimed and sandbox.name not in node.one_shots]
         now = steady_seconds()
         self._unclaimed = {sandbox.handle: self._unclaimed.get(sandbox.handle, now) for sandbox in unclaimed}
         for sandbox in unclaimed:

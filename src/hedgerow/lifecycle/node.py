@@ -124,6 +124,13 @@ def _open_up(folder: Path) -> None:
                     path.chmod(0o700)
 
 
+def make_private(folder: Path, owner: tuple[int, int] | None) -> None:
+    """Make a folder for `owner` (None: the present account) alone. Safe to repeat."""
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    if owner is not None:
+        os.chown(folder, *owner)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Node:
     """Everything that the actions of a run need beyond `Backends`. One per worker process."""
@@ -143,7 +150,7 @@ class Node:
     deadlines: Deadlines
     scan_limits: ScanLimits = field(default_factory=ScanLimits)
     lease: NodeLease = field(default_factory=NodeLease)
-    collecting: set[str] = field(default_factory=set)  # names of sandboxes that no run claims, since they only collect its result
+    one_shots: set[str] = field(default_factory=set)  # names of sandboxes that no run claims, since they live for one command
 
     def folders(self, run_id: UUID) -> RunFolders:
         """Where the run's files lie."""

@@ -53,8 +53,9 @@ async def _take_over_run(tx: Transaction, node: Node, lost: NodeBeat, run_id: UU
     now = node.backends.clock.now()
     if in_flight is not None and not run.execution.restarting:
         await messages.finish(tx, run.id, in_flight.id, LOST_MESSAGE)
-        if outcome.asks_again:
-            await ask_again(tx, run, in_flight, now)
+    asked = in_flight or await messages.last_heard(tx, run.id)
+    if outcome.asks_again and asked is not None:
+        await ask_again(tx, run, asked, now)
     await run_changes.void_requests(node.backends, tx, run.id, SESSION_OVER)
     await change_in(tx, node, run, without_sandbox_url)
     await _tell(tx, node, run, outcome)
