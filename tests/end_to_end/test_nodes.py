@@ -15,6 +15,7 @@ import psycopg
 import pytest
 
 from hedgerow.checker import Recorder
+from tests.end_to_end.conftest import git
 from tests.end_to_end.house import House, Run, methods
 from tests.end_to_end.witness import Witness
 from tests.leftovers import end_processes_of, processes_of
@@ -147,6 +148,38 @@ def test_a_run_without_a_checkpoint_ends_truthfully_once_its_machine_is_lost(mac
     assert (ended["status"], ended["state"]["end_reason"]) == ("failed", "sandbox_lost")
     assert "no checkpoint" in ended["error_message"]
     assert any(TAKEN_OVER in json.dumps(entry) for entry in run.logs())
+
+
+def say(run: Run, *steps: dict[str, Any]) -> None:
+    """Have the agent play steps, also where the message is quoted in another one."""
+    script = json.dumps({"steps": steps})
+    assert run.command("user_message", content=f"```json\n{script}\n```").status_code == 200
+
+
+def test_a_run_goes_on_from_its_last_checkpoint_once_its_machine_is_lost(machines: Machines, repository: Path, tmp_path: Path) -> None:
+    first = [{"write": {"path": "before.txt", "content": "before\n"}}]
+    run = machines.first.run(first, repository=machines.first.register(repository), mode="interactive")
+    until(lambda: machines.row(run)["checkpoint"] is not None)
+    say(run, {"sleep": 3}, {"write": {"path": "after.txt", "content": "after\n"}})
+    until(lambda: methods(run.logs()).count("session/prompt") == 2)
+    owner = machines.owner(run)
+    kill(owner)
+    run = machines.seen_from(machines.other(owner), run)
+    until(lambda: methods(run.logs()).count("_posthog/turn_complete") == 2)
+    inbox = run.messages()
+    assert [message["status"] for message in inbox] == ["acknowledged", "failed", "acknowledged"]
+    assert "machine" in inbox[1]["error"]
+    assert inbox[2]["content"].endswith(inbox[1]["content"])
+    told = methods(run.logs())
+    assert told.count("_posthog/run_started") == 2, "each machine started one agent"
+    run.patch(status="completed")
+    until(lambda: machines.row(run)["cleaned_at"] is not None)
+    branch = run.get()["output"]["head_branch"]
+    assert git(repository, "show", f"{branch}:before.txt") == "before"
+    assert git(repository, "show", f"{branch}:after.txt") == "after"
+    assert git(repository, "branch", "--format=%(refname:short)").split() == sorted([branch, "main"])
+    numbers = [number for number, _ in run.events()]
+    assert numbers == list(range(1, len(numbers) + 1))
 
 
 def agents_of(house: House, run: Run) -> list[int]:

@@ -125,6 +125,7 @@ async def test_what_has_ended_and_what_is_its_clients_is_left_to_its_node(world:
     await world.patch(run, status=RunStatus.COMPLETED)
     assert await take_over(world.node, lost) == 0
     assert (await world.fresh(run)).execution.node_id == lost.id
+    assert [status for status, _ in await inbox(world, run)] == ["failed"], "nobody is left waiting"
 
 
 async def test_a_run_that_is_started_again_does_not_wait_for_a_node_that_is_lost(world: World, lost: NodeBeat) -> None:

@@ -151,15 +151,18 @@ async def held_by(tx: Transaction, node_id: UUID) -> list[TaskRun]:
 
 
 _TAKEABLE: LiteralString = """
-    SELECT id FROM runs WHERE node_id = %s AND cleaned_at IS NULL AND started_at IS NOT NULL AND environment = %s AND status <> ALL (%s)
-    ORDER BY id LIMIT %s
+    SELECT id FROM runs WHERE node_id = %(node_id)s AND cleaned_at IS NULL AND (
+        (started_at IS NOT NULL AND environment = %(cloud)s AND status <> ALL (%(over)s))
+        OR EXISTS (SELECT 1 FROM messages WHERE run_id = runs.id AND messages.status IN ('queued', 'delivered'))
+    ) ORDER BY id LIMIT %(limit)s
 """
 
 
 async def takeable(tx: Transaction, node_id: UUID, limit: int) -> list[UUID]:
-    """The runs of a node that another one can do something for, as `domain.takeovers.may_be_taken_over` has it."""
+    """The runs of a node that others can do something for: to take them over, or to tell those who wait that nobody will answer."""
     over = [status.value for status in RunStatus if status.terminal]
-    rows = await (await tx.connection.execute(_TAKEABLE, [node_id, Environment.CLOUD.value, over, limit])).fetchall()
+    values = {"node_id": node_id, "cloud": Environment.CLOUD.value, "over": over, "limit": limit}
+    rows = await (await tx.connection.execute(_TAKEABLE, values)).fetchall()
     return [row["id"] for row in rows]
 
 

@@ -7,6 +7,7 @@ import structlog
 from hedgerow.db import executions, messages, nodes, runs
 from hedgerow.db.database import Transaction
 from hedgerow.domain.journal import notification
+from hedgerow.domain.messages import UNANSWERED
 from hedgerow.domain.nodes import NodeBeat
 from hedgerow.domain.permission_requests import SESSION_OVER
 from hedgerow.domain.runs import TaskRun
@@ -46,7 +47,10 @@ async def take_over(node: Node, lost: NodeBeat) -> int:
 
 async def _take_over_run(tx: Transaction, node: Node, lost: NodeBeat, run_id: UUID) -> bool:
     run = await runs.load_for_update(tx, run_id)
-    if run is None or run.execution.node_id != lost.id or not may_be_taken_over(run):
+    if run is None or run.execution.node_id != lost.id:
+        return False
+    if not may_be_taken_over(run):
+        await messages.fail_unfinished(tx, run.id, UNANSWERED)
         return False
     in_flight = await messages.in_flight(tx, run.id)
     outcome = takeover(run, in_flight=in_flight is not None)
