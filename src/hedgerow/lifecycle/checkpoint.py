@@ -93,6 +93,8 @@ async def _take(node: Node, run: TaskRun) -> Stored | None:
 
 
 def _make_folders(root: Path, result: Path, copied: Path, provider: SandboxProvider) -> None:
+    for left in root.glob("checkpoint-*"):  # by a worker that was killed
+        shutil.rmtree(left, ignore_errors=True)
     for folder in (root / "checkpoints", result):
         make_private(folder, provider.owner)
     copied.mkdir(mode=0o700)

@@ -5,7 +5,7 @@ import binascii
 import json
 from collections.abc import AsyncIterator, Mapping
 from contextlib import aclosing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -86,7 +86,8 @@ async def keep(backends: Backends, tx: Transaction, run: TaskRun, stored: Stored
         facts["checkpoint"] = kept(stored.params)
     await runs.note(tx, run.id, facts)
     entry = run_changes.server_entry(notification(METHOD, stored.params, backends.clock.now()))
-    await run_changes.add_events(backends, tx, run.id, [entry], run.execution.epoch)
+    masked = replace(entry, text=backends.rules.mask.text(entry.text))  # the agent names its branches
+    await run_changes.add_events(backends, tx, run.id, [masked], run.execution.epoch)
 
 
 def _awaits_next_start(run: TaskRun) -> bool:

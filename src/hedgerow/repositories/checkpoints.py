@@ -13,6 +13,7 @@ _FOLDER = files(__package__)
 _TAKE = "".join(_FOLDER.joinpath(name).read_text() for name in ("workspace.sh", "checkpoint.sh"))
 _RESTORE = _FOLDER.joinpath("restore.sh").read_text()
 _STATE_LIMIT = 256 * 1024
+_KNOWN_LIMIT = 64 * 1024  # an argument may not be much longer; what is cut off counts as changed
 _TAKING = {
     "no-git": "there is no git in the sandbox",
     "no-workspace": "the workspace could not be entered",
@@ -51,8 +52,9 @@ class Taking:
         It leaves what `read_taken` reads.
         """
         state = self.known.state() if self.known is not None else None
+        known = state.text() if state is not None else ""
         paths = map(str, (self.workspace, self.own, self.result, self.mirror))
-        return ("sh", "-c", _TAKE, "checkpoint", *paths, self.base_commit, state.text() if state is not None else "", str(self.max_bytes))
+        return ("sh", "-c", _TAKE, "checkpoint", *paths, self.base_commit, known[:_KNOWN_LIMIT], str(self.max_bytes))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

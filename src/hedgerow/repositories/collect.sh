@@ -60,6 +60,7 @@ git cat-file -e "$base^{commit}" || finish problem no-base
 [ -e .git ] || [ -n "$(ls -A)" ] || finish problem emptied
 [ -n "$head" ] && git cat-file -e "$head^{tree}" 2>/dev/null || head=$base
 take_index
+refresh_index
 git add --all --ignore-errors
 passes=0
 while [ "$passes" -lt 8 ] && settle_borders; do passes=$((passes + 1)); done

@@ -24,14 +24,21 @@ make_own_git() {
     rm -f "$own/config"
     [ "${#base}" -eq 64 ] && version=1 && printf '[extensions]\n\tobjectFormat = sha256\n' >"$own/config"
     printf '[core]\n\trepositoryFormatVersion = %s\n\tbare = false\n\tquotePath = false\n\tcommitGraph = false\n\tmultiPackIndex = false
-\tfsmonitor = false\n\tuntrackedCache = false\n[gc]\n\tauto = 0\n[advice]\n\taddEmbeddedRepo = false\n' "$version" >>"$own/config"
+\tfsmonitor = false\n\tuntrackedCache = false\n\tfsync = none\n[gc]\n\tauto = 0\n[advice]\n\taddEmbeddedRepo = false\n' "$version" >>"$own/config"
     printf 'ref: refs/heads/result\n' >"$own/HEAD"
     printf '%s\n' "$mirror/objects" >"$own/objects/info/alternates"
     [ -n "$agent_objects" ] && [ -d "$agent_objects" ] && printf '%s\n' "$agent_objects" >>"$own/objects/info/alternates"
+    rm -f "$own/info/exclude"
     [ -n "$agent_git" ] && [ -f "$agent_git/info/exclude" ] && cp "$agent_git/info/exclude" "$own/info/exclude"
     cat "$mirror/shallow" ${agent_git:+"$agent_git/shallow"} 2>/dev/null | sort -u >"$own/shallow"
     [ -s "$own/shallow" ] || rm -f "$own/shallow"
     export GIT_DIR="$own" GIT_WORK_TREE="$workspace" GIT_INDEX_FILE="$own/index"
+}
+
+# Files whose owner or time has changed, as all have that were given to the sandbox's account, are compared. Without this `add` would write
+# every one of them again, because it cannot freshen the mirror's objects.
+refresh_index() {
+    git update-index -q --refresh >/dev/null 2>&1 || :
 }
 
 declared() { # path: whether the workspace declares it as a submodule
