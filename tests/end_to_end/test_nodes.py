@@ -14,7 +14,7 @@ from typing import Any
 import psycopg
 import pytest
 
-from hedgerow.checker import Recorder
+from hedgerow.checker import Guarantee, Recorder, Verdict
 from tests.end_to_end.conftest import git
 from tests.end_to_end.house import House, Run, methods
 from tests.end_to_end.witness import Witness
@@ -150,17 +150,15 @@ def test_a_run_without_a_checkpoint_ends_truthfully_once_its_machine_is_lost(mac
     assert any(TAKEN_OVER in json.dumps(entry) for entry in run.logs())
 
 
-def say(run: Run, *steps: dict[str, Any]) -> None:
-    """Have the agent play steps, also where the message is quoted in another one."""
-    script = json.dumps({"steps": steps})
-    assert run.command("user_message", content=f"```json\n{script}\n```").status_code == 200
-
-
 def test_a_run_goes_on_from_its_last_checkpoint_once_its_machine_is_lost(machines: Machines, repository: Path, tmp_path: Path) -> None:
     first = [{"write": {"path": "before.txt", "content": "before\n"}}]
     run = machines.first.run(first, repository=machines.first.register(repository), mode="interactive")
+    recorder = Recorder(tmp_path / "history.jsonl")
+    witness = Witness(run, recorder)
+    witness.start(json.dumps({"steps": first}))
     until(lambda: machines.row(run)["checkpoint"] is not None)
-    say(run, {"sleep": 3}, {"write": {"path": "after.txt", "content": "after\n"}})
+    script = json.dumps({"steps": [{"sleep": 3}, {"write": {"path": "after.txt", "content": "after\n"}}]})
+    assert witness.say("person", f"```json\n{script}\n```")  # so that it is found where the message is quoted in another one
     until(lambda: methods(run.logs()).count("session/prompt") == 2)
     owner = machines.owner(run)
     kill(owner)
@@ -178,8 +176,11 @@ def test_a_run_goes_on_from_its_last_checkpoint_once_its_machine_is_lost(machine
     assert git(repository, "show", f"{branch}:before.txt") == "before"
     assert git(repository, "show", f"{branch}:after.txt") == "after"
     assert git(repository, "branch", "--format=%(refname:short)").split() == sorted([branch, "main"])
-    numbers = [number for number, _ in run.events()]
-    assert numbers == list(range(1, len(numbers) + 1))
+    witness = Witness(run, recorder)
+    witness.asked_again(inbox[2]["content"])
+    report = witness.conclude()
+    assert report.held, "\n".join(report.lines())
+    assert report.verdict(Guarantee.DELIVERED_ONCE) is Verdict.HELD
 
 
 def agents_of(house: House, run: Run) -> list[int]:

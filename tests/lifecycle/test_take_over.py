@@ -16,6 +16,7 @@ from hedgerow.lifecycle import Leftovers, NodeLease, close_doors, reconcile, tak
 from hedgerow.lifecycle.facts import TakenOverError, require_own
 from hedgerow.lifecycle.node import Node
 from hedgerow.operations import logs
+from hedgerow.repositories import Published
 from tests.lifecycle.conftest import World
 
 CHECKPOINT = {"checkpointId": "c1"}
@@ -156,6 +157,27 @@ async def test_what_the_lost_node_still_does_for_the_run_is_refused(world: World
         await require_own(world.node, run)
     async with world.node.backends.database.transaction() as tx:
         assert not await executions.record(tx, run, {"base_commit": "2" * 40})
+
+
+async def test_a_result_is_not_pushed_once_the_run_is_another_nodes(world: World) -> None:
+    ending = {"status": "completed", "reason": "finished", "message": None}
+    run = await held_by(world, world.node.id, sandbox=None, checkpointed_at_rest=True, ending=ending)
+    world.node.folders(run.id).workspace.mkdir(parents=True)
+    world.repositories.published = Published(branch="hedgerow/lost", commit="2" * 40, pushed=True)
+
+    async def taken_over_meanwhile() -> None:
+        world.repositories.before_push = None
+        async with world.node.backends.database.transaction() as tx:
+            await runs.note(tx, run.id, {"node_id": None})
+            await executions.raise_epoch(tx, run)
+
+    world.repositories.before_push = taken_over_meanwhile
+    await reconcile(world.node, run.id)
+    fresh = await world.fresh(run)
+    assert (fresh.branch, fresh.output, fresh.execution.landed_at) == (None, None, None)
+    assert fresh.execution.epoch == run.execution.epoch + 1
+    assert fresh.execution.ending is not None
+    assert fresh.execution.ending.reason is EndReason.FINISHED, "its end is the other node's to tell"
 
 
 def lapsed(node: Node) -> Node:
