@@ -2,6 +2,7 @@
 
 import asyncio
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 from uuid import UUID
 
@@ -10,7 +11,8 @@ import pytest
 from hedgerow.db import executions, messages, nodes, runs
 from hedgerow.domain.ids import uuid7
 from hedgerow.domain.nodes import NodeBeat
-from hedgerow.domain.runs import EndReason, RunStatus, TaskRun
+from hedgerow.domain.runs import EndReason, RunStatus, SandboxHandle, TaskRun
+from hedgerow.domain.sandboxes import SandboxSpec
 from hedgerow.domain.takeovers import LOST_MESSAGE
 from hedgerow.lifecycle import Leftovers, NodeLease, close_doors, reconcile, take_over
 from hedgerow.lifecycle.facts import TakenOverError, require_own
@@ -217,3 +219,47 @@ async def test_a_node_that_is_back_cuts_off_and_removes_what_was_taken_over(worl
     assert world.node.folders(mine.id).workspace.exists()
     assert not world.node.folders(theirs.id).root.exists()
     assert [path.name for path in (world.node.data_dir / "runs").iterdir()] == [str(mine.id)]
+
+
+async def sandbox_of(world: World, run: TaskRun, name: str | None = None) -> SandboxHandle:
+    """A sandbox that nobody has written down."""
+    folder = Path("/")
+    spec = SandboxSpec(
+        name=name or str(run.id), command=("true",), working_directory=folder, home=folder, mounts=(), owner=str(world.node.id)
+    )
+    return await world.sandboxes.create(spec)
+
+
+async def test_a_sandbox_that_its_maker_could_not_write_down_is_ended_once_it_was_seen_for_a_while(world: World) -> None:
+    run = await held_by(world, world.node.id, sandbox=None)
+    orphan = await sandbox_of(world, run)
+    leftovers = Leftovers()
+    assert await leftovers.remove(world.node)
+    assert list(world.sandboxes.alive) == [orphan.id], "it may just be being made"
+    assert not await leftovers.remove(world.node, grace_seconds=0.0)
+    assert world.sandboxes.alive == {}
+
+
+async def test_what_a_run_claims_and_what_works_for_one_stays(world: World) -> None:
+    run = await held_by(world, world.node.id, sandbox=None)
+    claimed, at_work = await sandbox_of(world, run), await sandbox_of(world, run, f"{run.id}-result-1")
+    await sandbox_of(world, run, f"{run.id}-result-of-a-dead-worker")
+    world.node.one_shots.add(f"{run.id}-result-1")
+    async with world.node.backends.database.transaction() as tx:
+        await runs.note(tx, run.id, {"sandbox": {"provider": claimed.provider, "id": claimed.id}})
+    assert not await Leftovers().remove(world.node, grace_seconds=0.0)
+    assert list(world.sandboxes.alive) == [claimed.id, at_work.id]
+
+
+async def test_work_that_could_not_be_collected_stays_also_where_another_node_has_the_run_by_now(world: World, lost: NodeBeat) -> None:
+    marked, told, gone = [await held_by(world, lost.id) for _ in range(3)]
+    for run in (marked, told, gone):
+        world.node.folders(run.id).workspace.mkdir(parents=True)
+    world.node.folders(marked.id).keep()
+    aside = world.node.data_dir / "runs" / f"{gone.id}-kept-1"
+    aside.mkdir()
+    async with world.node.backends.database.transaction() as tx:
+        await runs.note(tx, told.id, {"error_message": f"The files are kept in {world.node.folders(told.id).workspace}."})
+    await Leftovers().remove(world.node)
+    left = {path.name for path in (world.node.data_dir / "runs").iterdir()}
+    assert left == {str(marked.id), str(told.id), aside.name}

@@ -150,6 +150,11 @@ async def held_by(tx: Transaction, node_id: UUID) -> list[TaskRun]:
     return [runs.from_row(row) for row in rows]
 
 
+async def wake_held(tx: Transaction, node_id: UUID, now: datetime) -> None:
+    """Have every run looked at that a node holds and has not cleaned up."""
+    await tx.connection.execute("UPDATE runs SET wake_at = %s WHERE node_id = %s AND cleaned_at IS NULL", [now, node_id])
+
+
 _TAKEABLE: LiteralString = """
     SELECT id FROM runs WHERE node_id = %(node_id)s AND cleaned_at IS NULL AND (
         (started_at IS NOT NULL AND environment = %(cloud)s AND status <> ALL (%(over)s))

@@ -5,7 +5,7 @@ from uuid import UUID
 import structlog
 
 from hedgerow.db import executions, messages, nodes, runs
-from hedgerow.db.database import Transaction
+from hedgerow.db.database import DatabaseLostError, Transaction
 from hedgerow.domain.journal import notification
 from hedgerow.domain.messages import UNANSWERED
 from hedgerow.domain.nodes import NodeBeat
@@ -35,11 +35,16 @@ async def take_over(node: Node, lost: NodeBeat) -> int:
     for run_id in found:
         if node.lease.seconds_left < node.lease.seconds / 2:
             break  # this node must report for itself first
-        async with node.backends.database.transaction() as tx:
-            if not await nodes.hold_still(tx, lost):
-                log.warning("a node that was taken for lost is back", node_id=str(lost.id))
-                break
-            taken += await _take_over_run(tx, node, lost, run_id)
+        try:
+            async with node.backends.database.transaction() as tx:
+                if not await nodes.hold_still(tx, lost):
+                    log.warning("a node that was taken for lost is back", node_id=str(lost.id))
+                    break
+                taken += await _take_over_run(tx, node, lost, run_id)
+        except DatabaseLostError:
+            raise
+        except Exception:
+            log.exception("a run could not be taken over; tried again later", run_id=str(run_id))  # the others do not wait for it
     if taken:
         log.warning("took over the runs of a node that is lost", node_id=str(lost.id), runs=taken)
     return taken
