@@ -99,6 +99,21 @@ async def test_a_run_without_a_checkpoint_ends_as_lost_and_nobody_is_left_waitin
     assert (ended.execution.wake_at, ended.execution.cleaned_at is None) == (None, False)
 
 
+async def test_an_end_whose_checkpoint_cannot_be_brought_back_says_so_and_is_no_success(world: World, lost: NodeBeat) -> None:
+    world.repositories.let_go.set()
+    ending = {"status": "completed", "reason": "finished", "message": None}
+    now = world.node.backends.clock.now()
+    run = await held_by(world, lost.id, checkpoint=CHECKPOINT, checkpointed_at_rest=True, turn_started_at=now, sandbox=None, ending=ending)
+    await take_over(world.node, lost)
+    await reconcile(world.node, run.id)
+    ended = await world.fresh(run)
+    assert (ended.status, ended.state["end_reason"]) == (RunStatus.FAILED, EndReason.SANDBOX_FAILED.value)
+    assert "could not be collected" in (ended.error_message or "")
+    assert ended.execution.cleaned_at is not None
+    assert ended.execution.epoch == run.execution.epoch + 2
+    assert world.sandboxes.made == 0, "no agent starts for it"
+
+
 async def test_a_run_that_nobody_has_spoken_to_begins_again(world: World, lost: NodeBeat) -> None:
     run = await held_by(world, lost.id)
     await take_over(world.node, lost)

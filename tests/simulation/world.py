@@ -373,7 +373,7 @@ class World:
         sandbox.playing = message = sandbox.queue.pop(0)
         sandbox.turn += 1
         self.work[sandbox.node] += 1
-        self.history.append(Heard(at=self.now, client="agent", run=RUN, kind=Kind.MESSAGE, item=message.text))
+        self.history.append(Heard(at=self.now, client="agent", run=RUN, kind=Kind.MESSAGE, item=message.text, epoch=sandbox.epoch))
         length = self.random.choice([0.0, 0.1, 3.0, 30.0, 200.0, None])
         turn, stop_reason = sandbox.turn, self.random.choice(["end_turn", "end_turn", "end_turn", "refusal", None])
         if length is not None:  # otherwise it hangs
