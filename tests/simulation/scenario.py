@@ -44,6 +44,8 @@ def _play(world: World, decide: Decide) -> None:
     deeds = [world.message, world.message, world.withdraw, world.move, world.cancel, world.end_by_hand, world.open_again]
     deeds += [world.hand_over, world.resume, world.resume, world.accept_output]
     faults = [workers.crash, workers.crash, workers.lose_machine, workers.lose_machine, world.lose_agent, world.lose_sandbox, world.jump]
+    if not world.fenced:
+        faults = [workers.lose_machine]  # that is when it shows
     span = random.choice([5.0, 40.0, LAST_EVENT_SECONDS])
     begin, length = (random.uniform(0.0, span), 3.0) if random.random() < 0.5 else (0.0, span)  # a flurry, or now and then
     for deed in [*random.choices(deeds, k=random.randint(0, 6)), *random.choices(faults, k=random.randint(0, 4))]:
