@@ -22,6 +22,7 @@ from hedgerow.db.jobs import Jobs
 from hedgerow.db.migrate import migrate
 from hedgerow.db.notify import Hub
 from hedgerow.domain.artifacts import ArtifactRules
+from hedgerow.domain.checkpoints import CheckpointRules
 from hedgerow.domain.clock import SystemClock
 from hedgerow.domain.errors import HedgerowError, UnavailableError
 from hedgerow.domain.lifecycle import Deadlines
@@ -231,6 +232,7 @@ def _deadlines(settings: Settings) -> Deadlines:
         inactivity=timedelta(minutes=settings.inactivity_timeout_minutes),
         wall_clock=timedelta(minutes=settings.wall_clock_minutes),
         look_again=timedelta(seconds=settings.look_again_seconds),
+        checkpoint=timedelta(minutes=settings.checkpoint_minutes),
     )
 
 
@@ -262,6 +264,7 @@ def _rules(settings: Settings, address: str, allow_local_repositories: bool) -> 
         reader_stall_seconds=settings.reader_stall_seconds,
         sender_stall_seconds=settings.sender_stall_seconds,
         artifacts=_artifact_rules(settings),
+        checkpoints=_checkpoint_rules(settings),
         most_calls={60: settings.throttle_per_minute, 3600: settings.throttle_per_hour},
         background_permissions=settings.background_permissions,
         permission_timeout_seconds=settings.permission_timeout_minutes * 60,
@@ -276,6 +279,10 @@ def _rules(settings: Settings, address: str, allow_local_repositories: bool) -> 
         github=_github(settings),
         feature_flags=settings.feature_flags,
     )
+
+
+def _checkpoint_rules(settings: Settings) -> CheckpointRules:
+    return CheckpointRules(kept=settings.checkpoints_kept, largest_bytes=settings.checkpoint_bytes, seconds=settings.checkpoint_seconds)
 
 
 def _artifact_rules(settings: Settings) -> ArtifactRules:

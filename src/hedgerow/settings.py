@@ -160,6 +160,13 @@ class Settings(BaseSettings):
     wall_clock_minutes: float = Field(24 * 60, gt=0, description="How long a run may take as a whole.")
     look_again_seconds: Seconds = Field(30, description="The longest time between two looks at a live run.")
 
+    checkpoint_minutes: float = Field(
+        5, ge=0, description="How long a turn runs until the files are checkpointed again; 0: they are between turns alone."
+    )
+    checkpoint_bytes: int = Field(268_435_456, gt=0, le=2**40, description="How many bytes the pack of one checkpoint may have.")
+    checkpoint_seconds: Seconds = Field(120, description="How long taking a checkpoint, or restoring one, may last.")
+    checkpoints_kept: int = Field(3, ge=1, le=1000, description="How many checkpoints of a run are kept.")
+
     background_permissions: PermissionPolicy | None = Field(
         None,
         description="How the permission requests of background runs are answered: allow, reject or ask (a person, within "

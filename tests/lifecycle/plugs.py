@@ -11,7 +11,7 @@ from hedgerow.agents.base import AgentLaunch, LaunchRequest
 from hedgerow.domain.errors import HedgerowError, UnavailableError
 from hedgerow.domain.runs import SandboxHandle
 from hedgerow.domain.sandboxes import NO_PUBLIC_HOSTS, HostPort, PublicHosts, SandboxSpec, SandboxState
-from hedgerow.repositories import Checkout, Published
+from hedgerow.repositories import Checkout, Published, Taking
 
 
 @dataclass
@@ -73,6 +73,9 @@ class MemoryRepositories:
 
     def collect_command(self, **wishes: Any) -> tuple[str, ...]:
         return ("true",)
+
+    async def read_taken(self, taking: Taking, target: Path) -> None:
+        return None  # nothing has changed
 
     async def publish(self, **wishes: Any) -> Published | None:
         if self.publishing_problem is not None:

@@ -29,6 +29,9 @@ FORGOTTEN: Mapping[str, Any] = {
     "stop_reason": None,
     "landed_at": None,
     "cleaned_at": None,
+    "checkpointed_at": None,
+    "checkpointed_turn": None,
+    "checkpointed_at_rest": False,
     "restarting": False,
 }
 """The facts of a run that was started again and of whose earlier start nothing is left: any node may claim it, as a new one.

@@ -39,6 +39,9 @@ _FACTS: tuple[LiteralString, ...] = (
     "landed_at",
     "cleaned_at",
     "checkpoint",
+    "checkpointed_at",
+    "checkpointed_turn",
+    "checkpointed_at_rest",
     "restarting",
     "wake_at",
 )

@@ -92,6 +92,9 @@ class Execution:
     landed_at: datetime | None = None  # the result is committed and pushed, or there was none
     cleaned_at: datetime | None = None  # no process and no workspace is left
     checkpoint: Mapping[str, Any] | None = None  # the newest git checkpoint of its files, as its journal entry describes it
+    checkpointed_at: datetime | None = None  # when the last try to take one began, whatever came of it
+    checkpointed_turn: datetime | None = None  # `turn_ended_at` as it was then
+    checkpointed_at_rest: bool = False  # no sandbox could change the files any more
     restarting: bool = False  # it was started again, and what its node holds is of the earlier start
     wake_at: datetime | None = None  # the next time somebody must look at this run
 

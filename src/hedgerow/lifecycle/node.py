@@ -106,6 +106,13 @@ def _open_up(folder: Path) -> None:
                     path.chmod(0o700)
 
 
+def make_private(folder: Path, owner: tuple[int, int] | None) -> None:
+    """Make a folder for `owner` (None: the present account) alone. Safe to repeat."""
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    if owner is not None:
+        os.chown(folder, *owner)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Node:
     """Everything that the actions of a run need beyond `Backends`. One per worker process."""

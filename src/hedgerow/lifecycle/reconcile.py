@@ -13,6 +13,7 @@ from hedgerow.domain import lifecycle
 from hedgerow.domain.lifecycle import (
     Action,
     BeginAgain,
+    Checkpoint,
     Claim,
     CleanUp,
     Conclude,
@@ -29,6 +30,7 @@ from hedgerow.domain.lifecycle import (
 )
 from hedgerow.domain.runs import TaskRun
 from hedgerow.lifecycle.begin_again import begin_again
+from hedgerow.lifecycle.checkpoint import checkpoint
 from hedgerow.lifecycle.clean_up import clean_up
 from hedgerow.lifecycle.deliver import deliver
 from hedgerow.lifecycle.ends import conclude, end, fail
@@ -63,6 +65,7 @@ _ACTIONS: dict[type[Action], Act] = {
     Deliver: deliver,
     GiveAnswer: give_answer,
     ExpireRequests: expire_requests,
+    Checkpoint: checkpoint,
     Conclude: conclude,
     StopSandbox: stop_sandbox,
     Land: land,
@@ -77,6 +80,7 @@ _ONWARD = (
     Deliver,
     GiveAnswer,
     ExpireRequests,
+    Checkpoint,
 )  # long, and given up when the run turns to its end; the others are bounded, and finish
 
 
