@@ -113,5 +113,5 @@ async def world(backends: Backends, tmp_path: Path) -> World:
         deadlines=Deadlines(inactivity=timedelta(minutes=30), wall_clock=timedelta(hours=6), look_again=timedelta(minutes=1)),
     )
     async with backends.database.transaction() as tx:
-        await nodes.report(tx, node.id, "http://worker.test", backends.clock.now())
+        await nodes.report(tx, node.id, "http://worker.test", 30.0)
     return World(node, gate, sandboxes, remembered, caller, project)

@@ -49,7 +49,7 @@ async def worked_on(desk: Desk, run: TaskRun, **facts: Any) -> TaskRun:
     node, now = uuid7(), desk.backends.clock.now()
     there = {"checked_out_at": now, "base_commit": "1" * 40, "session_ready_at": now, "turn_ended_at": now, "stop_reason": "end_turn"}
     async with desk.backends.database.transaction() as tx:
-        await nodes.report(tx, node, "http://worker.test", now)
+        await nodes.report(tx, node, "http://worker.test", 30.0)
         await executions.claim(tx, run.id, node)
         claimed = await rows.load(tx, run.id)
         assert claimed is not None
