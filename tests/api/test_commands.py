@@ -51,7 +51,8 @@ async def test_a_message_is_queued_and_its_id_given_back(served: Served, request
     body = {"jsonrpc": "2.0", "method": "user_message", "params": {"content": "hello"}, "id": request_id}
     response = await served.client.post(f"{url}command/", json=body)
     assert response.status_code == 200, response.text
-    assert response.json() == {"jsonrpc": "2.0", "id": request_id, "result": {"queued": True}}
+    [_, message] = (await served.client.get(f"{url}messages/")).json()["results"]
+    assert response.json() == {"jsonrpc": "2.0", "id": request_id, "result": {"queued": True, "messageId": message["id"]}}
 
 
 @pytest.mark.parametrize("content", ["a lone \ud800", "a null \x00"])

@@ -27,7 +27,7 @@ async def test_a_started_run_is_queued_with_its_first_message_and_its_state_on_t
         inbox = await messages.of_run(tx, run.id)
         events = await journal.read(tx, run.id, 0)
     assert [message.content for message in inbox] == ["Mend it."]
-    assert [(event.number, event.kind) for event in events] == [(1, EventKind.STATE)]
+    assert [(event.number, event.kind) for event in events] == [(1, EventKind.STATE), (2, EventKind.MESSAGE)]
     assert '"status":"queued"' in events[0].text
 
 

@@ -4,12 +4,13 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
-from hedgerow.db import messages
 from hedgerow.db.database import Transaction
 from hedgerow.domain.ids import uuid7
 from hedgerow.domain.messages import Message, MessageStatus
 from hedgerow.domain.runs import TaskRun
 from hedgerow.domain.tasks import Task
+from hedgerow.operations import inbox
+from hedgerow.operations.backends import Backends
 
 _CONTINUATION = "Go on with this task. Work was done on it before, in a session that you do not remember.\n\n{}"
 
@@ -26,7 +27,9 @@ def continuing_words(task: Task) -> str:
     return _CONTINUATION.format(words) if words else ""
 
 
-async def queue_message(tx: Transaction, run: TaskRun, content: str, now: datetime, artifacts: Sequence[dict[str, Any]] = ()) -> None:
+async def queue_message(
+    backends: Backends, tx: Transaction, run: TaskRun, content: str, now: datetime, artifacts: Sequence[dict[str, Any]] = ()
+) -> None:
     """Put a message at the end of the inbox of a run, whose row is locked or new; nothing where there is nothing to say."""
     if not content and not artifacts:
         return
@@ -39,4 +42,4 @@ async def queue_message(tx: Transaction, run: TaskRun, content: str, now: dateti
         status=MessageStatus.QUEUED,
         created_at=now,
     )
-    await messages.add(tx, message)
+    await inbox.put(backends, tx, message)
