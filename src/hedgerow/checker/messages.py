@@ -25,7 +25,7 @@ _REACHED = frozenset({MessageStatus.ACKNOWLEDGED.value, MessageStatus.DELIVERED.
 
 @dataclass(slots=True)
 class _Message:
-    """Everything of one message: who sent it, who moved it or took it back, what the inbox showed of it, what events told of it, and who heard it."""
+    """Everything of one message: who sent it, who moved it or took it back, what the inbox and events showed of it, and who heard it."""
 
     text: str
     sent: Call | None = None
@@ -64,10 +64,6 @@ def _messages(run: RunHistory, tellings: Tellings) -> dict[str, _Message]:
         messages[text] = _Message(text, call)
     if not messages and not run.hearings and not run.inboxes and not tellings.events:
         return messages
-    names = _names(run)
-    for event in tellings.of(permission=False):
-        text = names.get(event.item, event.item)
-        messages.setdefault(text, _Message(text)).told.append(event)
     for call in run.calls_for(Kind.WITHDRAWAL, Kind.MOVE):
         message = messages.setdefault(call.sent.items[0], _Message(call.sent.items[0]))
         if call.sent.kind is Kind.WITHDRAWAL:
@@ -80,7 +76,15 @@ def _messages(run: RunHistory, tellings: Tellings) -> dict[str, _Message]:
     for line, read in run.inboxes:
         for seen in read.messages:
             messages.setdefault(seen.text, _Message(seen.text)).seen.append((line, seen))
+    _add_told(run, messages, tellings)
     return messages
+
+
+def _add_told(run: RunHistory, messages: dict[str, _Message], tellings: Tellings) -> None:
+    names = _names(run)
+    for event in tellings.of(permission=False):
+        text = names.get(event.item, event.item)
+        messages.setdefault(text, _Message(text)).told.append(event)
 
 
 def _names(run: RunHistory) -> dict[str, str]:
