@@ -41,8 +41,8 @@ def _play(world: World, decide: Decide) -> None:
     world.nudge, world.find, world.stir = workers.nudge, workers.arrive, workers.stir
     world.reachable = workers.up.__getitem__
     world.after(0.0, world.start)
-    deeds = [world.message, world.message, world.withdraw, world.move, world.cancel, world.end_by_hand, world.open_again]
-    deeds += [world.hand_over, world.resume, world.resume, world.accept_output]
+    deeds = [world.message, world.message, world.withdraw, world.move, world.cancel, world.cancel, world.end_by_hand, world.open_again]
+    deeds += [world.requests.ask, world.requests.ask, world.hand_over, world.resume, world.resume, world.accept_output]
     faults = [workers.crash, workers.crash, workers.lose_machine, workers.lose_machine, world.lose_agent, world.lose_sandbox, world.jump]
     if not world.fenced:
         faults = [workers.lose_machine]  # that is when it shows

@@ -171,6 +171,12 @@ async def takeable(tx: Transaction, node_id: UUID, limit: int) -> list[UUID]:
     return [row["id"] for row in rows]
 
 
+async def lock_at_once(tx: Transaction, run_id: UUID) -> bool:
+    """Lock a run's row until the end of the transaction. False where another one holds it: it may be of a machine that stands still."""
+    statement: LiteralString = "SELECT 1 FROM runs WHERE id = %s FOR UPDATE SKIP LOCKED"
+    return await (await tx.connection.execute(statement, [run_id])).fetchone() is not None
+
+
 async def raise_epoch(tx: Transaction, run: TaskRun) -> None:
     """Refuse, from the end of the transaction on, whatever comes from those who act for a run whose row is locked."""
     await tx.connection.execute("UPDATE runs SET epoch = epoch + 1 WHERE id = %s", [run.id])

@@ -15,7 +15,7 @@ from hedgerow.domain.takeovers import LOST_MESSAGE, Takeover, may_be_taken_over,
 from hedgerow.lifecycle.door import without_sandbox_url
 from hedgerow.lifecycle.facts import change_in
 from hedgerow.lifecycle.node import Node
-from hedgerow.operations import run_changes
+from hedgerow.operations import inbox, run_changes
 from hedgerow.operations.first_messages import ask_again
 
 log = structlog.get_logger()
@@ -51,20 +51,20 @@ async def take_over(node: Node, lost: NodeBeat) -> int:
 
 
 async def _take_over_run(tx: Transaction, node: Node, lost: NodeBeat, run_id: UUID) -> bool:
-    run = await runs.load_for_update(tx, run_id)
+    run = await runs.load_for_update(tx, run_id) if await executions.lock_at_once(tx, run_id) else None
     if run is None or run.execution.node_id != lost.id:
         return False
     if not may_be_taken_over(run):
-        await messages.fail_unfinished(tx, run.id, UNANSWERED)
+        await inbox.give_up(node.backends, tx, run.id, UNANSWERED)
         return False
     in_flight = await messages.in_flight(tx, run.id)
     outcome = takeover(run, in_flight=in_flight is not None)
     now = node.backends.clock.now()
     if in_flight is not None and not run.execution.restarting:
-        await messages.finish(tx, run.id, in_flight.id, LOST_MESSAGE)
+        await inbox.finish(node.backends, tx, run.id, in_flight.id, LOST_MESSAGE)
     asked = in_flight or await messages.last_heard(tx, run.id)
     if outcome.asks_again and asked is not None:
-        await ask_again(tx, run, asked, now)
+        await ask_again(node.backends, tx, run, asked, now)
     await run_changes.void_requests(node.backends, tx, run.id, SESSION_OVER)
     await change_in(tx, node, run, without_sandbox_url)
     await _tell(tx, node, run, outcome)
