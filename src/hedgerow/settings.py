@@ -152,6 +152,12 @@ class Settings(BaseSettings):
     worker_port: Port = Field(0, description="The port of a worker's gate; 0 takes any free one.")
     worker_url: Address | None = Field(None, description="How the API reaches this worker's gate; default http://WORKER_HOST:<its port>.")
     worker_concurrency: int = Field(16, ge=1, le=1000, description="How many runs one worker looks after at the same moment.")
+    node_lease_seconds: float = Field(
+        30,
+        ge=2,
+        le=3600,
+        description="How long a machine may hold its runs without a report: then its agents stop, and another machine takes them over.",
+    )
     control_plane_url: Address | None = Field(
         None, description="How a worker reaches the API; default: the public URL, and within `up` the API of the same process."
     )

@@ -182,6 +182,8 @@ def _land(run: TaskRun) -> Action:
         return Checkpoint()
     if _unlanded(execution):
         return Land()
+    if _only_in_checkpoint(execution):
+        return _bring_back(execution)
     if not run.status.terminal:
         assert execution.ending is not None
         return End(execution.ending)
@@ -203,6 +205,19 @@ def _unlanded(execution: Execution) -> bool:
     """Whether an agent may have worked in the workspace, and nobody has collected what it did."""
     worked = execution.session_ready_at is not None and execution.checked_out_at is not None
     return worked and execution.landed_at is None and execution.cleaned_at is None
+
+
+def _only_in_checkpoint(execution: Execution) -> bool:
+    """Whether an agent has worked on a machine that is lost, and what it did has only its checkpoint left to be collected from."""
+    worked = execution.turn_started_at is not None and execution.session_ready_at is None and execution.checkpoint is not None
+    return worked and execution.landed_at is None and execution.cleaned_at is None
+
+
+def _bring_back(execution: Execution) -> Action:
+    """What a run that ends lost with its machine is restored, so that it can be landed; no agent starts for that."""
+    if execution.node_id is None:
+        return Claim()
+    return Prepare(sandbox=False, workspace=True) if execution.checked_out_at is None else Land()
 
 
 def _unkept(execution: Execution) -> bool:

@@ -100,8 +100,8 @@ class Execution:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class TaskRun:
-    """One try at a task: what its clients see, and what the server knows of its execution."""
+class VisibleRun:
+    """One try at a task, as its clients see it."""
 
     id: UUID
     task_id: UUID
@@ -118,12 +118,18 @@ class TaskRun:
     output: Any = None
     state: dict[str, Any] = field(default_factory=dict)
     artifacts: list[dict[str, Any]] = field(default_factory=list)
-    execution: Execution = field(default_factory=Execution)
 
     @property
     def mode(self) -> RunMode:
         """The run's mode; anything unknown in `state` counts as interactive, as the agent server reads it."""
         return RunMode.BACKGROUND if self.state.get("mode") == RunMode.BACKGROUND else RunMode.INTERACTIVE
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TaskRun(VisibleRun):
+    """A run with what the server knows of its execution."""
+
+    execution: Execution = field(default_factory=Execution)
 
 
 PENDING_MESSAGE_KEYS = ("pending_user_message", "pending_user_artifact_ids", "pending_user_message_ts")

@@ -2,6 +2,7 @@
 
 import asyncio
 import secrets
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ from hedgerow.domain.lifecycle import Land
 from hedgerow.domain.progress import Step
 from hedgerow.domain.runs import EndReason, TaskRun, merge_output
 from hedgerow.lifecycle.agent_choice import choose_agent
-from hedgerow.lifecycle.facts import change_in
+from hedgerow.lifecycle.facts import change_in, require_own
 from hedgerow.lifecycle.github import commit_author, git_login
 from hedgerow.lifecycle.node import Node, make_private
 from hedgerow.lifecycle.one_shot import OneShot, open_again
@@ -87,6 +88,7 @@ async def _publish(node: Node, run: TaskRun, clone_url: str, origin: Origin, res
         run_id=run.id,
         base_commit=run.execution.base_commit,
         login=await _login(node, run, clone_url),
+        allowed=partial(require_own, node, run),
     )
 
 

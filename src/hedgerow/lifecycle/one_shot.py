@@ -34,7 +34,15 @@ class OneShot:
             home=folders.home,
             mounts=(*(Mount(path, writable=True) for path in self.writable), *(Mount(path) for path in self.readable)),
             log_file=folders.root / f"{self.what}.log",
+            owner=str(node.id),
         )
+        node.one_shots.add(spec.name)
+        try:
+            await self._run(provider, spec)
+        finally:
+            node.one_shots.discard(spec.name)
+
+    async def _run(self, provider: SandboxProvider, spec: SandboxSpec) -> None:
         handle = await provider.create(spec)
         try:
             async with asyncio.timeout(self.seconds):

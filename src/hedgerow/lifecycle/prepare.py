@@ -126,6 +126,7 @@ async def _spec(node: Node, run: TaskRun, tree: Path, origin: Origin, isolated: 
         ),
         environment=environment,
         log_file=folders.root / "agent-server.log",
+        owner=str(node.id),
     )
 
 
@@ -142,6 +143,8 @@ async def _workspace(node: Node, run: TaskRun, provider: SandboxProvider, origin
         except (TakenOverError, DatabaseLostError):
             raise
         except HedgerowError:
+            if run.execution.ending is not None or run.status.terminal:
+                raise  # it was only to be landed: the plain branch is no result
             checkout = await _check_out(node, run, provider, origin, origin.clone_url)
             facts = {"base_commit": checkout.base_commit, "checkpoint": None}
     await record(node, run, facts | {"checked_out_at": node.backends.clock.now()})

@@ -85,9 +85,14 @@ _ONWARD = (
 
 
 async def reconcile(node: Node, run_id: UUID) -> None:
-    """Bring a run as far as it can be brought now. Safe to call at any time, twice, late, or after a crash of an earlier call."""
+    """Bring a run as far as it can be brought now. Safe to call at any time, twice, late, or after a crash of an earlier call.
+
+    Nothing is done where this node may not act: its next report has the runs looked at that are still its own.
+    """
     with structlog.contextvars.bound_contextvars(run_id=str(run_id)):
         for _ in range(_MOST_STEPS):
+            if not node.lease.held:
+                return
             looked = await _look(node, run_id)
             if looked is None:
                 return
@@ -162,6 +167,8 @@ async def _race(node: Node, run: TaskRun, action: Action, work: asyncio.Future[N
 
 
 async def _still_wanted(node: Node, run: TaskRun) -> bool:
+    if not node.lease.held:
+        return False
     looked = await _look(node, run.id)
     if looked is None or looked[0].execution.epoch != run.execution.epoch:
         return False

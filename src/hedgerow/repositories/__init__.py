@@ -19,7 +19,7 @@ from hedgerow.repositories.mirrors import Mirrors
 from hedgerow.repositories.names import branch_name, full_ref
 from hedgerow.repositories.origins import Origins
 from hedgerow.repositories.plumbing import Plumbing
-from hedgerow.repositories.publishing import Published, Publisher, Result
+from hedgerow.repositories.publishing import Allowed, Published, Publisher, Result, always
 from hedgerow.repositories.results import Collection, collect_command
 from hedgerow.repositories.scans import ScanLimits, scan
 from hedgerow.repositories.urls import CloneUrl, mask, parse_clone_url
@@ -111,17 +111,27 @@ class Repositories:
         return collect_command(collection)
 
     async def publish(
-        self, *, project_id: int, clone_url: str, result: Path, branch: str, run_id: UUID, base_commit: str, login: Login | None = None
+        self,
+        *,
+        project_id: int,
+        clone_url: str,
+        result: Path,
+        branch: str,
+        run_id: UUID,
+        base_commit: str,
+        login: Login | None = None,
+        allowed: Allowed = always,
     ) -> Published | None:
         """Bring what was collected in `result` into the mirror and push it to the origin as `branch`, or as a distinct name of it.
 
-        None: the agent has changed nothing. `login` as in `check_out`. Safe to repeat after a crash: the run keeps its branch. Raises
+        None: the agent has changed nothing. `login` as in `check_out`. `allowed` is awaited right before each push, and what it raises is
+        passed on: nothing is pushed then. Safe to repeat after a crash: the run keeps its branch. Raises
         InvalidError where `result` holds no sound result, and UnavailableError where it holds none at all or the mirror fails; a
         refused push is no error.
         """
         url = self._url(clone_url, login)
         wanted = Result(folder=result, branch=branch_name(branch), run_id=run_id, base_commit=base_commit, max_bytes=self._max_result_bytes)
-        return await self._publisher.publish(self._mirrors.path(project_id, url), url, wanted)
+        return await self._publisher.publish(self._mirrors.path(project_id, url), url, wanted, allowed)
 
     def clean_url(self, clone_url: str) -> str:
         """The address of a repository without anything secret. Raises InvalidError."""
