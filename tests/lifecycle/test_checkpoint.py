@@ -24,6 +24,7 @@ from hedgerow.domain.runs import SandboxHandle, TaskRun
 from hedgerow.domain.sandboxes import SandboxSpec
 from hedgerow.lifecycle.begin_again import begin_again
 from hedgerow.lifecycle.checkpoint import checkpoint
+from hedgerow.lifecycle.ends import EndsRunError
 from hedgerow.lifecycle.facts import TakenOverError
 from hedgerow.lifecycle.land import land
 from hedgerow.lifecycle.prepare import prepare
@@ -351,10 +352,13 @@ async def test_an_agents_word_about_files_does_not_count(desk: World, tmp_path: 
 
 
 class FullStore:
-    """A store that takes nothing."""
+    """A store that takes nothing and gives nothing."""
 
     async def put(self, key: str, pieces: AsyncIterator[bytes], *, content_type: str = "") -> None:
         raise UnavailableError("The store is full.")
+
+    async def read(self, key: str) -> None:
+        raise UnavailableError("The store does not answer.")
 
 
 @dataclass
@@ -429,6 +433,16 @@ async def test_a_store_that_takes_nothing_is_an_event(desk: World, tmp_path: Pat
     assert (run.execution.checkpoint, run.artifacts) == (None, [])
     assert [told["message"] for told in await entries(desk, run, "console")] == ["The store is full."]
     assert (await taken(desk, run)).execution.checkpoint is not None
+
+
+async def test_a_store_that_does_not_answer_ends_the_start_and_the_checkpoint_stays(desk: World, tmp_path: Path) -> None:
+    run = await taken(desk, await begun(desk, tmp_path))
+    broken = desk.with_node(backends=replace(desk.node.backends, storage=cast("ObjectStore", FullStore())))
+    with pytest.raises(ExceptionGroup) as raised:
+        await elsewhere(broken, run, tmp_path)
+    assert raised.group_contains(EndsRunError, match=r"^The checkpoint could not be restored. The store does not answer.$")
+    assert (await desk.fresh(run)).execution.checkpoint == run.execution.checkpoint
+    assert (await entries(desk, run, "progress"))[-1]["status"] == "failed"
 
 
 async def test_isolated_sandboxes_take_and_restore_as_well(world: World, shared: Path) -> None:
