@@ -229,7 +229,7 @@ async def stage(served: Served, folder: Path) -> AsyncIterator[Stage]:
         sandboxes = PlayedSandboxes(lambda run_id: made[0].agent(run_id))  # noqa: PLW0108 - made later
         node = _node(backends, folder, sandboxes)
         async with backends.database.transaction() as tx:
-            await nodes.report(tx, node.id, _WORKER_URL, clock.now())
+            await nodes.report(tx, node.id, _WORKER_URL, 30.0)
         transport = httpx.ASGITransport(api, raise_app_exceptions=False)
         async with httpx.AsyncClient(transport=transport, base_url=PUBLIC_URL, headers=served.client.headers) as client:
             made.append(Stage(api, node, clock, client, served, sandboxes))
