@@ -131,5 +131,6 @@ async def let_go(tx: Transaction, storage_path: str, now: datetime) -> bool:
         SELECT 1 FROM loose_objects WHERE storage_path = %(path)s
         UNION ALL SELECT 1 FROM staged_artifacts WHERE storage_path = %(path)s
         UNION ALL SELECT 1 FROM artifacts WHERE storage_path = %(path)s AND gone_at IS NULL
+        UNION ALL SELECT 1 FROM journal_archives WHERE storage_path = %(path)s
     """
     return await (await tx.connection.execute(needed, {"path": storage_path})).fetchone() is None
