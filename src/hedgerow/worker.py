@@ -1,11 +1,13 @@
 """A worker: it holds the runs of its node, and looks at each of them when something has changed or a moment has come."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
+import time
+from collections.abc import Awaitable, Callable, Coroutine
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from datetime import timedelta
 from functools import partial
+from typing import Any
 
 import structlog
 from filelock import FileLock, Timeout
@@ -15,7 +17,7 @@ from hedgerow.db.jobs import RUNS_QUEUE, node_queue
 from hedgerow.domain.errors import HedgerowError
 from hedgerow.domain.readiness import LONGEST_WINDOW_DAYS
 from hedgerow.domain.runs import Ending, EndReason, RunStatus, TaskRun
-from hedgerow.lifecycle import Node, conclude_unless_ending, reconcile, reopen_door, scan_repository
+from hedgerow.lifecycle import Node, conclude_unless_ending, keep_house, plan_now, reconcile, reopen_door, scan_repository
 from hedgerow.operations import artifact_collection, relay_delivery
 
 log = structlog.get_logger()
@@ -32,6 +34,7 @@ class Rhythm:
     report_seconds: float = 5.0  # the node's own sign of life
     relay_seconds: float = 1.0  # messages that are to be posted
     forget_seconds: float = 600.0  # whatever has a time that is over: answers, tokens, relays, artifacts
+    gc_seconds: float = 0.0  # whatever `hedgerow gc` lists; 0: never
     sweep_limit: int = 500
     concurrency: int = 40  # runs that are acted upon at once
     scan_concurrency: int = 2  # repositories that are scanned at once
@@ -57,6 +60,7 @@ async def work(node: Node, rhythm: Rhythm, stop: asyncio.Event, serving: Callabl
                 (rhythm.forget_seconds, partial(_forget, node)),
             ):
                 tasks.create_task(_every(pause, look, stop))
+            tasks.create_task(_keep_house(node, rhythm, stop))
             queues = [RUNS_QUEUE, node_queue(node.id)]
             tasks.create_task(node.backends.jobs.work(queues, partial(reconcile, node), concurrency=rhythm.concurrency, stop=stop))
             scan = partial(scan_repository, node)
@@ -99,7 +103,7 @@ async def _every(seconds: float, look: Callable[[], Awaitable[None]], stop: asyn
 
 async def _report(node: Node) -> None:
     async with node.backends.database.transaction() as tx:
-        await nodes.report(tx, node.id, node.worker_url(), node.backends.clock.now())
+        await nodes.report(tx, node.id, node.worker_url(), node.backends.clock.now(), node.room())
 
 
 async def _held(node: Node) -> list[TaskRun]:
@@ -137,15 +141,20 @@ _ANNOUNCED_ALREADY = timedelta(milliseconds=500)
 
 async def _relay(node: Node, stop: asyncio.Event) -> None:
     """Post what is due, of every node's runs: it is nobody's in particular. A post that `stop` cuts off is found again."""
-    posting = asyncio.create_task(relay_delivery.deliver_due(node.backends))
+    await _until(stop, relay_delivery.deliver_due(node.backends))
+
+
+async def _until(stop: asyncio.Event, work: Coroutine[Any, Any, Any]) -> None:
+    """Do a piece of work that may be cut off anywhere, until `stop` is set."""
+    working = asyncio.create_task(work)
     stopping = asyncio.create_task(stop.wait())
     try:
-        await asyncio.wait({posting, stopping}, return_when=asyncio.FIRST_COMPLETED)
+        await asyncio.wait({working, stopping}, return_when=asyncio.FIRST_COMPLETED)
     finally:
         stopping.cancel()
-        posting.cancel()
+        working.cancel()
     with suppress(asyncio.CancelledError):
-        await posting
+        await working
 
 
 async def _forget(node: Node) -> None:
@@ -158,6 +167,42 @@ async def _forget(node: Node) -> None:
         if slack_days := node.backends.rules.slack_days:
             await relays.forget_old(tx, now - timedelta(days=slack_days))
     await artifact_collection.collect(node.backends)
+
+
+async def _keep_house(node: Node, rhythm: Rhythm, stop: asyncio.Event) -> None:
+    """Remove what may go, every few hours, and at once where the disk has become too full for new runs."""
+    last, full = time.monotonic(), False
+    while not stop.is_set():
+        was_full, full = full, not node.room().enough
+        if full != was_full:
+            _tell_of_the_disk(node, full)
+        pause = min(rhythm.gc_seconds, _FULL_SECONDS) if full else rhythm.gc_seconds
+        if rhythm.gc_seconds and ((full and not was_full) or time.monotonic() - last >= pause):
+            last = time.monotonic()
+            await _until(stop, _collect(node))
+        await _pause(rhythm.report_seconds, stop)
+
+
+_FULL_SECONDS = 600.0
+"""How often a worker whose disk is full tries to make room."""
+
+
+def _tell_of_the_disk(node: Node, full: bool) -> None:
+    room = node.room()
+    if full:
+        log.warning("the disk is nearly full: this machine takes no new runs", folder=str(node.data_dir), free_bytes=room.free_bytes)
+    else:
+        log.info("there is room on the disk again: this machine takes new runs", folder=str(node.data_dir), free_bytes=room.free_bytes)
+
+
+async def _collect(node: Node) -> None:
+    try:
+        async for _ in keep_house(node, await plan_now(node)):
+            pass
+    except HedgerowError as error:
+        log.warning("could not keep house; trying again", reason=error.message)
+    except Exception:
+        log.exception("could not keep house; trying again")
 
 
 async def _watch(node: Node) -> None:

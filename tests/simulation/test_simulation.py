@@ -18,8 +18,8 @@ from hedgerow.domain.runs import EndReason, TaskRun
 from tests.simulation.scenario import BrokenError, play
 from tests.simulation.workers import Decide
 
-_NOT_PLAYED = {"GiveAnswer", "ExpireRequests"}
-"""No agent of this world asks for leave. Permission requests are played on a real database, in tests/operations and tests/lifecycle."""
+_NOT_PLAYED = {"GiveAnswer", "ExpireRequests", "Hold"}
+"""No agent of this world asks for leave, and its disks have room: both are played on a real database, in tests/lifecycle."""
 
 _BLOCK = 1000
 _HISTORIES = int(os.environ.get("HEDGEROW_SIMULATION_HISTORIES", "10000"))

@@ -1,6 +1,5 @@
 """Stretches of journals that lie in the object store, and runs whose journals are old enough to go there, or to go."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, LiteralString
@@ -11,6 +10,7 @@ from psycopg import sql
 from hedgerow.db.database import Transaction
 from hedgerow.db.journal import EXTENT_COLUMNS, Extent, extent_from_row
 from hedgerow.db.rows import as_json
+from hedgerow.domain.housekeeping import EndedJournal
 from hedgerow.domain.journal_segments import Segment, Summary
 from hedgerow.domain.runs import RunStatus
 
@@ -88,16 +88,6 @@ async def note_removed(tx: Transaction, run_id: UUID, head: int, now: datetime) 
     await tx.connection.execute("UPDATE journals SET removed_to = %s, removed_at = %s, entries = 0 WHERE run_id = %s", [head, now, run_id])
 
 
-@dataclass(frozen=True, slots=True)
-class OldJournal:
-    """A journal whose time has come, and how much there is of it."""
-
-    run_id: UUID
-    ended_at: datetime
-    events: int
-    size_bytes: int
-
-
 _OVER: LiteralString = """
     runs.completed_at <= %(before)s AND runs.status = ANY (%(over)s) AND (runs.started_at IS NULL OR runs.cleaned_at IS NOT NULL)
 """
@@ -113,13 +103,13 @@ _OLD: LiteralString = """
     FROM runs JOIN journals ON journals.run_id = runs.id
     WHERE {over} AND {more} ORDER BY runs.completed_at, runs.id LIMIT %(limit)s
 """
+# After a removal there is the entry that tells of it, which stays, and what came late, which has its own time.
 _TO_ARCHIVE = sql.SQL(_OLD).format(
     base=sql.SQL("archived_to"),
     size=sql.SQL(_SIZE),
     over=sql.SQL(_OVER),
-    more=sql.SQL("head > greatest(archived_to, removed_to) AND NOT runs.id = ANY (%(without)s)"),
+    more=sql.SQL("head > greatest(archived_to, CASE WHEN removed_at IS NULL THEN 0 ELSE removed_to + 1 END)"),
 )
-# After a removal there is the marker that tells of it, and what came late: that has its own time.
 _TO_REMOVE = sql.SQL(_OLD).format(
     base=sql.SQL("0"),
     size=sql.SQL(_WHOLE_SIZE),
@@ -129,16 +119,19 @@ _TO_REMOVE = sql.SQL(_OLD).format(
 _ENDED = [status.value for status in RunStatus if status.terminal]
 
 
-async def to_archive(tx: Transaction, before: datetime, limit: int, without: Sequence[UUID] = ()) -> list[OldJournal]:
-    """Journals with events in the table whose runs ended before a moment and are tidied up, the oldest first, but for some."""
-    return await _old(tx, _TO_ARCHIVE, {"before": before, "limit": limit, "without": list(without)})
+async def to_archive(tx: Transaction, before: datetime, limit: int) -> list[EndedJournal]:
+    """Journals with events in the table whose runs ended before a moment and are tidied up, the oldest first."""
+    return await _old(tx, _TO_ARCHIVE, {"before": before, "limit": limit})
 
 
-async def to_remove(tx: Transaction, before: datetime, limit: int) -> list[OldJournal]:
+async def to_remove(tx: Transaction, before: datetime, limit: int) -> list[EndedJournal]:
     """Journals whose runs ended before a moment and are tidied up, the oldest first."""
     return await _old(tx, _TO_REMOVE, {"before": before, "limit": limit})
 
 
-async def _old(tx: Transaction, statement: sql.Composed, values: dict[str, Any]) -> list[OldJournal]:
+async def _old(tx: Transaction, statement: sql.Composed, values: dict[str, Any]) -> list[EndedJournal]:
     rows = await (await tx.connection.execute(statement, values | {"over": _ENDED})).fetchall()
-    return [OldJournal(row["id"], row["completed_at"], int(row["events"]), int(row["size_bytes"])) for row in rows]
+    return [
+        EndedJournal(run_id=row["id"], ended_at=row["completed_at"], events=int(row["events"]), size_bytes=int(row["size_bytes"]))
+        for row in rows
+    ]

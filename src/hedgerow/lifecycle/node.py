@@ -12,8 +12,11 @@ from pathlib import Path
 from typing import Protocol
 from uuid import UUID
 
+from hedgerow.agents import runtime_tree
 from hedgerow.agents.base import AgentRuntime
+from hedgerow.domain.housekeeping import Retention, Room
 from hedgerow.domain.lifecycle import Deadlines
+from hedgerow.domain.runs import TaskRun
 from hedgerow.domain.sandboxes import NO_PUBLIC_HOSTS, HostPort, PublicHosts
 from hedgerow.operations.backends import Backends
 from hedgerow.repositories import Repositories, ScanLimits
@@ -81,6 +84,18 @@ class RunFolders:
         """What a collecting sandbox leaves for the host to publish: each attempt its own, since a killed worker's may still be at it."""
         return self.root / f"result-{attempt}"
 
+    def note_runtime(self, tree: Path) -> None:
+        """Say which runtime tree the sandbox of this start runs on, so that nobody removes it."""
+        (self.root / "runtime").write_text(tree.name)
+        runtime_tree.note_use(tree)
+
+    def runtime(self) -> str | None:
+        """The name of that tree; None where nobody has said it."""
+        try:
+            return (self.root / "runtime").read_text()
+        except (OSError, UnicodeDecodeError):
+            return None
+
     def set_aside(self) -> Path | None:
         """Make room for a new start: what an earlier one could not land is moved away; where to, and None where there is nothing."""
         if not self.root.exists():
@@ -124,6 +139,18 @@ class Node:
     egress: frozenset[HostPort]
     deadlines: Deadlines
     scan_limits: ScanLimits = field(default_factory=ScanLimits)
+    least_free_bytes: int = 0  # of the disk of the data directory, for a new sandbox
+    least_free_percent: float = 0.0
+    retention: Retention = field(default_factory=Retention)
+
+    def room(self) -> Room:
+        """How much of the data directory's disk is free."""
+        disk = shutil.disk_usage(self.data_dir)
+        return Room(free_bytes=disk.free, total_bytes=disk.total, least_bytes=self.least_free_bytes, least_percent=self.least_free_percent)
+
+    def may_claim(self, run: TaskRun) -> bool:
+        """Whether this machine has room for a run that nobody holds."""
+        return run.execution.node_id is not None or self.room().enough
 
     def folders(self, run_id: UUID) -> RunFolders:
         """Where the run's files lie."""

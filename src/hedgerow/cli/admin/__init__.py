@@ -33,6 +33,7 @@ _COMMANDS: Mapping[str, Mapping[str, Callable[..., None]]] = {
     },
     "The hedgerow itself": {
         "audit": record.show_audit,
+        "list-nodes": database.list_nodes,
         "migrate": database.migrate,
     },
 }

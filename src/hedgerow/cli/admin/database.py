@@ -1,4 +1,13 @@
-"""The database."""
+"""The database, and the machines that report to it."""
+
+import json
+from typing import TYPE_CHECKING, Any
+
+from hedgerow.cli.admin.doing import Json, do
+from hedgerow.cli.safe_text import safe
+
+if TYPE_CHECKING:
+    from hedgerow.db.nodes import ReportedNode
 
 
 def migrate() -> None:
@@ -19,3 +28,31 @@ def migrate() -> None:
 
     asyncio.run(bring_up_to_date())
     print("The database is up to date.")
+
+
+def list_nodes(as_json: Json = False) -> None:
+    """List the machines whose workers have reported, and whether their disks have room for new runs."""
+
+    async def find(backends: Any) -> dict[str, Any]:
+        from hedgerow.operations import nodes
+
+        return {"nodes": [_node(node) for node in await nodes.list_nodes(backends)]}
+
+    found = do(find)
+    if as_json:
+        print(json.dumps(found))
+        return
+    for node in found["nodes"]:
+        free = "unknown" if node["disk_free_bytes"] is None else f"{node['disk_free_bytes']:,} bytes"
+        full = "" if node["disk_full_since"] is None else f"  takes no new runs since {node['disk_full_since']}: its disk is nearly full"
+        print(safe(f"{node['id']}  {node['worker_url']}  seen {node['seen_at']}  free {free}{full}"))
+
+
+def _node(node: "ReportedNode") -> dict[str, Any]:
+    return {
+        "id": str(node.id),
+        "worker_url": node.worker_url,
+        "seen_at": node.seen_at.isoformat(),
+        "disk_free_bytes": node.disk_free_bytes,
+        "disk_full_since": None if node.disk_full_since is None else node.disk_full_since.isoformat(),
+    }
