@@ -361,6 +361,32 @@ def test_a_worker_that_comes_first_leaves_the_first_key_to_the_api(database_url:
 
 
 @pytest.mark.whole
+def test_gc_lists_what_would_go_and_then_removes_it_beside_a_worker(database_url: str, runtime_tree: Path, folder: Path) -> None:
+    settings = {"HEDGEROW_DATABASE_URL": database_url, "HEDGEROW_STORAGE_URL": f"file://{folder}/objects", "HEDGEROW_SECRET_KEY": "shared"}
+    data_dir = _data_dir(folder / "kept", runtime_tree)
+    api = _start(data_dir, "api", "--port", "0", **settings)
+    worker = _start(data_dir, "worker", HEDGEROW_PUBLIC_URL=api.url, **settings)
+    done = json.loads(_run(data_dir, "run", '[{"say": "Done"}]', "--agent", "scripted", "--json").stdout)
+    before = _run(data_dir, "logs", done["run"]["id"], "--json").stdout
+    remains = data_dir / "runs" / ".going-1"
+    remains.mkdir()
+    aged = {**settings, "HEDGEROW_ARCHIVE_DAYS": "0.0000001"}
+
+    listed = json.loads(_run(data_dir, "gc", "--dry-run", "--json", **aged).stdout)
+    assert {each["kind"] for each in listed["removals"]} == {"journal_to_archive", "remains"}
+    assert listed["total_bytes"] == sum(each["size_bytes"] for each in listed["removals"]) > 0
+    assert remains.exists()
+    removed = _run(data_dir, "gc", **aged)
+    assert removed.returncode == 0
+    assert "2 things went" in removed.stdout
+    assert not remains.exists()
+    assert _run(data_dir, "logs", done["run"]["id"], "--json").stdout == before != ""
+    assert "There is nothing that may go." in _run(data_dir, "gc", **aged).stdout
+    assert "free" in _run(data_dir, "admin", "list-nodes", **settings).stdout
+    assert [worker.end(), api.end()] == [0, 0]
+
+
+@pytest.mark.whole
 def test_migrations_run_alone_and_a_newer_database_ends_the_start_with_one_sentence(folder: Path) -> None:
     data_dir = folder / "migrated"
     assert _run(data_dir, "admin", "migrate").returncode == 0

@@ -364,6 +364,17 @@ async def test_a_text_that_is_no_json_is_told_in_its_place(desk: Desk, capsys: p
     assert "an event of a journal is damaged" in capsys.readouterr().out
 
 
+async def test_an_event_of_an_unknown_kind_is_told_and_stops_nobody(desk: Desk) -> None:
+    run = await ended(desk)
+    await change(desk, "UPDATE journal SET kind = 99 WHERE run_id = %s AND number = 10", run.id)
+
+    frames = await (await stream(desk, run)).rest()
+
+    assert numbers(frames) == list(range(1, 33))
+    assert sum(isinstance(frame, JournalEvent) and "journal_damaged" in frame.text for frame in frames) == 1
+    assert len(await lines(desk, run)) >= 29
+
+
 async def test_a_damaged_journal_is_archived_up_to_the_damage_and_told(desk: Desk, capsys: pytest.CaptureFixture[str]) -> None:
     run = await ended(desk)
     await change(desk, "UPDATE journal SET text = 'nonsense' WHERE run_id = %s AND number = 10", run.id)

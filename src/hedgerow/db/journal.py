@@ -215,14 +215,25 @@ async def read(tx: Transaction, run_id: UUID, after: int, limit: int = PAGE_EVEN
     """The events after a number, in order: `limit` at most, or fewer where they are large. Empty at the end of the journal."""
     cursor = tx.connection.cursor(row_factory=tuple_row)
     rows = await (await cursor.execute(_READ, [run_id, after, limit, PAGE_BYTES])).fetchall()
-    return [JournalEvent(number, EventKind(kind), text) for number, kind, text in rows]
+    return [JournalEvent(number, _KINDS[kind], text) if kind in _KINDS else _unknown(number) for number, kind, text in rows]
+
+
+_KINDS = {kind.value: kind for kind in EventKind}
+
+
+def _unknown(number: int) -> JournalEvent:
+    """An event of a kind that nobody knows, as one that is damaged: an entry whose text is no JSON."""
+    return JournalEvent(number, EventKind.ENTRY, "")
 
 
 async def read_kept(tx: Transaction, run_id: UUID, after: int, limit: int, most_bytes: int) -> list[KeptEvent]:
     """As `read`, with everything that is kept of each event: `limit` at most, and no more once their texts have so many bytes."""
     cursor = tx.connection.cursor(row_factory=tuple_row)
     rows = await (await cursor.execute(_READ_KEPT, [run_id, after, limit, most_bytes])).fetchall()
-    return [KeptEvent(number, EventKind(kind), event_type, timestamp, text) for number, kind, event_type, timestamp, text in rows]
+    return [
+        KeptEvent(number, _KINDS.get(kind, EventKind.ENTRY), event_type, timestamp, text if kind in _KINDS else "")
+        for number, kind, event_type, timestamp, text in rows
+    ]
 
 
 async def forget(tx: Transaction, run_id: UUID, last: int) -> int:

@@ -60,7 +60,8 @@ async def survey(tx: Transaction, run_id: UUID, wanted: EntryFilter) -> Survey:
         condition, values = _narrowed(wanted)
         statement = _SURVEY.format(extent=EXTENT_COLUMNS, condition=condition)
         row = await (await tx.connection.execute(statement, [*values, run_id])).fetchone()
-    assert row is not None
+    if row is None:
+        return Survey(extent=Extent(0, 0, 0, 0), matching=0, events=None)
     return Survey(extent=extent_from_row(row), matching=int(row["matching"]), events=row["events"])
 
 

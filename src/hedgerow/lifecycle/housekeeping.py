@@ -31,6 +31,7 @@ log = structlog.get_logger()
 
 _MOST = 1000  # things of a kind in one plan; the rest goes the next time
 _GOING = ".going-"
+_DONE = {Kind.JOURNAL_TO_ARCHIVE: "moved to the archive"}
 _RUN = re.compile(r"(?P<run>[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12})(?P<kept>-kept-[0-9]+)?")
 
 
@@ -62,7 +63,9 @@ async def keep_house(node: Node, removals: Sequence[Removal]) -> AsyncIterator[O
         except (HedgerowError, OSError) as error:
             problem = error.message if isinstance(error, HedgerowError) else (error.strerror or str(error))
         if problem is None:
-            log.info("removed", kind=removal.kind.value, subject=str(removal.subject), size_bytes=removal.size_bytes)
+            log.info(
+                _DONE.get(removal.kind, "removed"), kind=removal.kind.value, subject=str(removal.subject), size_bytes=removal.size_bytes
+            )
         else:
             log.warning("not removed", kind=removal.kind.value, subject=str(removal.subject), reason=problem)
         yield Outcome(removal, problem)

@@ -3,8 +3,10 @@
 Readers that see a sound table only never get here but through one check; whatever else there is, `after` finds.
 """
 
+import asyncio
 import json
 from collections.abc import AsyncGenerator, AsyncIterator
+from contextlib import aclosing
 from functools import partial
 from uuid import UUID
 
@@ -12,7 +14,6 @@ import msgspec
 import structlog
 
 from hedgerow.db import journal, journal_archives, journal_texts
-from hedgerow.db.database import BulkConnection
 from hedgerow.db.journal_texts import JoinedTexts, PageSize
 from hedgerow.domain.errors import UnavailableError
 from hedgerow.domain.journal import EventKind, JournalEvent, event_type, integer, notification
@@ -29,7 +30,6 @@ _PAGE_EVENTS = 500
 _PAGE_BYTES = 1024 * 1024
 _MOST_LOOKS = 5
 _ANY_JSON = msgspec.json.Decoder(msgspec.Raw)
-_MANY = msgspec.json.Decoder(list[msgspec.Raw])
 
 
 async def after(backends: Backends, run_id: UUID, number: int) -> list[KeptEvent]:
@@ -78,15 +78,14 @@ async def page(backends: Backends, run_id: UUID, number: int) -> list[JournalEve
 
 
 async def entry_lines(backends: Backends, run_id: UUID) -> AsyncGenerator[bytes]:
-    """All entries of a run with line breaks between them, in pieces. One page is held at a time."""
+    """All entries of a run with line breaks between them, in pieces. While one page is checked, the next is fetched; no more is held."""
     number, size = 0, PageSize()
     while True:
-        joined = await backends.database.in_thread(partial(_checked_lines, run_id=run_id, after=number, size=size))
-        if joined is not None:
-            number = joined.last
-            if joined.count:
-                yield joined.texts
-            continue
+        async with aclosing(_sound_pages(backends, run_id, number, size)) as pages:
+            async for joined in pages:
+                number = joined.last
+                if joined.count:
+                    yield joined.texts
         events = await after(backends, run_id, number)
         if not events:
             return
@@ -96,9 +95,27 @@ async def entry_lines(backends: Backends, run_id: UUID) -> AsyncGenerator[bytes]
             yield "\n".join(texts).encode()
 
 
-def _checked_lines(connection: BulkConnection, run_id: UUID, after: int, size: PageSize) -> JoinedTexts | None:
-    joined = journal_texts.lines(connection, run_id, after, size)
-    return joined if joined is not None and are_json(joined.texts.replace(b"\n", b",")) else None
+async def _sound_pages(backends: Backends, run_id: UUID, number: int, size: PageSize) -> AsyncGenerator[JoinedTexts]:
+    """Pages of the table, until its end or anything else than a sound event."""
+
+    def fetch(number: int) -> asyncio.Future[JoinedTexts | None]:
+        lines = partial(journal_texts.lines, run_id=run_id, after=number, size=size)
+        return asyncio.ensure_future(backends.database.in_thread(lines))
+
+    fetching = fetch(number)
+    try:
+        while (joined := await fetching) is not None:
+            fetching = fetch(joined.last)
+            if not await asyncio.to_thread(_are_lines_of_json, joined):
+                return
+            yield joined
+    finally:
+        fetching.cancel()
+        await asyncio.wait({fetching})
+
+
+def _are_lines_of_json(joined: JoinedTexts) -> bool:
+    return are_json(joined.texts.replace(b"\n", b","))
 
 
 async def from_start(backends: Backends, run_id: UUID, number: int = 0) -> AsyncIterator[list[KeptEvent]]:
@@ -111,7 +128,7 @@ async def from_start(backends: Backends, run_id: UUID, number: int = 0) -> Async
 def are_json(texts: bytes) -> bool:
     """Whether texts with commas between them are JSON values, as a quick parser sees it: it refuses a little that is allowed."""
     try:
-        _MANY.decode(b"[" + texts + b"]")
+        _ANY_JSON.decode(b"[" + texts + b"]")
     except (msgspec.MsgspecError, RecursionError):
         return False
     return True
