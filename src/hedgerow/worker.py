@@ -1,7 +1,7 @@
 """A worker: it holds the runs of its node, and looks at each of them when something has changed or a moment has come."""
 
 import asyncio
-import time
+import math
 from collections.abc import Awaitable, Callable, Coroutine
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass
@@ -14,15 +14,30 @@ from filelock import FileLock, Timeout
 
 from hedgerow.db import executions, github, idempotency, nodes, readiness, relays, repository_scans
 from hedgerow.db.jobs import RUNS_QUEUE, node_queue
+from hedgerow.domain.clock import steady_seconds
 from hedgerow.domain.errors import HedgerowError
+from hedgerow.domain.nodes import Watch, pace_seconds
 from hedgerow.domain.readiness import LONGEST_WINDOW_DAYS
-from hedgerow.domain.runs import Ending, EndReason, RunStatus, TaskRun
-from hedgerow.lifecycle import Node, conclude_unless_ending, keep_house, plan_now, reconcile, reopen_door, scan_repository
+from hedgerow.domain.runs import Ending, EndReason, RunStatus
+from hedgerow.lifecycle import (
+    Leftovers,
+    Node,
+    close_doors,
+    conclude_unless_ending,
+    held,
+    keep_house,
+    plan_now,
+    reconcile,
+    reopen_door,
+    scan_repository,
+    take_over,
+)
 from hedgerow.operations import artifact_collection, relay_delivery
 
 log = structlog.get_logger()
 
 _TURN_SECONDS = 0.2
+_LOOK_SECONDS = 1.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -31,9 +46,10 @@ class Rhythm:
 
     sweep_seconds: float = 1.0  # runs whose time has come, and jobs of workers that died
     watch_seconds: float = 1.0  # sandboxes that died
-    report_seconds: float = 5.0  # the node's own sign of life
+    tidy_seconds: float = 60.0  # sandboxes and folders that no run of the node claims
     relay_seconds: float = 1.0  # messages that are to be posted
     forget_seconds: float = 600.0  # whatever has a time that is over: answers, tokens, relays, artifacts
+    disk_seconds: float = 5.0  # whether the disk has room for new runs
     gc_seconds: float = 0.0  # whatever `hedgerow gc` lists; 0: never
     sweep_limit: int = 500
     concurrency: int = 40  # runs that are acted upon at once
@@ -48,14 +64,16 @@ async def work(node: Node, rhythm: Rhythm, stop: asyncio.Event, serving: Callabl
     with ExitStack() as stack:
         if not await _turn(node, stop, serving, stack):
             return
-        await _report(node)
+        signs = _Signs(node, rhythm.tidy_seconds)
+        await signs.report()
         await _take_up(node)
         serving(True)
         async with asyncio.TaskGroup() as tasks:
             for pause, look in (
                 (rhythm.sweep_seconds, partial(_sweep, node, rhythm)),
                 (rhythm.watch_seconds, partial(_watch, node)),
-                (rhythm.report_seconds, partial(_report, node)),
+                (pace_seconds(node.lease.seconds), signs.report),
+                (_LOOK_SECONDS, signs.tidy),
                 (rhythm.relay_seconds, partial(_relay, node, stop)),
                 (rhythm.forget_seconds, partial(_forget, node)),
             ):
@@ -101,23 +119,57 @@ async def _every(seconds: float, look: Callable[[], Awaitable[None]], stop: asyn
         await _pause(seconds, stop)
 
 
-async def _report(node: Node) -> None:
-    async with node.backends.database.transaction() as tx:
-        await nodes.report(tx, node.id, node.worker_url(), node.backends.clock.now(), node.room())
+class _Signs:
+    """The signs of life that nodes give: this one's own, and whose have stopped."""
+
+    def __init__(self, node: Node, tidy_seconds: float) -> None:
+        self._node = node
+        self._watch = Watch(longest_gap_seconds=node.lease.seconds / 2)
+        self._leftovers = Leftovers()
+        self._tidy_seconds = tidy_seconds
+        self._tidy_at = -math.inf
+
+    async def report(self) -> None:
+        """Say that this node lives, and have the runs of those taken over that have said so for too long no more.
+
+        Where it could not say so for its lease, it looks first which runs are still its own, and acts again only then.
+        """
+        node = self._node
+        began = node.lease.now()
+        async with node.backends.database.transaction() as tx:
+            await nodes.report(tx, node.id, node.worker_url(), node.lease.seconds, node.room())
+            others = await nodes.others(tx, node.id)
+        lapsed = not node.lease.held
+        if lapsed:
+            await close_doors(node)
+        node.lease.renew(began)
+        if lapsed:
+            self._tidy_at = -math.inf
+            await _wake(node)
+        for lost in self._watch.note(others, node.lease.now()):
+            await take_over(node, lost)
+
+    async def tidy(self) -> None:
+        """Now and then, and at once where this node was silent for too long, remove what no run of it claims."""
+        if steady_seconds() < self._tidy_at:
+            return
+        self._tidy_at = steady_seconds() + self._tidy_seconds
+        await self._leftovers.remove(self._node)
 
 
-async def _held(node: Node) -> list[TaskRun]:
-    async with node.backends.database.transaction() as tx:
-        return await executions.held_by(tx, node.id)
+async def _wake(node: Node) -> None:
+    """Have every run of the node looked at."""
+    for run in await held(node):
+        async with node.backends.database.transaction() as tx:
+            await executions.record(tx, run, {"wake_at": node.backends.clock.now()})
 
 
 async def _take_up(node: Node) -> None:
     """Open the gate for sandboxes that outlived the last worker, and have every run of the node looked at."""
-    for run in await _held(node):
+    for run in await held(node):
         if run.execution.sandbox is not None:
             await reopen_door(node, run)
-        async with node.backends.database.transaction() as tx:
-            await executions.record(tx, run, {"wake_at": node.backends.clock.now()})
+    await _wake(node)
 
 
 async def _sweep(node: Node, rhythm: Rhythm) -> None:
@@ -171,16 +223,16 @@ async def _forget(node: Node) -> None:
 
 async def _keep_house(node: Node, rhythm: Rhythm, stop: asyncio.Event) -> None:
     """Remove what may go, every few hours, and at once where the disk has become too full for new runs."""
-    last, full = time.monotonic(), False
+    last, full = steady_seconds(), False
     while not stop.is_set():
         was_full, full = full, not node.room().enough
         if full != was_full:
             _tell_of_the_disk(node, full)
         pause = min(rhythm.gc_seconds, _FULL_SECONDS) if full else rhythm.gc_seconds
-        if rhythm.gc_seconds and ((full and not was_full) or time.monotonic() - last >= pause):
-            last = time.monotonic()
+        if rhythm.gc_seconds and ((full and not was_full) or steady_seconds() - last >= pause):
+            last = steady_seconds()
             await _until(stop, _collect(node))
-        await _pause(rhythm.report_seconds, stop)
+        await _pause(rhythm.disk_seconds, stop)
 
 
 _FULL_SECONDS = 600.0
@@ -207,7 +259,7 @@ async def _collect(node: Node) -> None:
 
 async def _watch(node: Node) -> None:
     """Write down the loss of sandboxes that died without being asked to."""
-    for run in await _held(node):
+    for run in await held(node):
         handle = run.execution.sandbox
         if handle is None or run.execution.ending is not None or run.status.terminal:
             continue

@@ -10,8 +10,8 @@ from uuid import UUID
 from hedgerow.agents.base import AgentLaunch, LaunchRequest
 from hedgerow.domain.errors import HedgerowError, UnavailableError
 from hedgerow.domain.runs import SandboxHandle
-from hedgerow.domain.sandboxes import NO_PUBLIC_HOSTS, HostPort, PublicHosts, SandboxSpec, SandboxState
-from hedgerow.repositories import Checkout, Published
+from hedgerow.domain.sandboxes import NO_PUBLIC_HOSTS, FoundSandbox, HostPort, PublicHosts, SandboxSpec, SandboxState
+from hedgerow.repositories import Checkout, Published, Taking
 from hedgerow.repositories.idle_mirrors import FoundMirror
 
 
@@ -43,6 +43,10 @@ class MemorySandboxes:
 
     async def destroy(self, handle: SandboxHandle) -> None:
         self.alive.pop(handle.id, None)
+
+    async def find(self, owner: str) -> list[FoundSandbox]:
+        found = ((spec, SandboxHandle(provider=self.name, id=number)) for number, spec in self.alive.items() if spec.owner == owner)
+        return [FoundSandbox(spec.name, handle) for spec, handle in found]
 
 
 @dataclass
@@ -81,6 +85,9 @@ class MemoryRepositories:
     def collect_command(self, **wishes: Any) -> tuple[str, ...]:
         return ("true",)
 
+    async def read_taken(self, taking: Taking, target: Path) -> None:
+        return None  # nothing has changed
+
     async def publish(self, **wishes: Any) -> Published | None:
         if self.publishing_problem is not None:
             raise self.publishing_problem
@@ -108,6 +115,9 @@ class MemoryGate:
 
     async def close(self, run_id: UUID) -> None:
         self.doors.pop(run_id, None)
+
+    def open_runs(self) -> list[UUID]:
+        return list(self.doors)
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,7 @@ from hedgerow.domain.runs import RunStatus, TaskRun
 from hedgerow.lifecycle import reconcile
 from hedgerow.operations import logs
 from hedgerow.operations.nodes import list_nodes
-from hedgerow.worker import Rhythm, _keep_house, _report
+from hedgerow.worker import Rhythm, _keep_house, _Signs
 from tests.lifecycle.conftest import World
 
 FULL = {"least_free_bytes": 2**62}
@@ -48,7 +48,7 @@ async def test_another_machine_takes_the_run_and_nothing_waits_any_more(world: W
     await reconcile(world.with_node(**FULL).node, run.id)
     other = world.with_node(id=uuid7())
     async with world.node.backends.database.transaction() as tx:
-        await nodes.report(tx, other.node.id, "http://other.test", world.node.backends.clock.now())
+        await nodes.report(tx, other.node.id, "http://other.test", 30.0)
     world.repositories.let_go.set()
 
     await reconcile(other.node, run.id)
@@ -80,11 +80,11 @@ async def test_a_client_can_neither_set_nor_remove_what_a_run_waits_for(world: W
 
 async def test_a_node_tells_since_when_its_disk_is_full(world: World) -> None:
     full = world.with_node(**FULL)
-    await _report(full.node)
+    await _Signs(full.node, 60).report()
     (first,) = await list_nodes(world.node.backends)
-    await _report(full.node)
+    await _Signs(full.node, 60).report()
     (second,) = await list_nodes(world.node.backends)
-    await _report(world.node)
+    await _Signs(world.node, 60).report()
     (third,) = await list_nodes(world.node.backends)
 
     assert first.disk_full_since is not None
@@ -97,7 +97,7 @@ async def test_a_worker_makes_room_as_soon_as_its_disk_is_full(world: World, cap
     remains = world.node.data_dir / "runs" / ".going-1"
     _make(remains)
     stop = asyncio.Event()
-    keeping = asyncio.create_task(_keep_house(world.with_node(**FULL).node, Rhythm(gc_seconds=3600, report_seconds=0.01), stop))
+    keeping = asyncio.create_task(_keep_house(world.with_node(**FULL).node, Rhythm(gc_seconds=3600, disk_seconds=0.01), stop))
 
     async with asyncio.timeout(20):
         while remains.exists():  # noqa: ASYNC110 - a folder that goes wakes nobody

@@ -164,7 +164,7 @@ async def test_a_command_goes_through_the_gate_of_the_runs_node(desk: Desk) -> N
     run, node_id = await desk.started_run(), uuid7()
     async with agent_server() as agent:
         async with desk.backends.database.transaction() as tx:
-            await nodes.report(tx, node_id, agent.url, desk.backends.clock.now())
+            await nodes.report(tx, node_id, agent.url, 30.0)
             await rows.note(tx, run.id, {"node_id": node_id})
         await with_state(desk, run, sandbox_url=f"{agent.url}/sandboxes/{run.id}", sandbox_connect_token="tok en")
 

@@ -147,7 +147,7 @@ async def test_an_agent_of_an_older_epoch_appends_nothing_and_its_key_stays_free
     run = await desk.started_run()
     node_id = uuid7()
     async with desk.backends.database.transaction() as tx:
-        await nodes.report(tx, node_id, "http://gate.test", desk.backends.clock.now())
+        await nodes.report(tx, node_id, "http://gate.test", 30.0)
         assert await executions.claim(tx, run.id, node_id)
 
     for key in (None, "k"):

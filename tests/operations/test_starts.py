@@ -49,7 +49,7 @@ async def worked_on(desk: Desk, run: TaskRun, **facts: Any) -> TaskRun:
     node, now = uuid7(), desk.backends.clock.now()
     there = {"checked_out_at": now, "base_commit": "1" * 40, "session_ready_at": now, "turn_ended_at": now, "stop_reason": "end_turn"}
     async with desk.backends.database.transaction() as tx:
-        await nodes.report(tx, node, "http://worker.test", now)
+        await nodes.report(tx, node, "http://worker.test", 30.0)
         await executions.claim(tx, run.id, node)
         claimed = await rows.load(tx, run.id)
         assert claimed is not None
@@ -62,8 +62,8 @@ async def test_a_created_run_is_started_with_its_first_message(desk: Desk) -> No
 
     task = await start(desk, created)
 
-    run = task.latest_run
-    assert run is not None
+    assert task.latest_run is not None
+    run = await desk.fresh(task.latest_run)
     assert (run.id, run.status, run.state) == (created.id, RunStatus.QUEUED, created.state)
     execution = run.execution
     assert execution.started_at is not None
@@ -75,9 +75,9 @@ async def test_a_created_run_is_started_with_its_first_message(desk: Desk) -> No
 async def test_what_a_start_says_is_kept_and_said_first(desk: Desk) -> None:
     created = await desk.run()
 
-    run = (await start(desk, created, pending_user_message="Go")).latest_run
+    await start(desk, created, pending_user_message="Go")
 
-    assert run is not None
+    run = await desk.fresh(created)
     assert run.state == {**created.state, "pending_user_message": "Go"}
     assert run.updated_at > created.updated_at
     assert await inbox(desk, run) == [("Go", MessageStatus.QUEUED)]

@@ -13,7 +13,7 @@ import pytest
 
 from hedgerow.checker.records import Heard, Kind
 from hedgerow.domain import lifecycle
-from hedgerow.domain.lifecycle import Action, CleanUp, Conclude, Deadlines, Inbox, Land, Nothing, StopSandbox, Wait
+from hedgerow.domain.lifecycle import Action, Checkpoint, CleanUp, Conclude, Deadlines, Inbox, Land, Nothing, StopSandbox, Wait
 from hedgerow.domain.runs import EndReason, TaskRun
 from tests.simulation.scenario import BrokenError, play
 from tests.simulation.workers import Decide
@@ -73,8 +73,29 @@ def _past_the_end(run: TaskRun, inbox: Inbox, now: datetime, deadlines: Deadline
     return lifecycle.Deliver() if inbox.queued and run.execution.session_ready_at is not None else action
 
 
+def _without_a_last_checkpoint(run: TaskRun, inbox: Inbox, now: datetime, deadlines: Deadlines, node_id: UUID) -> Action:
+    action = lifecycle.decide(run, inbox, now, deadlines, node_id)
+    return Land() if isinstance(action, Checkpoint) and run.execution.sandbox is None else action
+
+
+def _speaking_before_the_checkpoint(run: TaskRun, inbox: Inbox, now: datetime, deadlines: Deadlines, node_id: UUID) -> Action:
+    action = lifecycle.decide(run, inbox, now, deadlines, node_id)
+    waits = inbox.queued and not inbox.delivered and run.execution.sandbox is not None
+    return lifecycle.Deliver() if isinstance(action, Checkpoint) and waits else action
+
+
 @pytest.mark.parametrize(
-    "decide", [_without_a_wall_clock, _without_tidying_up, _with_a_forgotten_sandbox, _in_circles, _past_the_end], ids=lambda d: d.__name__
+    "decide",
+    [
+        _without_a_wall_clock,
+        _without_tidying_up,
+        _with_a_forgotten_sandbox,
+        _in_circles,
+        _past_the_end,
+        _without_a_last_checkpoint,
+        _speaking_before_the_checkpoint,
+    ],
+    ids=lambda d: d.__name__,
 )
 def test_a_decide_that_errs_is_found_and_the_number_of_its_history_is_told(decide: Decide) -> None:
     with pytest.raises(BrokenError, match=r"HEDGEROW_SIMULATION_SEED=\d+ plays this again: "):

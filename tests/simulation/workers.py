@@ -14,6 +14,7 @@ from hedgerow.domain import lifecycle
 from hedgerow.domain.lifecycle import (
     Action,
     BeginAgain,
+    Checkpoint,
     Claim,
     CleanUp,
     Conclude,
@@ -29,11 +30,11 @@ from hedgerow.domain.lifecycle import (
 )
 from hedgerow.domain.messages import UNANSWERED, MessageStatus
 from hedgerow.domain.runs import Ending, EndReason, Environment, RunStatus, TaskRun
-from tests.simulation.world import DEADLINES, FORGOTTEN, KEPT, NODES, World
+from tests.simulation.world import BASE, DEADLINES, FORGOTTEN, KEPT, NODES, World
 
 MOST_STEPS = 40  # more looks in one go than any run needs
 MOST_REPEATS = 2  # equal actions in a row, with equal facts, and nothing in their way
-_ONWARD = (Prepare, StartSession, Deliver)
+_ONWARD = (Prepare, StartSession, Deliver, Checkpoint)
 
 Decide = Callable[[TaskRun, Inbox, datetime, Deadlines, UUID], Action]
 Steps = Generator[float, None, None]
@@ -286,6 +287,7 @@ class Workers:
             Prepare: self._prepare,
             StartSession: self._start_session,
             Deliver: self._deliver,
+            Checkpoint: self._checkpoint,
             Conclude: self._conclude,
             StopSandbox: self._stop_sandbox,
             Land: self._land,
@@ -327,7 +329,13 @@ class Workers:
     def _check_out(self, run: TaskRun) -> Steps:
         yield self._pause(20.0)
         self._trouble(EndReason.START_FAILED)
-        self._record(run, checked_out_at=self.world.clock())
+        checkpoint, facts = self.world.run.execution.checkpoint, {}
+        if checkpoint is not None:
+            yield self._pause(5.0)
+            if self.world.random.random() < self.trouble:  # it does not apply
+                checkpoint, facts = None, {"checkpoint": None}
+        self._record(run, checked_out_at=self.world.clock(), base_commit=BASE if self.world.repository else None, **facts)
+        self.world.work = 0 if checkpoint is None else checkpoint["work"]
 
     def _start_session(self, node: UUID, run: TaskRun, action: StartSession) -> Steps:
         sandbox = self.world.sandbox()
@@ -350,6 +358,8 @@ class Workers:
         self.world.facts(session_ready_at=self.world.clock(), active_at=self.world.clock())
 
     def _deliver(self, node: UUID, run: TaskRun, action: Deliver) -> Steps:
+        kept = run.execution.turn_ended_at in {None, run.execution.checkpointed_turn}
+        assert kept or not self.world.repository, "a message goes to an agent whose last turn nobody has tried to checkpoint"
         execution = self.world.run.execution
         if execution.restarting or execution.epoch != run.execution.epoch:
             return
@@ -368,6 +378,19 @@ class Workers:
         self._record(run, turn_started_at=began, active_at=began)
         if message.status is MessageStatus.QUEUED:
             message.status = MessageStatus.DELIVERED
+
+    def _checkpoint(self, node: UUID, run: TaskRun, action: Checkpoint) -> Steps:
+        """What an agent does meanwhile may be in it or not. Whatever comes of it, it was tried."""
+        assert run.execution.base_commit is not None, "there is nothing to checkpoint"
+        began = self.world.clock()
+        yield self._pause(1.0)
+        work = self.world.work
+        yield self._pause(1.0)
+        failed = self.world.random.random() < self.trouble
+        facts = {} if failed or self.world.run.execution.checkpoint == {"work": work} else {"checkpoint": {"work": work}}
+        at_rest = run.execution.sandbox is None
+        assert not at_rest or work == self.world.work, "an agent works on files that are at rest"
+        self._record(run, checkpointed_at=began, checkpointed_turn=run.execution.turn_ended_at, checkpointed_at_rest=at_rest, **facts)
 
     def _conclude(self, node: UUID, run: TaskRun, action: Conclude) -> Steps:
         yield self._pause(0.1)
@@ -389,9 +412,10 @@ class Workers:
         self._record(run, sandbox=None)
 
     def _land(self, node: UUID, run: TaskRun, action: Land) -> Steps:
+        assert run.execution.checkpointed_at_rest or not self.world.repository, "work is landed that nobody has tried to checkpoint"
         yield self._pause(20.0)
         self._trouble(EndReason.SANDBOX_FAILED)
-        self._record(run, landed_at=self.world.clock())
+        self._record(run, landed_at=self.world.clock(), checkpoint=None)
 
     def _end(self, node: UUID, run: TaskRun, action: End) -> Steps:
         yield self._pause(1.0)

@@ -31,9 +31,12 @@ from hedgerow.domain.messages import HANDED_OVER, UNANSWERED, MessageStatus
 from hedgerow.domain.runs import Ending, EndReason, Environment, Execution, RunMode, RunStatus, SandboxHandle, TaskRun
 
 BEGIN = datetime(2026, 5, 7, 12, tzinfo=UTC)
-DEADLINES = Deadlines(inactivity=timedelta(seconds=120), wall_clock=timedelta(seconds=900), look_again=timedelta(seconds=60))
+DEADLINES = Deadlines(
+    inactivity=timedelta(seconds=120), wall_clock=timedelta(seconds=900), look_again=timedelta(seconds=60), checkpoint=timedelta(seconds=50)
+)
 NODES = (UUID(int=1), UUID(int=2))
 RUN = "run"
+BASE = "1" * 40
 KEPT = "The result could not be collected."  # the one thing that may come between an end that is decided and its being told
 
 # As in db/executions: what a run that begins again no longer knows.
@@ -48,6 +51,9 @@ FORGOTTEN: dict[str, Any] = {
     "stop_reason": None,
     "landed_at": None,
     "cleaned_at": None,
+    "checkpointed_at": None,
+    "checkpointed_turn": None,
+    "checkpointed_at_rest": False,
     "restarting": False,
 }
 _UNFINISHED = (MessageStatus.QUEUED, MessageStatus.DELIVERED)
@@ -103,6 +109,8 @@ class World:
         self.sandboxes: dict[str, Sandbox] = {}
         self.orphans: set[str] = set()  # sandboxes whose maker died before it could write them down
         self.folder = False
+        self.repository = self.random.random() < 0.7  # whether the task has one: only then there is something to checkpoint
+        self.work = 0  # what stands in the workspace: it grows whenever an agent works
         self.nudge: Callable[[UUID | None], None] = lambda node_id: None
         self.find: Callable[[UUID | None], None] = lambda node_id: None
         self.stir: Callable[[], None] = lambda: None
@@ -341,6 +349,7 @@ class World:
             return
         sandbox.playing = message = sandbox.queue.pop(0)
         sandbox.turn += 1
+        self.work += 1
         self.history.append(Heard(at=self.now, client="agent", run=RUN, kind=Kind.MESSAGE, item=message.text))
         length = self.random.choice([0.0, 0.1, 3.0, 30.0, 200.0, None])
         turn, stop_reason = sandbox.turn, self.random.choice(["end_turn", "end_turn", "end_turn", "refusal", None])
@@ -350,6 +359,7 @@ class World:
     def _end_turn(self, sandbox: Sandbox, turn: int, stop_reason: str | None) -> None:
         if sandbox.turn == turn and sandbox.playing is not None and sandbox.alive and sandbox.agent_alive:
             message, sandbox.playing = sandbox.playing, None
+            self.work += 1
             self._push(sandbox, lambda: self._record_turn(sandbox, message, stop_reason, None))
             self._play_next(sandbox)
 

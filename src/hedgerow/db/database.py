@@ -17,7 +17,7 @@ Connection = psycopg.AsyncConnection[DictRow]
 BulkConnection = psycopg.Connection[tuple[Any, ...]]
 
 _WAIT_SECONDS = 30
-_BULK_CONNECTIONS = 2
+_BULK_CONNECTIONS = 4
 
 
 class DatabaseLostError(UnavailableError):

@@ -3,7 +3,7 @@
 Each statement names the epoch that its writer holds. Where another worker has taken the run over, it changes nothing and says so.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, LiteralString
@@ -29,6 +29,9 @@ FORGOTTEN: Mapping[str, Any] = {
     "stop_reason": None,
     "landed_at": None,
     "cleaned_at": None,
+    "checkpointed_at": None,
+    "checkpointed_turn": None,
+    "checkpointed_at_rest": False,
     "restarting": False,
 }
 """The facts of a run that was started again and of whose earlier start nothing is left: any node may claim it, as a new one.
@@ -145,3 +148,28 @@ async def held_by(tx: Transaction, node_id: UUID) -> list[TaskRun]:
     statement = sql.SQL("SELECT {} FROM runs WHERE node_id = %s AND cleaned_at IS NULL").format(runs.COLUMNS)
     rows = await (await tx.connection.execute(statement, [node_id])).fetchall()
     return [runs.from_row(row) for row in rows]
+
+
+_TAKEABLE: LiteralString = """
+    SELECT id FROM runs WHERE node_id = %s AND cleaned_at IS NULL AND started_at IS NOT NULL AND environment = %s AND status <> ALL (%s)
+    ORDER BY id LIMIT %s
+"""
+
+
+async def takeable(tx: Transaction, node_id: UUID, limit: int) -> list[UUID]:
+    """The runs of a node that another one can do something for, as `domain.takeovers.may_be_taken_over` has it."""
+    over = [status.value for status in RunStatus if status.terminal]
+    rows = await (await tx.connection.execute(_TAKEABLE, [node_id, Environment.CLOUD.value, over, limit])).fetchall()
+    return [row["id"] for row in rows]
+
+
+async def raise_epoch(tx: Transaction, run: TaskRun) -> None:
+    """Refuse, from the end of the transaction on, whatever comes from those who act for a run whose row is locked."""
+    await tx.connection.execute("UPDATE runs SET epoch = epoch + 1 WHERE id = %s", [run.id])
+    await tx.connection.execute("UPDATE journals SET epoch = %s WHERE run_id = %s", [run.execution.epoch + 1, run.id])
+
+
+async def owners(tx: Transaction, run_ids: Sequence[UUID]) -> dict[UUID, UUID | None]:
+    """The node that holds each of these runs, which it may have cleaned up. A run that does not exist is not in the answer."""
+    rows = await (await tx.connection.execute("SELECT id, node_id FROM runs WHERE id = ANY (%s)", [list(run_ids)])).fetchall()
+    return {row["id"]: row["node_id"] for row in rows}

@@ -78,6 +78,23 @@ async def has_taken(tx: Transaction, run_id: UUID) -> bool:
     return await (await tx.connection.execute(_HAS_TAKEN, [run_id])).fetchone() is not None
 
 
+async def in_flight(tx: Transaction, run_id: UUID) -> Message | None:
+    """The message that is with the agent or on its way there; None where no turn runs. There is never more than one."""
+    statement = sql.SQL(
+        "SELECT {} FROM messages WHERE run_id = %s AND (status = 'delivered' OR (status = 'queued' AND taken_at IS NOT NULL))"
+        " ORDER BY status, position LIMIT 1"
+    ).format(COLUMNS)
+    row = await (await tx.connection.execute(statement, [run_id])).fetchone()
+    return None if row is None else from_row(row)
+
+
+async def last_heard(tx: Transaction, run_id: UUID) -> Message | None:
+    """The last message whose turn has ended; None where there is none."""
+    statement = sql.SQL("SELECT {} FROM messages WHERE run_id = %s AND status = 'acknowledged' ORDER BY position DESC LIMIT 1")
+    row = await (await tx.connection.execute(statement.format(COLUMNS), [run_id])).fetchone()
+    return None if row is None else from_row(row)
+
+
 async def place(tx: Transaction, positions: Mapping[UUID, int]) -> None:
     """Give messages of one run, whose row is locked, new positions. Between them they are a permutation of what they had."""
     await tx.connection.execute(

@@ -1,48 +1,55 @@
 """Nodes: machines with a data directory of their own, whose workers report here."""
 
-from dataclasses import dataclass
-from datetime import datetime
 from typing import LiteralString
 from uuid import UUID
 
 from hedgerow.db.database import Transaction
 from hedgerow.domain.housekeeping import Room
+from hedgerow.domain.nodes import NodeBeat, NodeListing
+
+_REPORT: LiteralString = """
+    INSERT INTO nodes (id, worker_url, seen_at, beat, lease_seconds, disk_free_bytes, disk_full_since)
+    VALUES (%(id)s, %(url)s, now(), 1, %(lease)s, %(free)s, CASE WHEN %(full)s THEN now() END)
+    ON CONFLICT (id) DO UPDATE
+    SET worker_url = excluded.worker_url, seen_at = now(), beat = nodes.beat + 1, lease_seconds = excluded.lease_seconds,
+        disk_free_bytes = excluded.disk_free_bytes,
+        disk_full_since = CASE WHEN excluded.disk_full_since IS NOT NULL THEN coalesce(nodes.disk_full_since, now()) END
+"""
 
 
-async def report(tx: Transaction, node_id: UUID, worker_url: str, now: datetime, room: Room | None = None) -> None:
-    """Say that a node is alive, where its worker's gate listens, and how much room its disk has."""
-    statement: LiteralString = (
-        "INSERT INTO nodes (id, worker_url, seen_at, disk_free_bytes, disk_full_since)"
-        " VALUES (%(id)s, %(url)s, %(now)s, %(free)s, %(full)s)"
-        " ON CONFLICT (id) DO UPDATE SET worker_url = excluded.worker_url, seen_at = excluded.seen_at,"
-        " disk_free_bytes = excluded.disk_free_bytes, disk_full_since ="
-        " CASE WHEN excluded.disk_full_since IS NOT NULL THEN coalesce(nodes.disk_full_since, excluded.disk_full_since) END"
-    )
-    free = None if room is None else room.free_bytes
-    full = None if room is None or room.enough else now
-    await tx.connection.execute(statement, {"id": node_id, "url": worker_url, "now": now, "free": free, "full": full})
+async def report(tx: Transaction, node_id: UUID, worker_url: str, lease_seconds: float, room: Room | None = None) -> None:
+    """Say that a node is alive, for how long it may act from now on, where its worker's gate listens, and how much room its disk has."""
+    free, full = (None, False) if room is None else (room.free_bytes, not room.enough)
+    values = {"id": node_id, "url": worker_url, "lease": lease_seconds, "free": free, "full": full}
+    await tx.connection.execute(_REPORT, values)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ReportedNode:
-    """A node as it last reported."""
-
-    id: UUID
-    worker_url: str
-    seen_at: datetime
-    disk_free_bytes: int | None
-    disk_full_since: datetime | None  # since when it takes no new runs; None where it does
+async def others(tx: Transaction, node_id: UUID) -> list[NodeBeat]:
+    """What all other nodes have last said of themselves."""
+    rows = await (await tx.connection.execute("SELECT id, beat, lease_seconds FROM nodes WHERE id <> %s", [node_id])).fetchall()
+    return [NodeBeat(**row) for row in rows]
 
 
-async def reported(tx: Transaction) -> list[ReportedNode]:
-    """Every node that ever reported, the latest first."""
-    rows = await (
-        await tx.connection.execute("SELECT id, worker_url, seen_at, disk_free_bytes, disk_full_since FROM nodes ORDER BY seen_at DESC")
-    ).fetchall()
-    return [ReportedNode(**row) for row in rows]
+async def hold_still(tx: Transaction, node: NodeBeat) -> bool:
+    """Whether a node has not reported since; it does not until the end of the transaction then."""
+    statement: LiteralString = "SELECT 1 FROM nodes WHERE id = %s AND beat = %s FOR SHARE"
+    return await (await tx.connection.execute(statement, [node.id, node.beat])).fetchone() is not None
 
 
 async def worker_url(tx: Transaction, node_id: UUID) -> str | None:
     """Where the gate of a node listens; None for a node that never reported."""
     row = await (await tx.connection.execute("SELECT worker_url FROM nodes WHERE id = %s", [node_id])).fetchone()
     return None if row is None else str(row["worker_url"])
+
+
+_LISTING: LiteralString = """
+    SELECT id, worker_url, seen_at, extract(epoch FROM now() - seen_at)::double precision AS silent_seconds, lease_seconds,
+        disk_free_bytes, disk_full_since,
+        (SELECT count(*) FROM runs WHERE node_id = nodes.id AND cleaned_at IS NULL) AS runs
+    FROM nodes ORDER BY seen_at DESC, id
+"""
+
+
+async def listing(tx: Transaction) -> list[NodeListing]:
+    """Every node that has ever reported, the one that was heard of last first."""
+    return [NodeListing(**row) for row in await (await tx.connection.execute(_LISTING)).fetchall()]

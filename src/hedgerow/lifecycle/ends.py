@@ -1,5 +1,6 @@
 """How a run comes to its end: the end is written down first, then landed, then told to its readers."""
 
+from contextlib import suppress
 from datetime import timedelta
 from typing import Any
 
@@ -102,6 +103,8 @@ async def fail(node: Node, run: TaskRun, action: Action, error: BaseException) -
         log.error("an action failed unexpectedly", action=type(action).__name__, exc_info=cause)
     message = cause.message if isinstance(cause, HedgerowError) else _UNEXPECTED
     match action:
+        case Prepare(sandbox=False) if run.status.terminal or run.execution.ending is not None:
+            await _give_work_up(node, run, message)
         case Prepare() | StartSession() | Deliver():
             reason = cause.reason if isinstance(cause, EndsRunError) else _REASONS[type(action)]
             await _conclude_failed(node, run, Ending(status=RunStatus.FAILED, reason=reason, message=message))
@@ -132,6 +135,8 @@ async def _keep_workspace(node: Node, run: TaskRun, message: str) -> None:
     A run that a person or the agent has ended before keeps its status, and says where its files are as well.
     """
     now = node.backends.clock.now()
+    with suppress(OSError):  # then the run's sentence keeps them, as long as it stands
+        node.folders(run.id).keep()
     text = f"The result could not be collected: {message} The files are kept in {node.folders(run.id).workspace}."
     ending = Ending(status=RunStatus.FAILED, reason=EndReason.SANDBOX_FAILED, message=text)
     async with node.backends.database.transaction() as tx:
@@ -139,6 +144,20 @@ async def _keep_workspace(node: Node, run: TaskRun, message: str) -> None:
             raise TakenOverError
         await change_in(tx, node, run, lambda fresh: _with_sentence(fresh, text) if fresh.status.terminal else {})
         await messages.fail_unfinished(tx, run.id, UNANSWERED)
+
+
+async def _give_work_up(node: Node, run: TaskRun, message: str) -> None:
+    """What was to be landed out of a checkpoint, since its machine is lost, cannot be restored: the end says so.
+
+    The checkpoint stays where it is.
+    """
+    text = f"The result could not be collected: {message} It was to be restored from its last checkpoint, since its machine is lost."
+    ending = Ending(status=RunStatus.FAILED, reason=EndReason.SANDBOX_FAILED, message=text)
+    async with node.backends.database.transaction() as tx:
+        facts = {"landed_at": node.backends.clock.now(), "ending": executions.stored_ending(ending)}
+        if not await executions.record(tx, run, facts):
+            raise TakenOverError
+        await change_in(tx, node, run, lambda fresh: _with_sentence(fresh, text) if fresh.status.terminal else {})
 
 
 def _with_sentence(run: TaskRun, text: str) -> dict[str, Any]:

@@ -7,10 +7,14 @@ from typing import Any
 from hedgerow.db import messages
 from hedgerow.db.database import Transaction
 from hedgerow.domain.ids import uuid7
-from hedgerow.domain.messages import Message, MessageStatus
+from hedgerow.domain.messages import Message, MessageStatus, places
 from hedgerow.domain.runs import TaskRun
 from hedgerow.domain.tasks import Task
 
+_AFTER_LOSS = (
+    "The machine that this task was being worked on is gone, and you go on in its place, without its session. The files are as of the last"
+    " checkpoint, so that the latest changes may be missing. This had been asked for last.\n\n{}"
+)
 _CONTINUATION = "Go on with this task. Work was done on it before, in a session that you do not remember.\n\n{}"
 
 
@@ -24,6 +28,13 @@ def continuing_words(task: Task) -> str:
     """What the agent of a run hears that goes on after others have worked on its task."""
     words = task.description.strip() or task.title
     return _CONTINUATION.format(words) if words else ""
+
+
+async def ask_again(tx: Transaction, run: TaskRun, message: Message, now: datetime) -> None:
+    """Have the next agent of a run, whose row is locked, hear first what the last one was at when its machine was lost."""
+    await queue_message(tx, run, _AFTER_LOSS.format(message.content or "").rstrip(), now, message.artifacts)
+    waiting = await messages.waiting(tx, run.id)
+    await messages.place(tx, places(waiting, waiting[-1].id, waiting[0].position))
 
 
 async def queue_message(tx: Transaction, run: TaskRun, content: str, now: datetime, artifacts: Sequence[dict[str, Any]] = ()) -> None:
