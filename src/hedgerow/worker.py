@@ -76,9 +76,9 @@ async def work(node: Node, rhythm: Rhythm, stop: asyncio.Event, serving: Callabl
                 (_LOOK_SECONDS, signs.tidy),
                 (rhythm.relay_seconds, partial(_relay, node, stop)),
                 (rhythm.forget_seconds, partial(_forget, node)),
+                (rhythm.disk_seconds, _Housekeeping(node, rhythm.gc_seconds, stop).look),
             ):
                 tasks.create_task(_every(pause, look, stop))
-            tasks.create_task(_keep_house(node, rhythm, stop))
             queues = [RUNS_QUEUE, node_queue(node.id)]
             tasks.create_task(node.backends.jobs.work(queues, partial(reconcile, node), concurrency=rhythm.concurrency, stop=stop))
             scan = partial(scan_repository, node)
@@ -221,18 +221,29 @@ async def _forget(node: Node) -> None:
     await artifact_collection.collect(node.backends)
 
 
-async def _keep_house(node: Node, rhythm: Rhythm, stop: asyncio.Event) -> None:
-    """Remove what may go, every few hours, and at once where the disk has become too full for new runs."""
-    last, full = steady_seconds(), False
-    while not stop.is_set():
-        was_full, full = full, not node.room().enough
-        if full != was_full:
-            _tell_of_the_disk(node, full)
-        pause = min(rhythm.gc_seconds, _FULL_SECONDS) if full else rhythm.gc_seconds
-        if rhythm.gc_seconds and ((full and not was_full) or steady_seconds() - last >= pause):
-            last = steady_seconds()
-            await _until(stop, _collect(node))
-        await _pause(rhythm.disk_seconds, stop)
+class _Housekeeping:
+    """What may go from this node goes every few hours, and at once where its disk has become too full for new runs."""
+
+    def __init__(self, node: Node, gc_seconds: float, stop: asyncio.Event) -> None:
+        self._node = node
+        self._gc_seconds = gc_seconds
+        self._stop = stop
+        self._last = steady_seconds()
+        self._full = False
+
+    async def look(self) -> None:
+        """Look at the disk, and keep house where it is time to. It is cut off where the worker stops."""
+        was_full, self._full = self._full, not self._node.room().enough
+        if self._full != was_full:
+            _tell_of_the_disk(self._node, self._full)
+        pause = min(self._gc_seconds, _FULL_SECONDS) if self._full else self._gc_seconds
+        if self._gc_seconds and ((self._full and not was_full) or steady_seconds() - self._last >= pause):
+            self._last = steady_seconds()
+            await _until(self._stop, self._collect())
+
+    async def _collect(self) -> None:
+        async for _ in keep_house(self._node, await plan_now(self._node)):
+            pass
 
 
 _FULL_SECONDS = 600.0
@@ -245,16 +256,6 @@ def _tell_of_the_disk(node: Node, full: bool) -> None:
         log.warning("the disk is nearly full: this machine takes no new runs", folder=str(node.data_dir), free_bytes=room.free_bytes)
     else:
         log.info("there is room on the disk again: this machine takes new runs", folder=str(node.data_dir), free_bytes=room.free_bytes)
-
-
-async def _collect(node: Node) -> None:
-    try:
-        async for _ in keep_house(node, await plan_now(node)):
-            pass
-    except HedgerowError as error:
-        log.warning("could not keep house; trying again", reason=error.message)
-    except Exception:
-        log.exception("could not keep house; trying again")
 
 
 async def _watch(node: Node) -> None:

@@ -14,7 +14,7 @@ from hedgerow.domain.runs import RunStatus, TaskRun
 from hedgerow.lifecycle import reconcile
 from hedgerow.operations import logs
 from hedgerow.operations.nodes import list_nodes
-from hedgerow.worker import Rhythm, _keep_house, _Signs
+from hedgerow.worker import _Housekeeping, _Signs
 from tests.lifecycle.conftest import World
 
 FULL = {"least_free_bytes": 2**62}
@@ -96,17 +96,15 @@ async def test_a_node_tells_since_when_its_disk_is_full(world: World) -> None:
 async def test_a_worker_makes_room_as_soon_as_its_disk_is_full(world: World, capsys: pytest.CaptureFixture[str]) -> None:
     remains = world.node.data_dir / "runs" / ".going-1"
     _make(remains)
-    stop = asyncio.Event()
-    keeping = asyncio.create_task(_keep_house(world.with_node(**FULL).node, Rhythm(gc_seconds=3600, disk_seconds=0.01), stop))
+    await _Housekeeping(world.with_node(**FULL).node, 3600, asyncio.Event()).look()
 
-    async with asyncio.timeout(20):
-        while remains.exists():  # noqa: ASYNC110 - a folder that goes wakes nobody
-            await asyncio.sleep(0.01)
-    stop.set()
-    await keeping
-
+    assert not there(remains)
     assert "the disk is nearly full" in capsys.readouterr().out
 
 
 def _make(folder: Path) -> None:
     folder.mkdir(parents=True)
+
+
+def there(folder: Path) -> bool:
+    return folder.exists()
