@@ -121,6 +121,16 @@ def test_inactivity_counts_from_the_last_sign_of_life() -> None:
     assert isinstance(next_action(run, now=NOW + timedelta(minutes=45)), Wait)
 
 
+@given(
+    back=st.timedeltas(timedelta(0), timedelta(days=1)),
+    inbox=st.sampled_from([Inbox(), Inbox(delivered=1), Inbox(delivered=1, asked=1)]),
+    mode=st.sampled_from(["background", "interactive"]),
+)
+def test_a_clock_that_is_put_back_ends_nothing_and_makes_nobody_look_later(back: timedelta, inbox: Inbox, mode: str) -> None:
+    now = NOW - back
+    assert next_action(ready(mode=mode), inbox, now) == Wait(now + timedelta(minutes=1))
+
+
 @pytest.mark.parametrize("stop_reason", ["max_tokens", "refusal", "max_turn_requests"])
 def test_a_turn_that_stopped_short_is_not_called_a_success(stop_reason: str) -> None:
     action = next_action(ready(turn_ended_at=NOW, stop_reason=stop_reason))

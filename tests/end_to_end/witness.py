@@ -77,7 +77,8 @@ class Witness:
 
     def _answered(self, client: str, call: str, answer: httpx.Response) -> bool:
         if answer.status_code < 500:
-            self._recorder.add(Answered(at=time.monotonic(), client=client, call=call, accepted=answer.is_success))
+            name = _message_id(answer)
+            self._recorder.add(Answered(at=time.monotonic(), client=client, call=call, accepted=answer.is_success, name=name))
         return answer.is_success
 
     def follow(self, client: str) -> None:
@@ -139,7 +140,7 @@ class Witness:
             )
             since = time.monotonic()
             inbox = http.get(f"{run.path}messages/").raise_for_status().json()["results"]
-            seen = tuple(MessageSeen(text=m["content"], status=m["status"], error=m["error"]) for m in inbox)
+            seen = tuple(MessageSeen(text=m["content"], status=m["status"], error=m["error"], id=m["id"]) for m in inbox)
             recorder.add(InboxRead(since=since, at=time.monotonic(), client="last", run=run.id, messages=seen))
             since = time.monotonic()
             texts = tuple(http.get(f"{run.path}logs/").raise_for_status().text.splitlines())
@@ -159,6 +160,12 @@ class Witness:
             if notification.get("method") == "_posthog/turn_complete":
                 item = contents.get(notification["params"].get("messageId"), "a message that the inbox does not know")
                 self._recorder.add(Heard(at=time.monotonic(), client="last", run=self._run.id, kind=Kind.MESSAGE, item=item))
+
+
+def _message_id(answer: httpx.Response) -> str | None:
+    """How the server calls the message that it has accepted; None where it has accepted something else, or nothing."""
+    result = answer.json().get("result") if answer.is_success else None
+    return result.get("messageId") if isinstance(result, dict) else None
 
 
 def _status(text: str) -> str | None:

@@ -75,16 +75,13 @@ async def test_a_message_is_queued_behind_the_first_and_wakes_the_lifecycle(desk
         await rows.note(tx, run.id, {"wake_at": None})
 
     async with desk.backends.hub.subscribe(run.id) as watcher:
-        assert await sent(desk, run, "user_message", command_id=0, content=" second ") == {
-            "jsonrpc": "2.0",
-            "id": 0,
-            "result": {"queued": True},
-        }
+        answer = await sent(desk, run, "user_message", command_id=0, content=" second ")
         assert await watcher.wait(5)
 
     async with desk.backends.database.statement() as tx:
         inbox = await messages.of_run(tx, run.id)
     assert [(message.position, message.content) for message in inbox] == [(1, "first"), (2, "second")]
+    assert answer == {"jsonrpc": "2.0", "id": 0, "result": {"queued": True, "messageId": str(inbox[1].id)}}
     assert (await desk.fresh(run)).execution.wake_at is not None
 
 

@@ -69,7 +69,7 @@ async def test_a_created_run_is_started_with_its_first_message(desk: Desk) -> No
     assert execution.started_at is not None
     assert (execution.wake_at, execution.active_at, execution.node_id, execution.epoch) == (execution.started_at,) * 2 + (None, 0)
     assert await inbox(desk, run) == [("Mend it.", MessageStatus.QUEUED)]
-    assert await events(desk, run) == 1
+    assert await events(desk, run) == 2
 
 
 async def test_what_a_start_says_is_kept_and_said_first(desk: Desk) -> None:
@@ -81,7 +81,7 @@ async def test_what_a_start_says_is_kept_and_said_first(desk: Desk) -> None:
     assert run.state == {**created.state, "pending_user_message": "Go"}
     assert run.updated_at > created.updated_at
     assert await inbox(desk, run) == [("Go", MessageStatus.QUEUED)]
-    assert await events(desk, run) == 2
+    assert await events(desk, run) == 3
 
 
 async def test_starting_twice_says_the_same_once_and_another_thing_as_well(desk: Desk) -> None:
@@ -164,7 +164,7 @@ async def test_a_run_of_a_client_is_resumed_in_the_cloud(desk: Desk) -> None:
     [(words, status)] = await inbox(desk, run)
     assert (words or "").endswith("Mend it.")
     assert status is MessageStatus.QUEUED
-    assert await events(desk, run) == 3
+    assert await events(desk, run) == 4
 
 
 @pytest.mark.parametrize("status", [RunStatus.QUEUED, RunStatus.IN_PROGRESS])

@@ -39,8 +39,8 @@ def _play(world: World, decide: Decide) -> None:
     )
     world.nudge, world.find, world.stir = workers.nudge, workers.arrive, workers.stir
     world.after(0.0, world.start)
-    deeds = [world.message, world.message, world.withdraw, world.move, world.cancel, world.end_by_hand, world.open_again]
-    deeds += [world.hand_over, world.resume, world.resume, world.accept_output]
+    deeds = [world.message, world.message, world.withdraw, world.move, world.cancel, world.cancel, world.end_by_hand, world.open_again]
+    deeds += [world.requests.ask, world.requests.ask, world.hand_over, world.resume, world.resume, world.accept_output]
     faults = [workers.crash, workers.crash, world.lose_agent, world.lose_sandbox, world.jump]
     span = random.choice([5.0, 40.0, LAST_EVENT_SECONDS])
     begin, length = (random.uniform(0.0, span), 3.0) if random.random() < 0.5 else (0.0, span)  # a flurry, or now and then

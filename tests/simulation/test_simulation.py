@@ -11,15 +11,17 @@ from uuid import UUID
 
 import pytest
 
-from hedgerow.checker.records import Heard, Kind
+from hedgerow.checker.records import Frame, Heard, Kind
 from hedgerow.domain import lifecycle
 from hedgerow.domain.lifecycle import Action, Checkpoint, CleanUp, Conclude, Deadlines, Inbox, Land, Nothing, StopSandbox, Wait
 from hedgerow.domain.runs import EndReason, TaskRun
 from tests.simulation.scenario import BrokenError, play
 from tests.simulation.workers import Decide
 
-_NOT_PLAYED = {"GiveAnswer", "ExpireRequests", "Hold"}
-"""No agent of this world asks for leave, and its disks have room: both are played on a real database, in tests/lifecycle."""
+_NOT_PLAYED = {"Hold"}
+"""The disks of this world have room: runs that wait for it are played on a real database, in tests/lifecycle."""
+
+_TOLD = {"message_status", "permission_request", "permission_answered", "permission_delivered", "permission_void"}
 
 _BLOCK = 1000
 _HISTORIES = int(os.environ.get("HEDGEROW_SIMULATION_HISTORIES", "10000"))
@@ -37,14 +39,16 @@ def test_the_same_number_plays_the_same_history() -> None:
 
 
 def test_the_histories_reach_what_they_are_about() -> None:
-    worlds = [play(seed) for seed in range(400)]
+    worlds = [play(seed) for seed in range(600)]
     actions = Counter(type(action).__name__ for world in worlds for _, _, action in world.trace)
     assert set(actions) == {kind.__name__ for kind in Action.__args__} - _NOT_PLAYED
     reasons = {world.run.state.get("end_reason") for world in worlds}
     assert reasons >= {"finished", "output_accepted", "cancelled", "inactivity", "wall_clock", "agent_failed", "agent_lost", "client"}
     assert reasons >= {reason.value for reason in (EndReason.SANDBOX_LOST, EndReason.SANDBOX_FAILED, EndReason.START_FAILED)}
     heard = [record for world in worlds for record in world.history if isinstance(record, Heard)]
-    assert {record.kind for record in heard} == {Kind.MESSAGE}
+    assert {record.kind for record in heard} == {Kind.MESSAGE, Kind.ANSWER}
+    told = {record.text.partition(",")[0] for world in worlds for record in world.history if isinstance(record, Frame)}
+    assert told == {f'{{"type":"{kind}"' for kind in _TOLD}
     assert len(heard) > 300
 
 

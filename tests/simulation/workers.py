@@ -21,6 +21,8 @@ from hedgerow.domain.lifecycle import (
     Deadlines,
     Deliver,
     End,
+    ExpireRequests,
+    GiveAnswer,
     HandOver,
     Inbox,
     Land,
@@ -29,12 +31,13 @@ from hedgerow.domain.lifecycle import (
     StopSandbox,
 )
 from hedgerow.domain.messages import UNANSWERED, MessageStatus
+from hedgerow.domain.permission_requests import SESSION_OVER
 from hedgerow.domain.runs import Ending, EndReason, Environment, RunStatus, TaskRun
 from tests.simulation.world import BASE, DEADLINES, FORGOTTEN, KEPT, NODES, World
 
 MOST_STEPS = 40  # more looks in one go than any run needs
 MOST_REPEATS = 2  # equal actions in a row, with equal facts, and nothing in their way
-_ONWARD = (Prepare, StartSession, Deliver, Checkpoint)
+_ONWARD = (Prepare, StartSession, Deliver, Checkpoint, GiveAnswer, ExpireRequests)
 
 Decide = Callable[[TaskRun, Inbox, datetime, Deadlines, UUID], Action]
 Steps = Generator[float, None, None]
@@ -288,6 +291,8 @@ class Workers:
             StartSession: self._start_session,
             Deliver: self._deliver,
             Checkpoint: self._checkpoint,
+            GiveAnswer: self._give_answer,
+            ExpireRequests: self._expire_requests,
             Conclude: self._conclude,
             StopSandbox: self._stop_sandbox,
             Land: self._land,
@@ -377,7 +382,30 @@ class Workers:
         self._trouble(EndReason.AGENT_LOST)
         self._record(run, turn_started_at=began, active_at=began)
         if message.status is MessageStatus.QUEUED:
-            message.status = MessageStatus.DELIVERED
+            self.world.stand(message, MessageStatus.DELIVERED)
+
+    def _give_answer(self, node: UUID, run: TaskRun, action: GiveAnswer) -> Steps:
+        request = self.world.requests.first_undelivered()
+        if request is None:
+            return
+        sandbox = self.world.sandboxes[run.execution.sandbox.id] if run.execution.sandbox else None
+        yield self._pause(0.5)
+        if sandbox is None or not sandbox.alive:
+            raise FaultError(EndReason.AGENT_LOST)
+        taken = self.world.requests.take_answer(sandbox, request)
+        yield self._pause(0.5)
+        self._trouble(EndReason.AGENT_LOST)
+        self._fenced(run)
+        self.world.requests.settle(request, taken=taken)
+
+    def _expire_requests(self, node: UUID, run: TaskRun, action: ExpireRequests) -> Steps:
+        yield self._pause(0.1)
+        self._fenced(run)
+        self.world.requests.expire()
+
+    def _fenced(self, run: TaskRun) -> None:
+        if self.world.run.execution.epoch != run.execution.epoch:
+            raise TakenOverError
 
     def _checkpoint(self, node: UUID, run: TaskRun, action: Checkpoint) -> Steps:
         """What an agent does meanwhile may be in it or not. Whatever comes of it, it was tried."""
@@ -410,6 +438,9 @@ class Workers:
         sandbox.alive = False
         yield self._pause(0.5)
         self._record(run, sandbox=None)
+        self.world.requests.void_open(SESSION_OVER)
+        if self.world.run.status.terminal:
+            self.world.fail_unfinished(UNANSWERED)
 
     def _land(self, node: UUID, run: TaskRun, action: Land) -> Steps:
         assert run.execution.checkpointed_at_rest or not self.world.repository, "work is landed that nobody has tried to checkpoint"

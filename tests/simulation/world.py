@@ -6,7 +6,7 @@ anything may happen. What clients and agents see is recorded for the checker.
 
 import heapq
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from datetime import UTC, datetime, timedelta
 from itertools import count
 from random import Random
@@ -15,11 +15,14 @@ from uuid import UUID
 
 from hedgerow.checker.records import (
     Answered,
+    Closed,
+    Frame,
     Heard,
     InboxRead,
     Kind,
     Leftover,
     MessageSeen,
+    Opened,
     Record,
     Scope,
     Sent,
@@ -27,8 +30,10 @@ from hedgerow.checker.records import (
     StateRead,
 )
 from hedgerow.domain.lifecycle import Action, Deadlines, Inbox
-from hedgerow.domain.messages import HANDED_OVER, UNANSWERED, MessageStatus
+from hedgerow.domain.messages import HANDED_OVER, MOVED, REMOVED, UNANSWERED, MessageStatus
+from hedgerow.domain.permission_requests import RUN_OVER, SESSION_OVER
 from hedgerow.domain.runs import Ending, EndReason, Environment, Execution, RunMode, RunStatus, SandboxHandle, TaskRun
+from tests.simulation.requests import Requests
 
 BEGIN = datetime(2026, 5, 7, 12, tzinfo=UTC)
 DEADLINES = Deadlines(
@@ -57,15 +62,17 @@ FORGOTTEN: dict[str, Any] = {
     "restarting": False,
 }
 _UNFINISHED = (MessageStatus.QUEUED, MessageStatus.DELIVERED)
+_STATUSES = frozenset(status.value for status in MessageStatus)
 
 
 _Frozen = TypeVar("_Frozen", TaskRun, Execution)
+_NAMES = {kind: tuple(field.name for field in fields(kind)) for kind in (TaskRun, Execution)}
 
 
 def _copied(row: _Frozen, changes: dict[str, Any]) -> _Frozen:
     """What dataclasses.replace gives, in half the time, which is most of what a history takes."""
     copy = object.__new__(type(row))
-    for name in row.__slots__:
+    for name in _NAMES[type(row)]:
         object.__setattr__(copy, name, changes[name] if name in changes else getattr(row, name))
     return copy
 
@@ -94,6 +101,9 @@ class Sandbox:
     playing: Message | None = None
     turn: int = 0  # how many turns there were, so that the end of one that is over already means nothing
     unsent: list[Callable[[], None]] = field(default_factory=list)  # what the agent server has not handed over yet
+    asking: set[str] = field(default_factory=set)  # the permission requests that its agent waits for
+    answers: dict[str, str] = field(default_factory=dict)
+    held: tuple[int, str | None] | None = None  # a turn that would be over, if its agent did not wait for an answer
 
 
 class World:
@@ -103,7 +113,11 @@ class World:
         self.random = Random(seed)
         self.now = 0.0
         self.skew = 0.0  # by how much the clock of the control plane is wrong
+        self.name = RUN
         self.history: list[Record] = [Scope(at=0.0, client="world", run=RUN, agent=True)]
+        self.history.append(Opened(at=0.0, client="reader", run=RUN, reading="1"))
+        self.head = 0  # of the journal
+        self.requests = Requests(self)
         self.trace: list[tuple[float, UUID, Action]] = []  # what was decided, when and where
         self.messages: list[Message] = []
         self.sandboxes: dict[str, Sandbox] = {}
@@ -163,9 +177,24 @@ class World:
         """Write what clients see."""
         before = self.run
         self.run = _copied(before, columns)
+        if self.run.status.terminal and not before.status.terminal:
+            self.requests.void_open(RUN_OVER)
         if (self.run.status, self.run.state.get("end_reason")) != (before.status, before.state.get("end_reason")):
             self.read_state()
         self.stir()
+
+    def tell(self, text: str) -> None:
+        """An event of the journal, which somebody reads at once."""
+        self.head += 1
+        self.history.append(Frame(at=self.now, client="reader", reading="1", number=self.head, text=text))
+
+    def stand(self, message: Message, status: str, error: str | None = None) -> None:
+        """A message stands somewhere else from now on, and an event tells of it."""
+        if status in _STATUSES:
+            message.status, message.error = MessageStatus(status), error
+        more = "" if error is None else f',"error":"{error}"'
+        params = f'{{"messageId":"{message.text}","status":"{status}"{more}}}'
+        self.tell(f'{{"type":"message_status","notification":{{"params":{params}}}}}')
 
     def wake(self, **facts: Any) -> None:
         """Write facts, and have a worker look."""
@@ -197,6 +226,7 @@ class World:
         """The server sets the terminal status of the run. Raise AssertionError where that is not for it to set."""
         assert self.run.environment is Environment.CLOUD, "the server ends a run of its client"
         assert not self.run.execution.restarting or ending.message == KEPT, "a run that was started again is ended as its earlier start"
+        self.fail_unfinished(UNANSWERED)
         self.row(status=ending.status, state={**self.run.state, "end_reason": ending.reason.value})
 
     def inbox(self) -> Inbox:
@@ -205,21 +235,25 @@ class World:
         for message in self.messages:
             queued += message.status is MessageStatus.QUEUED
             delivered += message.status is MessageStatus.DELIVERED
-        return Inbox(queued=queued, delivered=delivered)
+        return Inbox(queued=queued, delivered=delivered, **self.requests.facts())
 
     def fail_unfinished(self, error: str) -> None:
         """Give up every message whose turn has not ended."""
         for message in self.messages:
             if message.status in _UNFINISHED:
-                message.status, message.error = MessageStatus.FAILED, error
+                self.stand(message, MessageStatus.FAILED, error)
 
     # What clients do: each method is one operation of the API, and one transaction
 
     def say(self, client: str, kind: Kind, *items: str, accepted: bool, epoch: int | None = None) -> None:
         """Record a call that is answered at once."""
-        call = f"call-{next(self._numbers)}"
+        call = self.new_call()
         self.history.append(Sent(at=self.now, client=client, run=RUN, call=call, kind=kind, items=items, epoch=epoch))
         self.history.append(Answered(at=self.now, client=client, call=call, accepted=accepted))
+
+    def new_call(self) -> str:
+        """A name that nothing had before."""
+        return f"call-{next(self._numbers)}"
 
     def read_state(self) -> None:
         """Somebody looks at the run."""
@@ -253,7 +287,9 @@ class World:
         self.wake(**facts, **({"restarting": True} if left else FORGOTTEN))
 
     def _queue(self, text: str) -> None:
-        self.messages.append(Message(text))
+        message = Message(text)
+        self.messages.append(message)
+        self.stand(message, MessageStatus.QUEUED)
         self.say("person", Kind.MESSAGE, text, accepted=True)
 
     def message(self) -> None:
@@ -273,6 +309,7 @@ class World:
         if waiting:
             message = self.random.choice(waiting)
             self.messages.remove(message)
+            self.stand(message, REMOVED)
             self.say("person", Kind.WITHDRAWAL, message.text, accepted=True)
             self.wake(active_at=self.clock())
 
@@ -283,6 +320,7 @@ class World:
             message = self.random.choice(waiting)
             self.messages.remove(message)
             self.messages.append(message)
+            self.stand(message, MOVED)
             self.say("person", Kind.MOVE, message.text, accepted=True)
 
     def end_by_hand(self) -> None:
@@ -291,6 +329,8 @@ class World:
         self.say("person", Kind.END, accepted=True)
         known = self.run.state if status is self.run.status and "end_reason" in self.run.state else None
         driven, before = self.run.execution.started_at is not None, self.run.status
+        if self.run.execution.sandbox is None:
+            self.fail_unfinished(UNANSWERED)
         self.row(status=status, state=known or {**self.run.state, "end_reason": EndReason.CLIENT.value})
         if driven and status is not before:
             self.wake()
@@ -353,17 +393,29 @@ class World:
         self.history.append(Heard(at=self.now, client="agent", run=RUN, kind=Kind.MESSAGE, item=message.text))
         length = self.random.choice([0.0, 0.1, 3.0, 30.0, 200.0, None])
         turn, stop_reason = sandbox.turn, self.random.choice(["end_turn", "end_turn", "end_turn", "refusal", None])
+        if self.random.random() < 0.1:
+            self.after(self.random.uniform(0.0, 3.0), self.requests.ask)
         if length is not None:  # otherwise it hangs
             self.after(self.random.uniform(0.0, 2.0) * length, lambda: self._end_turn(sandbox, turn, stop_reason))
 
     def _end_turn(self, sandbox: Sandbox, turn: int, stop_reason: str | None) -> None:
         if sandbox.turn == turn and sandbox.playing is not None and sandbox.alive and sandbox.agent_alive:
+            if sandbox.asking and stop_reason != "cancelled":
+                sandbox.held = (turn, stop_reason)
+                return
+            self.requests.withdraw(sandbox)
             message, sandbox.playing = sandbox.playing, None
             self.work += 1
-            self._push(sandbox, lambda: self._record_turn(sandbox, message, stop_reason, None))
+            self.push(sandbox, lambda: self._record_turn(sandbox, message, stop_reason, None))
             self._play_next(sandbox)
 
-    def _push(self, sandbox: Sandbox, effect: Callable[[], None]) -> None:
+    def go_on(self, sandbox: Sandbox) -> None:
+        """The agent has the answers that it waited for."""
+        if sandbox.held is not None:
+            (turn, stop_reason), sandbox.held = sandbox.held, None
+            self.after(self.random.uniform(0.0, 1.0), lambda: self._end_turn(sandbox, turn, stop_reason))
+
+    def push(self, sandbox: Sandbox, effect: Callable[[], None]) -> None:
         """The agent server hands over what it has, in order, unless its sandbox dies before."""
         sandbox.unsent.append(effect)
         self.after(self.random.uniform(0.0, 1.0) * self.random.choice([0.1, 1.0, 10.0]), lambda: self.flush(sandbox))
@@ -375,34 +427,35 @@ class World:
             for effect in effects:
                 effect()
 
-    def _accepts(self, sandbox: Sandbox, what: str) -> bool:
+    def accepts(self, sandbox: Sandbox, what: str) -> bool:
         """Whether the control plane hears the run token of a sandbox: it refuses those of an older epoch."""
         accepted = sandbox.epoch == self.run.execution.epoch
         self.say("agent", Kind.ENTRIES, what, accepted=accepted, epoch=sandbox.epoch)
         return accepted
 
     def _record_turn(self, sandbox: Sandbox, message: Message, stop_reason: str | None, error: str | None) -> None:
-        if not self._accepts(sandbox, f"turn of {message.text}") or message.status not in _UNFINISHED or message not in self.messages:
+        if not self.accepts(sandbox, f"turn of {message.text}") or message.status not in _UNFINISHED or message not in self.messages:
             return
-        message.status, message.error = (MessageStatus.ACKNOWLEDGED, None) if error is None else (MessageStatus.FAILED, error)
+        self.stand(message, MessageStatus.ACKNOWLEDGED if error is None else MessageStatus.FAILED, error)
         self.wake(turn_ended_at=self.clock(), stop_reason="error" if error else stop_reason, active_at=self.clock())
 
     def close_agent(self, sandbox: Sandbox, sentence: str) -> None:
         """The agent ends; its unfinished messages fail."""
         left = [*([sandbox.playing] if sandbox.playing else []), *sandbox.queue]
         sandbox.agent_alive, sandbox.playing, sandbox.queue = False, None, []
+        self.requests.withdraw(sandbox, SESSION_OVER)
         for message in left:
-            self._push(sandbox, lambda message=message: self._record_turn(sandbox, message, None, sentence))  # type: ignore[misc]
+            self.push(sandbox, lambda message=message: self._record_turn(sandbox, message, None, sentence))  # type: ignore[misc]
 
     def lose_agent(self) -> None:
         """The agent dies; its agent server says so, and reports the run as failed."""
         sandbox = self.sandbox()
         if sandbox is not None and sandbox.alive and sandbox.session and sandbox.agent_alive:
             self.close_agent(sandbox, "The agent ended unexpectedly.")
-            self._push(sandbox, lambda: self._report_failed(sandbox))
+            self.push(sandbox, lambda: self._report_failed(sandbox))
 
     def _report_failed(self, sandbox: Sandbox) -> None:
-        if not self._accepts(sandbox, "patch") or self.run.status.terminal or self.run.execution.restarting:
+        if not self.accepts(sandbox, "patch") or self.run.status.terminal or self.run.execution.restarting:
             return
         self.row(status=RunStatus.FAILED, state={**self.run.state, "end_reason": EndReason.AGENT_LOST.value})
         self.wake()
@@ -412,10 +465,10 @@ class World:
         sandbox = self.sandbox()
         if sandbox is None or not (sandbox.alive and sandbox.session and sandbox.agent_alive):
             return
-        self._push(sandbox, lambda: self._set_output(sandbox))
+        self.push(sandbox, lambda: self._set_output(sandbox))
 
     def _set_output(self, sandbox: Sandbox) -> None:
-        if self._accepts(sandbox, "patch") and self.may_end():
+        if self.accepts(sandbox, "patch") and self.may_end():
             self.wake(ending=Ending(status=RunStatus.COMPLETED, reason=EndReason.OUTPUT_ACCEPTED))
 
     def lose_sandbox(self) -> None:
@@ -433,8 +486,9 @@ class World:
     def conclude(self) -> list[Record]:
         """The history, with what is seen once nothing happens any more."""
         self.history.append(Settled(at=self.now, client="world"))
+        self.history.append(Closed(at=self.now, client="reader", reading="1", drained=True))
         self.read_state()
-        seen = tuple(MessageSeen(text=m.text, status=m.status.value, error=m.error) for m in self.messages)
+        seen = tuple(MessageSeen(text=m.text, status=m.status.value, error=m.error, id=m.text) for m in self.messages)
         self.history.append(InboxRead(since=self.now, at=self.now, client="watcher", run=RUN, messages=seen))
         left = [f"sandbox {name}" for name, sandbox in self.sandboxes.items() if sandbox.alive and name not in self.orphans]
         for what in [*left, *(["a workspace"] if self.folder else [])]:

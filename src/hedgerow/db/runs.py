@@ -184,7 +184,7 @@ def _stored(name: str, value: Any) -> Any:
     return storable(value) if isinstance(value, str) else value
 
 
-_OF_TASK: LiteralString = "SELECT {} FROM runs WHERE task_id = %s ORDER BY created_at DESC, id DESC LIMIT %s OFFSET %s"
+_OF_TASK: LiteralString = "SELECT {} FROM runs WHERE task_id = %s ORDER BY number DESC LIMIT %s OFFSET %s"
 
 
 async def of_task(tx: Transaction, task_id: UUID, limit: int, offset: int) -> tuple[int, list[TaskRun]]:

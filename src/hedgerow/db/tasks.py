@@ -36,9 +36,7 @@ _OWN: tuple[LiteralString, ...] = (
 _SELECT = sql.SQL("{}, {}, {}, t.origin_product AS t__origin_product, p.name AS project_name").format(
     prefixed("t", _OWN), runs.visible_columns("r"), users.prefixed_columns("u")
 )
-_LATEST_RUN = sql.SQL(
-    "LEFT JOIN LATERAL (SELECT * FROM runs WHERE runs.task_id = t.id ORDER BY created_at DESC, id DESC LIMIT 1) r ON true"
-)
+_LATEST_RUN = sql.SQL("LEFT JOIN LATERAL (SELECT * FROM runs WHERE runs.task_id = t.id ORDER BY number DESC LIMIT 1) r ON true")
 _JOINS = sql.SQL("JOIN projects p ON p.id = t.project_id LEFT JOIN users u ON u.id = t.created_by {}").format(_LATEST_RUN)
 
 

@@ -15,6 +15,7 @@ class EventKind(IntEnum):
     ENTRY = 1
     STATE = 2
     PERMISSION = 3
+    MESSAGE = 4
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,7 +6,7 @@ from typing import Any
 
 import structlog
 
-from hedgerow.db import executions, messages, runs
+from hedgerow.db import executions, runs
 from hedgerow.db.database import DatabaseLostError
 from hedgerow.domain.errors import HedgerowError
 from hedgerow.domain.housekeeping import WAITING_KEY
@@ -15,6 +15,7 @@ from hedgerow.domain.messages import UNANSWERED
 from hedgerow.domain.runs import Ending, EndReason, Environment, RunStatus, TaskRun
 from hedgerow.lifecycle.facts import TakenOverError, change_in, decide_again
 from hedgerow.lifecycle.node import Node
+from hedgerow.operations import inbox
 
 log = structlog.get_logger()
 
@@ -68,7 +69,7 @@ def _may_end(run: TaskRun) -> bool:
 
 
 async def end(node: Node, run: TaskRun, action: End) -> None:
-    """Set the terminal status with its reason: one state event.
+    """Set the terminal status with its reason: one state event, after those of the messages that no agent will answer any more.
 
     Leaves alone what a person or the agent has ended before, what went to its client meanwhile, and what was started again.
     """
@@ -84,6 +85,7 @@ async def end(node: Node, run: TaskRun, action: End) -> None:
 
     async with node.backends.database.transaction() as tx:
         if await decide_again(tx, node, run) == action:
+            await inbox.give_up(node.backends, tx, run.id, UNANSWERED)
             await change_in(tx, node, run, columns)
 
 
@@ -143,7 +145,7 @@ async def _keep_workspace(node: Node, run: TaskRun, message: str) -> None:
         if not await executions.record(tx, run, {"landed_at": now, "cleaned_at": now, "ending": executions.stored_ending(ending)}):
             raise TakenOverError
         await change_in(tx, node, run, lambda fresh: _with_sentence(fresh, text) if fresh.status.terminal else {})
-        await messages.fail_unfinished(tx, run.id, UNANSWERED)
+        await inbox.give_up(node.backends, tx, run.id, UNANSWERED)
 
 
 async def _give_work_up(node: Node, run: TaskRun, message: str) -> None:

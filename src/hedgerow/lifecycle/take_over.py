@@ -14,7 +14,7 @@ from hedgerow.domain.takeovers import LOST_MESSAGE, Takeover, may_be_taken_over,
 from hedgerow.lifecycle.door import without_sandbox_url
 from hedgerow.lifecycle.facts import change_in
 from hedgerow.lifecycle.node import Node
-from hedgerow.operations import run_changes
+from hedgerow.operations import inbox, run_changes
 from hedgerow.operations.first_messages import ask_again
 
 log = structlog.get_logger()
@@ -52,10 +52,10 @@ async def _take_over_run(tx: Transaction, node: Node, lost: NodeBeat, run_id: UU
     outcome = takeover(run, in_flight=in_flight is not None)
     now = node.backends.clock.now()
     if in_flight is not None and not run.execution.restarting:
-        await messages.finish(tx, run.id, in_flight.id, LOST_MESSAGE)
+        await inbox.finish(node.backends, tx, run.id, in_flight.id, LOST_MESSAGE)
     asked = in_flight or await messages.last_heard(tx, run.id)
     if outcome.asks_again and asked is not None:
-        await ask_again(tx, run, asked, now)
+        await ask_again(node.backends, tx, run, asked, now)
     await run_changes.void_requests(node.backends, tx, run.id, SESSION_OVER)
     await change_in(tx, node, run, without_sandbox_url)
     await _tell(tx, node, run, outcome)
