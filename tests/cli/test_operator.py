@@ -373,7 +373,9 @@ def test_gc_lists_what_would_go_and_then_removes_it_beside_a_worker(database_url
     aged = {**settings, "HEDGEROW_ARCHIVE_DAYS": "0.0000001"}
 
     for _ in range(20):  # until the run is tidied up
-        listed = json.loads(_run(data_dir, "gc", "--dry-run", "--json", **aged).stdout)
+        answer = _run(data_dir, "gc", "--dry-run", "--json", **aged)
+        assert answer.returncode == 0, answer.stderr
+        listed = json.loads(answer.stdout)
         if len(listed["removals"]) == 2:
             break
     assert {each["kind"] for each in listed["removals"]} == {"journal_to_archive", "remains"}

@@ -142,7 +142,7 @@ class Deadlines:
     checkpoint: timedelta = timedelta(minutes=5)  # between two checkpoints of one turn; 0: only between turns
 
 
-_NO_ROOM = timedelta(seconds=2)
+_NO_ROOM = timedelta(seconds=5)
 """After which a run that found no room is looked at again, by whichever node comes first."""
 
 
