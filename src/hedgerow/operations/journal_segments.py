@@ -19,7 +19,7 @@ from hedgerow.operations.backends import Backends
 log = structlog.get_logger()
 
 SEGMENT_EVENTS = 4000
-SEGMENT_BYTES = 2 * 1024 * 1024  # of texts, before they are compressed; an event that is larger is a segment of its own
+SEGMENT_BYTES = 1024 * 1024  # of texts, before they are compressed; an event that is larger is a segment of its own
 CONTENT_TYPE = "application/gzip"
 
 _LEVEL = 6
@@ -72,23 +72,28 @@ async def write(backends: Backends, run_id: UUID, path: str, events: Sequence[Ke
         size_bytes=len(data),
         sha256=digest,
     )
-    await read(backends, run_id, segment)
+    await _whole_data(backends, run_id, segment)
     return segment
 
 
 async def read(backends: Backends, run_id: UUID, segment: Segment) -> list[KeptEvent]:
     """The events of a segment. Raises UnavailableError where its object is gone, or is not what was written."""
+    data = await _whole_data(backends, run_id, segment)
+    return await asyncio.to_thread(lambda: list(decode(data)))
+
+
+async def _whole_data(backends: Backends, run_id: UUID, segment: Segment) -> bytes:
     try:
         data = await _data(backends, segment)
         if hashlib.sha256(data).digest() != segment.sha256:
             raise ValueError("its bytes are not those that were written")
-        return await asyncio.to_thread(lambda: list(decode(data)))
     except (NotFoundError, ValueError) as problem:
         reason = "there is no such object" if isinstance(problem, NotFoundError) else str(problem)
         log.error("an archived part of a journal is damaged", run_id=str(run_id), storage_path=segment.storage_path, reason=reason)
         raise UnavailableError(
             f"The events {segment.first} to {segment.last} of this run cannot be read from the archive.", detail_code="archive_damaged"
         ) from problem
+    return data
 
 
 async def _data(backends: Backends, segment: Segment) -> bytes:
