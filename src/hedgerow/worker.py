@@ -2,11 +2,12 @@
 
 import asyncio
 import math
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Coroutine
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from datetime import timedelta
 from functools import partial
+from typing import Any
 
 import structlog
 from filelock import FileLock, Timeout
@@ -25,6 +26,8 @@ from hedgerow.lifecycle import (
     close_doors,
     conclude_unless_ending,
     held,
+    keep_house,
+    plan_now,
     reconcile,
     reopen_door,
     scan_repository,
@@ -47,6 +50,8 @@ class Rhythm:
     tidy_seconds: float = 60.0  # sandboxes and folders that no run of the node claims
     relay_seconds: float = 1.0  # messages that are to be posted
     forget_seconds: float = 600.0  # whatever has a time that is over: answers, tokens, relays, artifacts
+    disk_seconds: float = 5.0  # whether the disk has room for new runs
+    gc_seconds: float = 0.0  # whatever `hedgerow gc` lists; 0: never
     sweep_limit: int = 500
     concurrency: int = 40  # runs that are acted upon at once
     scan_concurrency: int = 2  # repositories that are scanned at once
@@ -72,6 +77,7 @@ async def work(node: Node, rhythm: Rhythm, stop: asyncio.Event, serving: Callabl
                 (_LOOK_SECONDS, signs.tidy),
                 (rhythm.relay_seconds, partial(_relay, node, stop)),
                 (rhythm.forget_seconds, partial(_forget, node)),
+                (rhythm.disk_seconds, _Housekeeping(node, rhythm.gc_seconds, stop).look),
             ):
                 tasks.create_task(_every(pause, look, stop))
             queues = [RUNS_QUEUE, node_queue(node.id)]
@@ -132,7 +138,7 @@ class _Signs:
         node = self._node
         began = node.lease.now()
         async with node.backends.database.transaction() as tx:
-            await nodes.report(tx, node.id, node.worker_url(), node.lease.seconds)
+            await nodes.report(tx, node.id, node.worker_url(), node.lease.seconds, node.room())
             others = await nodes.others(tx, node.id)
         lapsed = not node.lease.held
         if lapsed:
@@ -188,15 +194,20 @@ _ANNOUNCED_ALREADY = timedelta(milliseconds=500)
 
 async def _relay(node: Node, stop: asyncio.Event) -> None:
     """Post what is due, of every node's runs: it is nobody's in particular. A post that `stop` cuts off is found again."""
-    posting = asyncio.create_task(relay_delivery.deliver_due(node.backends))
+    await _until(stop, relay_delivery.deliver_due(node.backends))
+
+
+async def _until(stop: asyncio.Event, work: Coroutine[Any, Any, Any]) -> None:
+    """Do a piece of work that may be cut off anywhere, until `stop` is set."""
+    working = asyncio.create_task(work)
     stopping = asyncio.create_task(stop.wait())
     try:
-        await asyncio.wait({posting, stopping}, return_when=asyncio.FIRST_COMPLETED)
+        await asyncio.wait({working, stopping}, return_when=asyncio.FIRST_COMPLETED)
     finally:
         stopping.cancel()
-        posting.cancel()
+        working.cancel()
     with suppress(asyncio.CancelledError):
-        await posting
+        await working
 
 
 async def _forget(node: Node) -> None:
@@ -209,6 +220,43 @@ async def _forget(node: Node) -> None:
         if slack_days := node.backends.rules.slack_days:
             await relays.forget_old(tx, now - timedelta(days=slack_days))
     await artifact_collection.collect(node.backends)
+
+
+class _Housekeeping:
+    """What may go from this node goes every few hours, and at once where its disk has become too full for new runs."""
+
+    def __init__(self, node: Node, gc_seconds: float, stop: asyncio.Event) -> None:
+        self._node = node
+        self._gc_seconds = gc_seconds
+        self._stop = stop
+        self._last = steady_seconds()
+        self._full = False
+
+    async def look(self) -> None:
+        """Look at the disk, and keep house where it is time to. It is cut off where the worker stops."""
+        was_full, self._full = self._full, not self._node.room().enough
+        if self._full != was_full:
+            _tell_of_the_disk(self._node, self._full)
+        pause = min(self._gc_seconds, _FULL_SECONDS) if self._full else self._gc_seconds
+        if self._gc_seconds and ((self._full and not was_full) or steady_seconds() - self._last >= pause):
+            self._last = steady_seconds()
+            await _until(self._stop, self._collect())
+
+    async def _collect(self) -> None:
+        async for _ in keep_house(self._node, await plan_now(self._node)):
+            pass
+
+
+_FULL_SECONDS = 600.0
+"""How often a worker whose disk is full tries to make room."""
+
+
+def _tell_of_the_disk(node: Node, full: bool) -> None:
+    room = node.room()
+    if full:
+        log.warning("the disk is nearly full: this machine takes no new runs", folder=str(node.data_dir), free_bytes=room.free_bytes)
+    else:
+        log.info("there is room on the disk again: this machine takes new runs", folder=str(node.data_dir), free_bytes=room.free_bytes)
 
 
 async def _watch(node: Node) -> None:

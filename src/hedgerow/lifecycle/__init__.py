@@ -2,6 +2,7 @@
 
 from hedgerow.lifecycle.door import reopen_door
 from hedgerow.lifecycle.ends import conclude_unless_ending
+from hedgerow.lifecycle.housekeeping import Outcome, keep_house, plan_now
 from hedgerow.lifecycle.lease import NodeLease
 from hedgerow.lifecycle.leftovers import GRACE_SECONDS, Leftovers, close_doors, held
 from hedgerow.lifecycle.node import Node, RunFolders, SandboxGate
@@ -14,11 +15,14 @@ __all__ = [
     "Leftovers",
     "Node",
     "NodeLease",
+    "Outcome",
     "RunFolders",
     "SandboxGate",
     "close_doors",
     "conclude_unless_ending",
     "held",
+    "keep_house",
+    "plan_now",
     "reconcile",
     "reopen_door",
     "scan_repository",

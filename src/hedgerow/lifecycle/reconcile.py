@@ -22,6 +22,7 @@ from hedgerow.domain.lifecycle import (
     ExpireRequests,
     GiveAnswer,
     HandOver,
+    Hold,
     Inbox,
     Land,
     Prepare,
@@ -34,6 +35,7 @@ from hedgerow.lifecycle.checkpoint import checkpoint
 from hedgerow.lifecycle.clean_up import clean_up
 from hedgerow.lifecycle.deliver import deliver
 from hedgerow.lifecycle.ends import conclude, end, fail
+from hedgerow.lifecycle.hold import hold, stop_waiting
 from hedgerow.lifecycle.land import land
 from hedgerow.lifecycle.node import Node
 from hedgerow.lifecycle.permission_requests import expire_requests, give_answer
@@ -55,11 +57,13 @@ async def _claim(node: Node, run: TaskRun, action: Claim) -> None:
     if kept is not None:
         log.warning("files of an earlier start, which could not be collected, were moved", folder=str(kept))
     async with node.backends.database.transaction() as tx:
+        await stop_waiting(tx, node, run)
         await executions.claim(tx, run.id, node.id)
 
 
 _ACTIONS: dict[type[Action], Act] = {
     Claim: _claim,
+    Hold: hold,
     Prepare: prepare,
     StartSession: start_session,
     Deliver: deliver,
@@ -123,7 +127,8 @@ async def _look(node: Node, run_id: UUID) -> Looked | None:
 
 
 def _decide(node: Node, run: TaskRun, inbox: Inbox) -> Action:
-    return lifecycle.decide(run, inbox, node.backends.clock.now(), node.deadlines, node.id)
+    may_claim = node.may_claim(run)
+    return lifecycle.decide(run, inbox, node.backends.clock.now(), node.deadlines, node.id, may_claim=may_claim)
 
 
 async def _rests(node: Node, run: TaskRun, until: datetime | None) -> bool:
