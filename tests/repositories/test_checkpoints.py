@@ -381,12 +381,16 @@ async def test_a_client_that_names_no_base_gets_that_of_its_history(desk: Desk, 
     assert tree(other.desk.run.workspace) == tree(desk.run.workspace)
 
 
-@pytest.mark.parametrize("entry", ["pack", "state", "index"])
-async def test_a_result_that_is_no_plain_file_is_refused(desk: Desk, camera: Camera, entry: str, tmp_path: Path) -> None:
+async def test_a_result_that_is_no_plain_file_is_refused(desk: Desk, camera: Camera, tmp_path: Path) -> None:
     taking = camera.taking()
     run_command(taking.command(), desk.run.folder)
-    (tmp_path / "secret").write_text((taking.result / "state").read_text() if entry == "state" else "secret")
-    (taking.result / entry).unlink()
-    (taking.result / entry).symlink_to(tmp_path / "secret")
-    with pytest.raises(InvalidError, match=r"not an ordinary file"):
-        await desk.repositories.read_taken(taking, tmp_path)
+    for number, entry in enumerate(("index", "pack", "state")):
+        path, kept = taking.result / entry, tmp_path / f"kept-{entry}"
+        path.rename(kept)
+        path.symlink_to(kept)
+        target = tmp_path / f"target-{number}"
+        target.mkdir()
+        with pytest.raises(InvalidError, match=rf"{entry} of the result folder is not an ordinary file"):
+            await desk.repositories.read_taken(taking, target)
+        path.unlink()
+        kept.rename(path)
