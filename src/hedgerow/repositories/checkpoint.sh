@@ -139,6 +139,7 @@ printf '[core]\n\tuntrackedCache = true\n' >>"$own/config"
 rm -f "$own/index.lock" "$own/scratch.lock" # of a sandbox that was killed
 keep_bytes
 find_refs
+[ -n "$branch" ] || [ -z "$agent_git" ] || branch=$(agents symbolic-ref --quiet --short HEAD) # one that is not among the first hundred
 [ -n "$head" ] && git cat-file -e "$head^{tree}" 2>/dev/null || head=$base branch=''
 take_agent_index
 begin_index
