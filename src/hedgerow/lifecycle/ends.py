@@ -103,6 +103,14 @@ async def fail(node: Node, run: TaskRun, action: Action, error: BaseException) -
     if not isinstance(cause, HedgerowError):
         log.error("an action failed unexpectedly", action=type(action).__name__, exc_info=cause)
     message = cause.message if isinstance(cause, HedgerowError) else _UNEXPECTED
+    try:
+        return await _record_failure(node, run, action, cause, message)
+    except TakenOverError:
+        log.info("left to the worker that has taken it over")
+        return False
+
+
+async def _record_failure(node: Node, run: TaskRun, action: Action, cause: BaseException, message: str) -> bool:
     match action:
         case Prepare(sandbox=False) if run.status.terminal or run.execution.ending is not None:
             await _give_work_up(node, run, message)
