@@ -322,9 +322,9 @@ async def test_the_leaving_start_does_not_overwrite_what_a_client_hands_over(des
     assert len(await entries(desk, run, "git_checkpoint")) == 3  # the last of the earlier start among them
 
 
-@pytest.mark.parametrize(
-    "changes",
-    [
+async def test_a_checkpoint_that_could_not_be_restored_is_a_mere_entry(desk: World, tmp_path: Path) -> None:
+    run = await taken(desk, await begun(desk, tmp_path))
+    unsound: list[dict[str, Any]] = [
         {"artifactPath": "tasks/artifacts/elsewhere"},
         {"indexArtifactPath": "tasks/artifacts/elsewhere"},
         {"head": None},
@@ -333,14 +333,11 @@ async def test_the_leaving_start_does_not_overwrite_what_a_client_hands_over(des
         {"checkpointId": "new\nline"},
         {"branch": "x" * 5000},
         {"artifactPath": None},
-    ],
-    ids=str,
-)
-async def test_a_checkpoint_that_could_not_be_restored_is_a_mere_entry(desk: World, tmp_path: Path, changes: dict[str, Any]) -> None:
-    run = await taken(desk, await begun(desk, tmp_path))
-    told = dict(run.execution.checkpoint or {}) | changes
-    assert (await handed_over(desk, run, told)).execution.checkpoint == run.execution.checkpoint
-    assert len(await entries(desk, run, "git_checkpoint")) == 2
+    ]
+    for changes in unsound:
+        told = dict(run.execution.checkpoint or {}) | changes
+        assert (await handed_over(desk, run, told)).execution.checkpoint == run.execution.checkpoint, changes
+    assert len(await entries(desk, run, "git_checkpoint")) == 1 + len(unsound)
 
 
 async def test_an_agents_word_about_files_does_not_count(desk: World, tmp_path: Path) -> None:

@@ -75,6 +75,8 @@ async def _restore(node: Node, run: TaskRun, provider: SandboxProvider, checkout
 
 
 def _make_folders(incoming: Path, result: Path, provider: SandboxProvider) -> None:
+    for left in (*incoming.parent.glob("incoming-*"), *incoming.parent.glob("restored-*")):  # by a worker that was killed
+        shutil.rmtree(left, ignore_errors=True)
     make_private(incoming, provider.owner)
     make_private(result, provider.owner)
 
