@@ -10,7 +10,7 @@ from typing import Any
 from tests.end_to_end.conftest import git
 from tests.end_to_end.house import House, Run, progress
 
-WORK = [
+WORK: list[dict[str, Any]] = [
     {"run": "git -c user.name=A -c user.email=a@b commit -q --allow-empty -m Mine"},
     {"write": {"path": "greeting.txt", "content": "Hello.\n"}},
     {"run": "printf 'staged\\n' >staged.txt && git add staged.txt"},
@@ -51,7 +51,12 @@ def capture(clone: Path, folder: Path) -> tuple[dict[str, Any], Path, Path]:
     command = ["git", "-C", str(clone), "pack-objects", "-q", "--revs", "--stdout"]
     (folder / "client.pack").write_bytes(subprocess.run(command, input=names.encode(), check=True, capture_output=True).stdout)
     branch = git(clone, "branch", "--show-current")
-    params = {"checkpointId": "client-1", "commit": head, "checkpointRef": "refs/posthog-code-checkpoint/client-1", "head": head}
+    params: dict[str, Any] = {
+        "checkpointId": "client-1",
+        "commit": head,
+        "checkpointRef": "refs/posthog-code-checkpoint/client-1",
+        "head": head,
+    }
     params |= {"branch": branch, "indexTree": index_tree, "worktreeTree": worktree_tree, "device": {"type": "local", "name": "desk"}}
     return params, folder / "client.pack", index
 

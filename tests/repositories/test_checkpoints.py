@@ -265,6 +265,31 @@ async def test_a_detached_head_comes_back(desk: Desk, camera: Camera, fresh: Cal
     assert standing(other.desk.run.workspace) == standing(desk.run.workspace)
 
 
+async def test_of_very_many_branches_the_one_at_work_comes_back(desk: Desk, camera: Camera, fresh: Callable[[], Any]) -> None:
+    made = commit(desk.run.workspace, {"one": "1\n"}, "One")
+    git(desk.run.workspace, "update-ref", "--stdin", stdin="".join(f"create refs/heads/a{n} {made}\n" for n in range(120)))
+    checkpoint = await camera.certain()
+    assert (checkpoint.branch, len(checkpoint.branches)) == (BRANCH, 100)
+    assert await camera.take() is None
+    other = await fresh()
+    await other.restore(checkpoint, camera.files)
+    assert git(other.desk.run.workspace, "branch", "--show-current") == BRANCH
+
+
+async def test_what_an_agent_has_closed_to_itself_holds_up_no_checkpoint(desk: Desk, camera: Camera) -> None:
+    desk.write("closed/file")
+    os.mkfifo(desk.run.workspace / "pipe")
+    (desk.run.workspace / "closed").chmod(0)
+    (desk.run.workspace / "README.md").chmod(0)
+    desk.write("open")
+    try:
+        checkpoint = await camera.certain()
+        assert checkpoint.worktree_tree != checkpoint.index_tree
+        assert await camera.take() is None
+    finally:
+        (desk.run.workspace / "closed").chmod(0o700)
+
+
 async def test_in_the_middle_of_a_merge_the_files_are_kept(desk: Desk, camera: Camera, fresh: Callable[[], Any]) -> None:
     folder = desk.run.workspace
     git(folder, "switch", "-q", "-c", "theirs")
@@ -381,12 +406,16 @@ async def test_a_client_that_names_no_base_gets_that_of_its_history(desk: Desk, 
     assert tree(other.desk.run.workspace) == tree(desk.run.workspace)
 
 
-@pytest.mark.parametrize("entry", ["pack", "state", "index"])
-async def test_a_result_that_is_no_plain_file_is_refused(desk: Desk, camera: Camera, entry: str, tmp_path: Path) -> None:
+async def test_a_result_that_is_no_plain_file_is_refused(desk: Desk, camera: Camera, tmp_path: Path) -> None:
     taking = camera.taking()
     run_command(taking.command(), desk.run.folder)
-    (tmp_path / "secret").write_text((taking.result / "state").read_text() if entry == "state" else "secret")
-    (taking.result / entry).unlink()
-    (taking.result / entry).symlink_to(tmp_path / "secret")
-    with pytest.raises(InvalidError, match=r"not an ordinary file"):
-        await desk.repositories.read_taken(taking, tmp_path)
+    for number, entry in enumerate(("index", "pack", "state")):
+        path, kept = taking.result / entry, tmp_path / f"kept-{entry}"
+        path.rename(kept)
+        path.symlink_to(kept)
+        target = tmp_path / f"target-{number}"
+        target.mkdir()
+        with pytest.raises(InvalidError, match=rf"{entry} of the result folder is not an ordinary file"):
+            await desk.repositories.read_taken(taking, target)
+        path.unlink()
+        kept.rename(path)

@@ -45,9 +45,8 @@ take_agent_index() { # sets index_tree
     if [ -n "$agent_git" ] && [ -f "$agent_git/index" ] && [ ! -L "$agent_git/index" ]; then
         [ -f "$own/index-tree" ] && cmp -s "$agent_git/index" "$own/agent-index" && read -r index_tree <"$own/index-tree" && return
         rm -f "$own/index-tree"
-        cp -p "$agent_git/index" "$own/agent-index" || finish problem cannot-write
-        if index_tree=$(GIT_INDEX_FILE="$own/agent-index" git write-tree 2>/dev/null); then
-            cp -p "$agent_git/index" "$own/agent-index" # without what git has just noted in it
+        cp -p "$agent_git/index" "$own/agent-index" && cp -p "$own/agent-index" "$own/scratch" || finish problem cannot-write
+        if index_tree=$(GIT_INDEX_FILE="$own/scratch" git write-tree 2>/dev/null); then
             take_forced
             printf '%s\n' "$index_tree" >"$own/index-tree"
             return
@@ -137,9 +136,10 @@ find_agent_git
 [ -e .git ] || [ -n "$(ls -A)" ] || finish problem emptied
 make_own_git
 printf '[core]\n\tuntrackedCache = true\n' >>"$own/config"
-rm -f "$own/index.lock" "$own/agent-index.lock" # of a sandbox that was killed
+rm -f "$own/index.lock" "$own/scratch.lock" # of a sandbox that was killed
 keep_bytes
 find_refs
+[ -n "$branch" ] || [ -z "$agent_git" ] || branch=$(agents symbolic-ref --quiet --short HEAD) # one that is not among the first hundred
 [ -n "$head" ] && git cat-file -e "$head^{tree}" 2>/dev/null || head=$base branch=''
 take_agent_index
 begin_index
