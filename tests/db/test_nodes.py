@@ -57,3 +57,20 @@ async def test_the_listing_tells_who_is_lost_by_one_clock_alone(database: Databa
     async with database.transaction() as tx:
         listed = await nodes.listing(tx)
     assert [(node.id, node.lost, node.runs) for node in listed] == [(fresh, False, 0), (silent, True, 0)]
+
+
+async def test_a_machine_that_stands_still_in_the_middle_of_a_report_keeps_nobody_waiting(database: Database) -> None:
+    lost = NodeBeat(id=uuid7(), beat=1, lease_seconds=2.0)
+    async with database.transaction() as tx:
+        await nodes.report(tx, lost.id, "http://lost.test", 2.0)
+    async with database.transaction() as frozen:
+        await nodes.report(frozen, lost.id, "http://lost.test", 2.0)
+        async with asyncio.timeout(5), database.transaction() as tx:
+            assert await nodes.others(tx, uuid7()) == [lost]
+            assert not await nodes.hold_still(tx, lost)
+
+
+async def test_the_database_breaks_off_a_transaction_that_idles(database: Database) -> None:
+    async with database.statement() as tx:
+        row = await (await tx.connection.execute("SHOW idle_in_transaction_session_timeout")).fetchone()
+    assert row == {"idle_in_transaction_session_timeout": "1min"}

@@ -17,7 +17,7 @@ Connection = psycopg.AsyncConnection[DictRow]
 BulkConnection = psycopg.Connection[tuple[Any, ...]]
 
 _WAIT_SECONDS = 30
-_IDLE_SECONDS = 15  # no transaction waits that long for anything but the database
+_IDLE_SECONDS = 60  # a few transactions wait for an answer of GitHub; none waits that long
 _BULK_CONNECTIONS = 4
 
 
