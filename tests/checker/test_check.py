@@ -164,9 +164,9 @@ def test_what_waits_in_a_run_that_was_started_again_is_held_against_nobody() -> 
     ]
     start = [Sent(at=2, client="p", run="r", call="s", kind=Kind.START), Answered(at=2.5, client="p", call="s", accepted=True)]
     told_of = {1: told("message_status", messageId="id", status="queued"), 2: asked("q")}
-    begun = [state(1, "failed", "client"), *start, *said, state(5, "in_progress"), Settled(at=6, client="w")]
+    begun: list[Record] = [state(1, "failed", "client"), *start, *said, state(5, "in_progress"), Settled(at=6, client="w")]
     assert judged([*begun, *stream(1, 2, texts=told_of, at=10)]).held
-    over = [*begun, state(7, "completed", "finished"), *stream(1, 2, texts=told_of, at=10)]
+    over: list[Record] = [*begun, state(7, "completed", "finished"), *stream(1, 2, texts=told_of, at=10)]
     assert found(over) == [
         (Guarantee.DELIVERED_ONCE, "a message neither delivered nor failed"),
         (Guarantee.ONE_ANSWER, "a request that waits for ever"),
