@@ -158,11 +158,14 @@ def test_what_waits_in_a_run_that_was_started_again_is_held_against_nobody() -> 
     def state(at: float, status: str, reason: str | None = None) -> StateRead:
         return StateRead(since=at, at=at, client="w", run="r", status=status, end_reason=reason)
 
-    said = [
+    said: list[Record] = [
         Sent(at=3, client="p", run="r", call="a", kind=Kind.MESSAGE, items=("a",)),
         Answered(at=4, client="p", call="a", accepted=True, name="id"),
     ]
-    start = [Sent(at=2, client="p", run="r", call="s", kind=Kind.START), Answered(at=2.5, client="p", call="s", accepted=True)]
+    start: list[Record] = [
+        Sent(at=2, client="p", run="r", call="s", kind=Kind.START),
+        Answered(at=2.5, client="p", call="s", accepted=True),
+    ]
     told_of = {1: told("message_status", messageId="id", status="queued"), 2: asked("q")}
     begun: list[Record] = [state(1, "failed", "client"), *start, *said, state(5, "in_progress"), Settled(at=6, client="w")]
     assert judged([*begun, *stream(1, 2, texts=told_of, at=10)]).held
