@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from contextlib import ExitStack, suppress
+from contextlib import AsyncExitStack, suppress
 from dataclasses import dataclass
 from datetime import timedelta
 from functools import partial
@@ -14,13 +14,14 @@ from hedgerow.db import executions, github, idempotency, nodes, readiness, relay
 from hedgerow.db.jobs import RUNS_QUEUE, node_queue
 from hedgerow.domain.errors import HedgerowError
 from hedgerow.domain.readiness import LONGEST_WINDOW_DAYS
-from hedgerow.domain.runs import Ending, EndReason, RunStatus, TaskRun
-from hedgerow.lifecycle import Node, conclude_unless_ending, reconcile, reopen_door, scan_repository
+from hedgerow.domain.runs import TaskRun
+from hedgerow.lifecycle import Node, SandboxWatch, reconcile, reopen_door, rests, scan_repository
 from hedgerow.operations import artifact_collection, relay_delivery
 
 log = structlog.get_logger()
 
 _TURN_SECONDS = 0.2
+_TAKEN_UP_AT_ONCE = 8  # each takes a connection to the database
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,16 +43,18 @@ async def work(node: Node, rhythm: Rhythm, stop: asyncio.Event, serving: Callabl
 
     One worker of a data directory works; a second one waits until the first is gone, killed or not, and then goes on where it was.
     """
-    with ExitStack() as stack:
+    async with AsyncExitStack() as stack:
         if not await _turn(node, stop, serving, stack):
             return
         await _report(node)
         await _take_up(node)
         serving(True)
+        watch = SandboxWatch(node)
+        stack.push_async_callback(watch.close)
         async with asyncio.TaskGroup() as tasks:
             for pause, look in (
                 (rhythm.sweep_seconds, partial(_sweep, node, rhythm)),
-                (rhythm.watch_seconds, partial(_watch, node)),
+                (rhythm.watch_seconds, watch.look),
                 (rhythm.report_seconds, partial(_report, node)),
                 (rhythm.relay_seconds, partial(_relay, node, stop)),
                 (rhythm.forget_seconds, partial(_forget, node)),
@@ -63,7 +66,7 @@ async def work(node: Node, rhythm: Rhythm, stop: asyncio.Event, serving: Callabl
             tasks.create_task(node.backends.jobs.work_on_scans(scan, concurrency=rhythm.scan_concurrency, stop=stop))
 
 
-async def _turn(node: Node, stop: asyncio.Event, serving: Callable[[bool], None], stack: ExitStack) -> bool:
+async def _turn(node: Node, stop: asyncio.Event, serving: Callable[[bool], None], stack: AsyncExitStack) -> bool:
     """Wait for the turn to be the one worker of this data directory. False where `stop` comes first."""
     lock = FileLock(node.data_dir / "worker.lock")
     told = False
@@ -108,18 +111,25 @@ async def _held(node: Node) -> list[TaskRun]:
 
 
 async def _take_up(node: Node) -> None:
-    """Open the gate for sandboxes that outlived the last worker, and have every run of the node looked at."""
-    for run in await _held(node):
-        if run.execution.sandbox is not None:
+    """Open the gate for sandboxes that outlived the last worker, several at once, and have every run of the node looked at."""
+    at_once = asyncio.Semaphore(_TAKEN_UP_AT_ONCE)
+
+    async def reopen(run: TaskRun) -> None:
+        async with at_once:
             await reopen_door(node, run)
-        async with node.backends.database.transaction() as tx:
-            await executions.record(tx, run, {"wake_at": node.backends.clock.now()})
+
+    async with asyncio.TaskGroup() as doors:
+        for run in await _held(node):
+            if run.execution.sandbox is not None:
+                doors.create_task(reopen(run))
+    async with node.backends.database.transaction() as tx:
+        await executions.wake_all(tx, node.id, node.backends.clock.now())
 
 
 async def _sweep(node: Node, rhythm: Rhythm) -> None:
     """Announce the runs whose time has come and the scans that wait, and give the jobs of dead workers to living ones.
 
-    An announcement may be lost, a row not.
+    A run of this node that has nothing to do but to wait on is told so here. An announcement may be lost, a row not.
     """
     await node.backends.jobs.retry_stalled()
     async with node.backends.database.transaction() as tx:
@@ -127,7 +137,8 @@ async def _sweep(node: Node, rhythm: Rhythm) -> None:
         due = await executions.due(tx, node.id, before, rhythm.sweep_limit)
         scans = await repository_scans.waiting(tx, before, rhythm.sweep_limit)
     for run_id, node_id in due:
-        await node.backends.jobs.nudge(run_id, node_id)
+        if node_id is None or not await rests(node, run_id):
+            await node.backends.jobs.nudge(run_id, node_id)
     for scan_id in scans:
         await node.backends.jobs.nudge_scan(scan_id)
 
@@ -158,17 +169,3 @@ async def _forget(node: Node) -> None:
         if slack_days := node.backends.rules.slack_days:
             await relays.forget_old(tx, now - timedelta(days=slack_days))
     await artifact_collection.collect(node.backends)
-
-
-async def _watch(node: Node) -> None:
-    """Write down the loss of sandboxes that died without being asked to."""
-    for run in await _held(node):
-        handle = run.execution.sandbox
-        if handle is None or run.execution.ending is not None or run.status.terminal:
-            continue
-        state = await node.sandboxes[handle.provider].inspect(handle)
-        if not state.alive:
-            log.warning("a sandbox died", run_id=str(run.id), how=state.describe())
-            message = f"The sandbox ended unexpectedly: {state.describe()}."
-            ending = Ending(status=RunStatus.FAILED, reason=EndReason.SANDBOX_LOST, message=message)
-            await conclude_unless_ending(node, run, ending)

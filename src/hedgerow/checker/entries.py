@@ -11,7 +11,9 @@ from hedgerow.checker.report import Guarantee
 from hedgerow.checker.sorted_out import NEVER, Call, Notes, Reading, RunHistory
 
 _KEPT, _ONCE = Guarantee.KEPT, Guarantee.READ_ONCE
-_ON_THE_STREAM_ALONE = frozenset({"task_run_state", "permission_request", "permission_resolved"})
+_ON_THE_STREAM_ALONE = frozenset(
+    {"task_run_state", "permission_request", "permission_resolved", "permission_answered", "permission_delivered", "permission_void"}
+)
 
 _LOST, _DOUBLED, _REORDERED = "a lost event", "a doubled event", "events out of order"
 _ALTERED, _INVENTED = "an altered event", "an invented event"

@@ -10,12 +10,13 @@ from typing import Any, LiteralString
 from uuid import UUID
 
 from psycopg import sql
+from psycopg.rows import tuple_row
 from psycopg.types.json import Json
 
 from hedgerow.db import runs
 from hedgerow.db.database import Transaction
 from hedgerow.domain.lifecycle import Inbox
-from hedgerow.domain.runs import Ending, Environment, RunStatus, TaskRun
+from hedgerow.domain.runs import Ending, Environment, RunStatus, SandboxHandle, TaskRun
 from hedgerow.domain.tasks import slug_prefix
 
 FORGOTTEN: Mapping[str, Any] = {
@@ -145,3 +146,29 @@ async def held_by(tx: Transaction, node_id: UUID) -> list[TaskRun]:
     statement = sql.SQL("SELECT {} FROM runs WHERE node_id = %s AND cleaned_at IS NULL").format(runs.COLUMNS)
     rows = await (await tx.connection.execute(statement, [node_id])).fetchall()
     return [runs.from_row(row) for row in rows]
+
+
+@dataclass(frozen=True, slots=True)
+class LiveSandbox:
+    """The sandbox of a run that goes on."""
+
+    run_id: UUID
+    handle: SandboxHandle
+
+
+_LIVE: LiteralString = """
+    SELECT id, sandbox ->> 'provider', sandbox ->> 'id' FROM runs
+    WHERE node_id = %s AND cleaned_at IS NULL AND sandbox IS NOT NULL AND ending IS NULL AND NOT restarting AND status <> ALL (%s)
+"""
+
+
+async def live_sandboxes(tx: Transaction, node_id: UUID) -> set[LiveSandbox]:
+    """The sandboxes on a node that have no leave to end."""
+    cursor = tx.connection.cursor(row_factory=tuple_row)
+    rows = await (await cursor.execute(_LIVE, [node_id, [status.value for status in RunStatus if status.terminal]])).fetchall()
+    return {LiveSandbox(run_id, SandboxHandle(provider=provider, id=sandbox)) for run_id, provider, sandbox in rows}
+
+
+async def wake_all(tx: Transaction, node_id: UUID, now: datetime) -> None:
+    """Have every run that a node holds, and has not cleaned up, looked at."""
+    await tx.connection.execute("UPDATE runs SET wake_at = %s WHERE node_id = %s AND cleaned_at IS NULL", [now, node_id])

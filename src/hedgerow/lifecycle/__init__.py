@@ -3,7 +3,18 @@
 from hedgerow.lifecycle.door import reopen_door
 from hedgerow.lifecycle.ends import conclude_unless_ending
 from hedgerow.lifecycle.node import Node, RunFolders, SandboxGate
-from hedgerow.lifecycle.reconcile import reconcile
+from hedgerow.lifecycle.reconcile import reconcile, rests
+from hedgerow.lifecycle.sandbox_watch import SandboxWatch
 from hedgerow.lifecycle.scan_repository import scan_repository
 
-__all__ = ["Node", "RunFolders", "SandboxGate", "conclude_unless_ending", "reconcile", "reopen_door", "scan_repository"]
+__all__ = [
+    "Node",
+    "RunFolders",
+    "SandboxGate",
+    "SandboxWatch",
+    "conclude_unless_ending",
+    "reconcile",
+    "reopen_door",
+    "rests",
+    "scan_repository",
+]

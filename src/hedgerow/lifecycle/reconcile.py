@@ -101,6 +101,23 @@ async def reconcile(node: Node, run_id: UUID) -> None:
                 return
 
 
+async def rests(node: Node, run_id: UUID) -> bool:
+    """Whether the run needs nobody now, which is written down then. Does nothing for a run that needs somebody.
+
+    Most runs whose time has come only wait on: to see that here is cheaper than to announce each to whoever would find it out.
+    """
+    looked = await _look(node, run_id)
+    match looked:
+        case None:
+            return True
+        case run, lifecycle.Nothing():
+            return await _rests(node, run, None)
+        case run, lifecycle.Wait(until=moment):
+            return await _rests(node, run, moment)
+        case _:
+            return False
+
+
 Looked = tuple[TaskRun, Action]
 
 
