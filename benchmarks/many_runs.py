@@ -28,8 +28,8 @@ from hedgerow.sandboxes.process import ProcessSandboxes
 RUNS = 100
 AT_ONCE = 16  # as many as a worker looks after at once by default
 WAITING = 1_000
-_IDLE_SECONDS = 45.0
-_SETTLE_SECONDS = 15.0
+_IDLE_SECONDS = 40.0
+_SETTLE_SECONDS = 10.0
 _PATIENCE_SECONDS = 300.0
 _LOOK_SECONDS = 0.02
 _TICKS = os.sysconf("SC_CLK_TCK")

@@ -15,7 +15,7 @@ from hedgerow.db.jobs import RUNS_QUEUE, node_queue
 from hedgerow.domain.errors import HedgerowError
 from hedgerow.domain.readiness import LONGEST_WINDOW_DAYS
 from hedgerow.domain.runs import TaskRun
-from hedgerow.lifecycle import Node, SandboxWatch, reconcile, reopen_door, rests, scan_repository
+from hedgerow.lifecycle import Node, SandboxWatch, reconcile, reopen_door, rest_those_that_wait, scan_repository
 from hedgerow.operations import artifact_collection, relay_delivery
 
 log = structlog.get_logger()
@@ -136,8 +136,9 @@ async def _sweep(node: Node, rhythm: Rhythm) -> None:
         before = node.backends.clock.now() - _ANNOUNCED_ALREADY
         due = await executions.due(tx, node.id, before, rhythm.sweep_limit)
         scans = await repository_scans.waiting(tx, before, rhythm.sweep_limit)
+    resting = await rest_those_that_wait(node, [run_id for run_id, node_id in due if node_id is not None])
     for run_id, node_id in due:
-        if node_id is None or not await rests(node, run_id):
+        if run_id not in resting:
             await node.backends.jobs.nudge(run_id, node_id)
     for scan_id in scans:
         await node.backends.jobs.nudge_scan(scan_id)

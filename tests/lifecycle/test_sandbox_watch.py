@@ -12,7 +12,7 @@ import pytest
 from hedgerow.db import executions
 from hedgerow.domain.runs import EndReason, RunStatus, SandboxHandle, TaskRun
 from hedgerow.domain.sandboxes import SandboxSpec
-from hedgerow.lifecycle import SandboxWatch, rests
+from hedgerow.lifecycle import SandboxWatch, rest_those_that_wait
 from hedgerow.sandboxes.process import ProcessSandboxes
 from tests.lifecycle.conftest import World
 
@@ -43,7 +43,7 @@ class Yard:
 
     async def until_ending(self, run: TaskRun) -> TaskRun:
         """The run once its sandbox was waited for."""
-        await asyncio.gather(*(wait for sandbox, wait in self.watch._waits.items() if sandbox.run_id == run.id))
+        await asyncio.gather(*(wait for sandbox, wait in self.watch._waits.items() if sandbox.run_id == str(run.id)))
         return await self.world.fresh(run)
 
 
@@ -106,10 +106,10 @@ async def test_nobody_waits_for_the_sandbox_of_a_run_that_ends(yard: Yard) -> No
 
 async def test_a_run_that_waits_on_is_told_so_without_a_job(yard: Yard) -> None:
     run, _ = await yard.run()
-    assert not await rests(yard.world.node, run.id), "its first message is to be delivered"
+    assert await rest_those_that_wait(yard.world.node, [run.id]) == set(), "its first message is to be delivered"
     async with yard.world.node.backends.database.transaction() as tx:
         await tx.connection.execute("UPDATE messages SET status = 'delivered' WHERE run_id = %s", [run.id])
-    assert await rests(yard.world.node, run.id)
+    assert await rest_those_that_wait(yard.world.node, [run.id]) == {run.id}
     fresh = await yard.world.fresh(run)
     assert fresh.execution.wake_at is not None
     assert fresh.execution.wake_at > yard.world.node.backends.clock.now()

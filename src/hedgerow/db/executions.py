@@ -6,7 +6,7 @@ Each statement names the epoch that its writer holds. Where another worker has t
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, LiteralString
+from typing import Any, LiteralString, NamedTuple
 from uuid import UUID
 
 from psycopg import sql
@@ -148,16 +148,21 @@ async def held_by(tx: Transaction, node_id: UUID) -> list[TaskRun]:
     return [runs.from_row(row) for row in rows]
 
 
-@dataclass(frozen=True, slots=True)
-class LiveSandbox:
-    """The sandbox of a run that goes on."""
+class LiveSandbox(NamedTuple):
+    """The sandbox of a run that goes on, as plain as it comes: a worker reads a thousand of them each second."""
 
-    run_id: UUID
-    handle: SandboxHandle
+    run_id: str
+    provider: str
+    id: str
+
+    @property
+    def handle(self) -> SandboxHandle:
+        """How its provider knows it."""
+        return SandboxHandle(provider=self.provider, id=self.id)
 
 
 _LIVE: LiteralString = """
-    SELECT id, sandbox ->> 'provider', sandbox ->> 'id' FROM runs
+    SELECT id::text, sandbox ->> 'provider', sandbox ->> 'id' FROM runs
     WHERE node_id = %s AND cleaned_at IS NULL AND sandbox IS NOT NULL AND ending IS NULL AND NOT restarting AND status <> ALL (%s)
 """
 
@@ -166,7 +171,7 @@ async def live_sandboxes(tx: Transaction, node_id: UUID) -> set[LiveSandbox]:
     """The sandboxes on a node that have no leave to end."""
     cursor = tx.connection.cursor(row_factory=tuple_row)
     rows = await (await cursor.execute(_LIVE, [node_id, [status.value for status in RunStatus if status.terminal]])).fetchall()
-    return {LiveSandbox(run_id, SandboxHandle(provider=provider, id=sandbox)) for run_id, provider, sandbox in rows}
+    return set(map(LiveSandbox._make, rows))
 
 
 async def wake_all(tx: Transaction, node_id: UUID, now: datetime) -> None:

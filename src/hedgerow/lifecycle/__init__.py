@@ -3,7 +3,7 @@
 from hedgerow.lifecycle.door import reopen_door
 from hedgerow.lifecycle.ends import conclude_unless_ending
 from hedgerow.lifecycle.node import Node, RunFolders, SandboxGate
-from hedgerow.lifecycle.reconcile import reconcile, rests
+from hedgerow.lifecycle.reconcile import reconcile, rest_those_that_wait
 from hedgerow.lifecycle.sandbox_watch import SandboxWatch
 from hedgerow.lifecycle.scan_repository import scan_repository
 
@@ -15,6 +15,6 @@ __all__ = [
     "conclude_unless_ending",
     "reconcile",
     "reopen_door",
-    "rests",
+    "rest_those_that_wait",
     "scan_repository",
 ]

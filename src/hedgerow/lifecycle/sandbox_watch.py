@@ -2,6 +2,7 @@
 
 import asyncio
 from contextlib import suppress
+from uuid import UUID
 
 import structlog
 
@@ -47,9 +48,9 @@ class SandboxWatch:
             if not state.alive:
                 await self._lost(sandbox, state)
         except HedgerowError as error:
-            log.warning("could not look after a sandbox; trying again", run_id=str(sandbox.run_id), reason=error.message)
+            log.warning("could not look after a sandbox; trying again", run_id=sandbox.run_id, reason=error.message)
         except Exception:
-            log.exception("could not look after a sandbox; trying again", run_id=str(sandbox.run_id))
+            log.exception("could not look after a sandbox; trying again", run_id=sandbox.run_id)
         finally:
             with suppress(KeyError):
                 if self._waits[sandbox] is asyncio.current_task():
@@ -57,10 +58,10 @@ class SandboxWatch:
 
     async def _lost(self, sandbox: LiveSandbox, state: SandboxState) -> None:
         async with self._node.backends.database.transaction() as tx:
-            found = await executions.look(tx, sandbox.run_id)
+            found = await executions.look(tx, UUID(sandbox.run_id))
         if found is None or found[0].execution.sandbox != sandbox.handle:
             return
-        log.warning("a sandbox died", run_id=str(sandbox.run_id), how=state.describe())
+        log.warning("a sandbox died", run_id=sandbox.run_id, how=state.describe())
         message = f"The sandbox ended unexpectedly: {state.describe()}."
         ending = Ending(status=RunStatus.FAILED, reason=EndReason.SANDBOX_LOST, message=message)
         await conclude_unless_ending(self._node, found[0], ending)
