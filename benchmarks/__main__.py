@@ -4,7 +4,7 @@ import shutil
 import tempfile
 from pathlib import Path
 
-from benchmarks import append, latency, many_runs, memory, readiness, run_start, stalled_reader, task_list, upload, volume
+from benchmarks import append, checkpoint, latency, many_runs, memory, readiness, run_start, stalled_reader, task_list, upload, volume
 from benchmarks.house import House, running_house
 from benchmarks.report import Figure, show
 from hedgerow.db.embedded import EmbeddedPostgres
@@ -47,11 +47,11 @@ def _readiness() -> list[Figure]:
 
 def main() -> None:
     """Measure everything and print it."""
-    figures = _starts("process")
+    figures = [*_starts("process"), *checkpoint.measure("process")]
     if shutil.which("bwrap") is None:
         print("bubblewrap is not installed: its start is not measured")
     else:
-        figures += _starts("bubblewrap")
+        figures += [*_starts("bubblewrap"), *checkpoint.measure("bubblewrap")]
     print(show(figures + many_runs.measure() + _journal() + _readiness() + _uploads()))
 
 

@@ -22,6 +22,7 @@ from hedgerow.db.jobs import Jobs
 from hedgerow.db.migrate import migrate
 from hedgerow.db.notify import Hub
 from hedgerow.domain.artifacts import ArtifactRules
+from hedgerow.domain.checkpoints import CheckpointRules
 from hedgerow.domain.clock import SystemClock
 from hedgerow.domain.errors import HedgerowError, UnavailableError
 from hedgerow.domain.lifecycle import Deadlines
@@ -41,7 +42,7 @@ if TYPE_CHECKING:
     from hedgerow.agents.options import AgentOptions
     from hedgerow.agents.provision import RuntimeTrees
     from hedgerow.gate import Gate
-    from hedgerow.lifecycle import Node
+    from hedgerow.lifecycle import Node, NodeLease
 
 log = structlog.get_logger()
 
@@ -154,24 +155,30 @@ async def hold_runs(house: House, stop: asyncio.Event, serving: Callable[[bool],
     from hedgerow.agents.options import AgentOptions
     from hedgerow.agents.provision import RuntimeTrees
     from hedgerow.gate import Gate
+    from hedgerow.lifecycle import NodeLease
     from hedgerow.worker import Rhythm, work
 
     settings = house.settings
     operator = AgentOptions(environment=os.environ)
-    gate = Gate(control_plane_url=settings.control_plane_url or house.url, trusted_hosts=_model_hosts(operator))
+    lease = NodeLease(settings.node_lease_seconds)
+    gate = Gate(
+        control_plane_url=settings.control_plane_url or house.url,
+        trusted_hosts=_model_hosts(operator),
+        lease_seconds_left=lambda: lease.seconds_left,
+    )
     port = await gate.serve(settings.worker_host, settings.worker_port)
     trees = RuntimeTrees(settings.data_dir, operator)
     early = asyncio.create_task(_lay_out(trees))
     try:
         rhythm = Rhythm(concurrency=settings.worker_concurrency, scan_concurrency=settings.scan_concurrency)
         worker_url = settings.worker_url or f"http://{settings.worker_host}:{port}"
-        await work(_node(house, gate, worker_url, operator, trees), rhythm, stop, serving)
+        await work(_node(house, gate, lease, worker_url, operator, trees), rhythm, stop, serving)
     finally:
         early.cancel()
         await gate.stop()
 
 
-def _node(house: House, gate: "Gate", worker_url: str, operator: "AgentOptions", trees: "RuntimeTrees") -> "Node":
+def _node(house: House, gate: "Gate", lease: "NodeLease", worker_url: str, operator: "AgentOptions", trees: "RuntimeTrees") -> "Node":
     from hedgerow.agents import runtimes
     from hedgerow.agents.options import without_secrets
     from hedgerow.lifecycle import Node
@@ -199,6 +206,7 @@ def _node(house: House, gate: "Gate", worker_url: str, operator: "AgentOptions",
         ),
         egress=frozenset(settings.egress_allow),
         deadlines=_deadlines(settings),
+        lease=lease,
         scan_limits=ScanLimits(seconds=settings.scan_seconds, file_bytes=settings.scan_file_bytes),
     )
 
@@ -231,6 +239,7 @@ def _deadlines(settings: Settings) -> Deadlines:
         inactivity=timedelta(minutes=settings.inactivity_timeout_minutes),
         wall_clock=timedelta(minutes=settings.wall_clock_minutes),
         look_again=timedelta(seconds=settings.look_again_seconds),
+        checkpoint=timedelta(minutes=settings.checkpoint_minutes),
     )
 
 
@@ -262,6 +271,7 @@ def _rules(settings: Settings, address: str, allow_local_repositories: bool) -> 
         reader_stall_seconds=settings.reader_stall_seconds,
         sender_stall_seconds=settings.sender_stall_seconds,
         artifacts=_artifact_rules(settings),
+        checkpoints=_checkpoint_rules(settings),
         most_calls={60: settings.throttle_per_minute, 3600: settings.throttle_per_hour},
         background_permissions=settings.background_permissions,
         permission_timeout_seconds=settings.permission_timeout_minutes * 60,
@@ -276,6 +286,10 @@ def _rules(settings: Settings, address: str, allow_local_repositories: bool) -> 
         github=_github(settings),
         feature_flags=settings.feature_flags,
     )
+
+
+def _checkpoint_rules(settings: Settings) -> CheckpointRules:
+    return CheckpointRules(kept=settings.checkpoints_kept, largest_bytes=settings.checkpoint_bytes, seconds=settings.checkpoint_seconds)
 
 
 def _artifact_rules(settings: Settings) -> ArtifactRules:

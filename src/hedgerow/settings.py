@@ -152,6 +152,12 @@ class Settings(BaseSettings):
     worker_port: Port = Field(0, description="The port of a worker's gate; 0 takes any free one.")
     worker_url: Address | None = Field(None, description="How the API reaches this worker's gate; default http://WORKER_HOST:<its port>.")
     worker_concurrency: int = Field(16, ge=1, le=1000, description="How many runs one worker looks after at the same moment.")
+    node_lease_seconds: float = Field(
+        30,
+        ge=2,
+        le=3600,
+        description="How long a machine may hold its runs without a report: then its agents stop, and another machine takes them over.",
+    )
     control_plane_url: Address | None = Field(
         None, description="How a worker reaches the API; default: the public URL, and within `up` the API of the same process."
     )
@@ -159,6 +165,13 @@ class Settings(BaseSettings):
     inactivity_timeout_minutes: float = Field(30, gt=0, description="How long an interactive run waits for a message before it ends.")
     wall_clock_minutes: float = Field(24 * 60, gt=0, description="How long a run may take as a whole.")
     look_again_seconds: Seconds = Field(30, description="The longest time between two looks at a live run.")
+
+    checkpoint_minutes: float = Field(
+        5, ge=0, description="How long a turn runs until the files are checkpointed again; 0: they are between turns alone."
+    )
+    checkpoint_bytes: int = Field(268_435_456, gt=0, le=2**40, description="How many bytes the pack of one checkpoint may have.")
+    checkpoint_seconds: Seconds = Field(120, description="How long taking a checkpoint, or restoring one, may last.")
+    checkpoints_kept: int = Field(3, ge=1, le=1000, description="How many checkpoints of a run are kept.")
 
     background_permissions: PermissionPolicy | None = Field(
         None,

@@ -1,6 +1,7 @@
 """A worker: it holds the runs of its node, and looks at each of them when something has changed or a moment has come."""
 
 import asyncio
+import math
 from collections.abc import Awaitable, Callable
 from contextlib import AsyncExitStack, suppress
 from dataclasses import dataclass
@@ -12,16 +13,31 @@ from filelock import FileLock, Timeout
 
 from hedgerow.db import executions, github, idempotency, nodes, readiness, relays, repository_scans
 from hedgerow.db.jobs import RUNS_QUEUE, node_queue
+from hedgerow.domain.clock import steady_seconds
 from hedgerow.domain.errors import HedgerowError
+from hedgerow.domain.nodes import Watch, pace_seconds
 from hedgerow.domain.readiness import LONGEST_WINDOW_DAYS
 from hedgerow.domain.runs import TaskRun
-from hedgerow.lifecycle import Node, SandboxWatch, reconcile, reopen_door, rest_those_that_wait, scan_repository
+from hedgerow.lifecycle import (
+    GRACE_SECONDS,
+    Leftovers,
+    Node,
+    SandboxWatch,
+    close_doors,
+    held,
+    reconcile,
+    reopen_door,
+    rest_those_that_wait,
+    scan_repository,
+    take_over,
+)
 from hedgerow.operations import artifact_collection, relay_delivery
 
 log = structlog.get_logger()
 
 _TURN_SECONDS = 0.2
 _TAKEN_UP_AT_ONCE = 8  # each takes a connection to the database
+_LOOK_SECONDS = 1.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -30,7 +46,7 @@ class Rhythm:
 
     sweep_seconds: float = 1.0  # runs whose time has come, and jobs of workers that died
     watch_seconds: float = 1.0  # sandboxes that died
-    report_seconds: float = 5.0  # the node's own sign of life
+    tidy_seconds: float = 60.0  # sandboxes and folders that no run of the node claims
     relay_seconds: float = 1.0  # messages that are to be posted
     forget_seconds: float = 600.0  # whatever has a time that is over: answers, tokens, relays, artifacts
     sweep_limit: int = 500
@@ -46,16 +62,18 @@ async def work(node: Node, rhythm: Rhythm, stop: asyncio.Event, serving: Callabl
     async with AsyncExitStack() as stack:
         if not await _turn(node, stop, serving, stack):
             return
-        await _report(node)
-        await _take_up(node)
-        serving(True)
+        signs = _Signs(node, rhythm.tidy_seconds)
+        await signs.report()
         watch = SandboxWatch(node)
         stack.push_async_callback(watch.close)
         async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(_every(pace_seconds(node.lease.seconds), signs.report, stop))
+            await _take_up(node)
+            serving(True)
             for pause, look in (
                 (rhythm.sweep_seconds, partial(_sweep, node, rhythm)),
                 (rhythm.watch_seconds, watch.look),
-                (rhythm.report_seconds, partial(_report, node)),
+                (_LOOK_SECONDS, signs.tidy),
                 (rhythm.relay_seconds, partial(_relay, node, stop)),
                 (rhythm.forget_seconds, partial(_forget, node)),
             ):
@@ -100,14 +118,49 @@ async def _every(seconds: float, look: Callable[[], Awaitable[None]], stop: asyn
         await _pause(seconds, stop)
 
 
-async def _report(node: Node) -> None:
-    async with node.backends.database.transaction() as tx:
-        await nodes.report(tx, node.id, node.worker_url(), node.backends.clock.now())
+class _Signs:
+    """The signs of life that nodes give: this one's own, and whose have stopped."""
+
+    def __init__(self, node: Node, tidy_seconds: float) -> None:
+        self._node = node
+        self._watch = Watch(longest_gap_seconds=node.lease.seconds / 2)
+        self._leftovers = Leftovers()
+        self._tidy_seconds = tidy_seconds
+        self._tidy_at = -math.inf
+
+    async def report(self) -> None:
+        """Say that this node lives, and have the runs of those taken over that have said so for too long no more.
+
+        Where it could not say so for its lease, it looks first which runs are still its own, and acts again only then.
+        """
+        node = self._node
+        began = node.lease.now()
+        async with node.backends.database.transaction() as tx:
+            await nodes.report(tx, node.id, node.worker_url(), node.lease.seconds)
+            others = await nodes.others(tx, node.id)
+        lapsed = not node.lease.held
+        if lapsed:
+            await close_doors(node)
+        node.lease.renew(began)
+        if lapsed:
+            self._tidy_at = -math.inf
+            await _wake(node)
+        for lost in self._watch.note(others, node.lease.now()):
+            await take_over(node, lost)
+
+    async def tidy(self) -> None:
+        """Now and then, and at once where this node was silent for too long, remove what no run of it claims."""
+        if steady_seconds() < self._tidy_at:
+            return
+        self._tidy_at = steady_seconds() + self._tidy_seconds
+        if await self._leftovers.remove(self._node):
+            self._tidy_at = steady_seconds() + GRACE_SECONDS
 
 
-async def _held(node: Node) -> list[TaskRun]:
+async def _wake(node: Node) -> None:
+    """Have every run of the node looked at."""
     async with node.backends.database.transaction() as tx:
-        return await executions.held_by(tx, node.id)
+        await executions.wake_held(tx, node.id, node.backends.clock.now())
 
 
 async def _take_up(node: Node) -> None:
@@ -119,11 +172,10 @@ async def _take_up(node: Node) -> None:
             await reopen_door(node, run)
 
     async with asyncio.TaskGroup() as doors:
-        for run in await _held(node):
+        for run in await held(node):
             if run.execution.sandbox is not None:
                 doors.create_task(reopen(run))
-    async with node.backends.database.transaction() as tx:
-        await executions.wake_all(tx, node.id, node.backends.clock.now())
+    await _wake(node)
 
 
 async def _sweep(node: Node, rhythm: Rhythm) -> None:

@@ -23,6 +23,8 @@ class FakeControlPlane:
         self.refuses: Refusal = lambda entry: False
         self.status = 200
         self.files: dict[str, bytes] = {}  # what artifacts/download gives, by storage path
+        self.lease_seconds: float | None = None  # for how long an agent that asks may go on; None: nobody says so
+        self.lease_asked = 0
         self.relay_status = 200  # of messages for the run's thread
         self.break_off_after = 0  # that many answers are lost after the work was done
         self.open = asyncio.Event()  # cleared: requests wait
@@ -88,6 +90,8 @@ class FakeControlPlane:
         headers = {name.lower(): value for name, _, value in (line.partition(": ") for line in lines[1:])}
         body = await reader.readexactly(int(headers["content-length"]))
         await self.open.wait()
+        if lines[0].startswith("GET /lease "):
+            return await self._lend(writer)
         self.requests += 1
         self.authorizations.add(headers["authorization"])
         status, answer = self._store(lines[0], headers, body)
@@ -96,6 +100,14 @@ class FakeControlPlane:
             self.break_off_after -= 1
             return False
         writer.write(f"HTTP/1.1 {status} X\r\nContent-Length: {len(answer)}\r\n\r\n".encode() + answer)
+        await writer.drain()
+        return True
+
+    async def _lend(self, writer: asyncio.StreamWriter) -> bool:
+        self.lease_asked += 1
+        self._changed.set()
+        answer = b"{}" if self.lease_seconds is None else json.dumps({"seconds": self.lease_seconds}).encode()
+        writer.write(f"HTTP/1.1 {503 if self.lease_seconds is None else 200} X\r\nContent-Length: {len(answer)}\r\n\r\n".encode() + answer)
         await writer.drain()
         return True
 

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from tests.api.conftest import Served
+from tests.api.conftest import MISSING, Served
 from tests.api.test_authentication import error
 
 
@@ -51,7 +51,8 @@ async def test_a_message_is_queued_and_its_id_given_back(served: Served, request
     body = {"jsonrpc": "2.0", "method": "user_message", "params": {"content": "hello"}, "id": request_id}
     response = await served.client.post(f"{url}command/", json=body)
     assert response.status_code == 200, response.text
-    assert response.json() == {"jsonrpc": "2.0", "id": request_id, "result": {"queued": True}}
+    [_, message] = (await served.client.get(f"{url}messages/")).json()["results"]
+    assert response.json() == {"jsonrpc": "2.0", "id": request_id, "result": {"queued": True, "messageId": message["id"]}}
 
 
 @pytest.mark.parametrize("content", ["a lone \ud800", "a null \x00"])
@@ -97,3 +98,34 @@ async def test_an_agent_that_does_not_answer_is_502(served: Served, unused_tcp_p
     response = await served.client.post(f"{url}command/", json={"jsonrpc": "2.0", "method": "cancel"})
     assert response.status_code in {400, 502}  # 400 where the operator allows no such address
     assert list(response.json()) == ["error"]
+
+
+@pytest.mark.parametrize(
+    ("method", "params"),
+    [
+        ("user_message", {"content": "hello"}),
+        ("cancel", {}),
+        ("close", {}),
+        ("permission_response", {"requestId": "r", "optionId": "yes"}),
+        ("set_config_option", {"configId": "mode", "value": "plan"}),
+    ],
+)
+async def test_a_run_that_has_ended_takes_no_command_and_nothing_of_it_is_kept(served: Served, method: str, params: dict[str, Any]) -> None:
+    url, _ = await served.a_started_run()
+    await served.client.patch(url, json={"status": "completed"})
+
+    async def seen() -> list[Any]:
+        return [(await served.client.get(url)).json()["updated_at"], (await served.client.get(f"{url}messages/")).json()]
+
+    before = await seen()
+    refused = await served.client.post(f"{url}command/", json={"jsonrpc": "2.0", "method": method, "params": params})
+    assert (refused.status_code, "No active sandbox" in refused.json()["error"]) == (400, True)
+    assert await seen() == before
+
+
+@pytest.mark.parametrize("method", ["cancel", "close", "user_message"])
+async def test_a_command_to_a_run_that_there_is_not_names_that(served: Served, method: str) -> None:
+    url, _ = await served.a_started_run()
+    elsewhere = url.replace(url.rstrip("/").rpartition("/")[2], MISSING)
+    body = {"jsonrpc": "2.0", "method": method, "params": {"content": "hello"}}
+    assert (await served.client.post(f"{elsewhere}command/", json=body)).status_code == 404

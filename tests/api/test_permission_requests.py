@@ -82,7 +82,7 @@ async def test_a_request_is_shown_with_its_answer(served: Served) -> None:
     assert waiting["options"] == OPTIONS
 
 
-async def test_fifty_answers_at_once_have_one_winner_and_the_others_are_told(served: Served) -> None:
+async def test_one_answer_of_fifty_at_once_takes_effect_and_the_others_are_told_so(served: Served) -> None:
     url, _ = await a_run_that_asks(served, "a")
     answers = await asyncio.gather(*(answer(served, url, "a", option) for option in ["yes", "no"] * 25))
     lost = [found["error"] for found in answers if "error" in found]

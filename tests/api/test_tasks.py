@@ -76,6 +76,7 @@ async def test_a_task_that_is_read_can_be_written_back(served: Served) -> None:
         ({"repository": "x" * 256}, "max_length", "repository"),
         ({"repository": "no-slash"}, "invalid_input", "repository"),
         ({"repository": "a/b/c"}, "invalid_input", "repository"),
+        ({"repository": "no-slash", "internal": "perhaps"}, "invalid_input", "repository"),
         ({"repository": "/b"}, "invalid_input", "repository"),
         ({"github_integration": "x"}, "invalid_input", "github_integration"),
         ({"github_integration": True}, "invalid_input", "github_integration"),

@@ -1,5 +1,6 @@
 """A small model of a correct hedgerow: actors take turns at random, and each records what it sees. Its histories hold every guarantee."""
 
+import json
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from random import Random
@@ -31,6 +32,16 @@ LEAVE_SECONDS = 100.0
 STATE = '{"type":"task_run_state","status":"in_progress"}'
 
 
+def told(kind: str, **params: str) -> str:
+    """The text of an event that tells what became of a message or a permission request."""
+    return json.dumps({"type": kind, "notification": {"method": f"_posthog/{kind}", "params": params}})
+
+
+def asked(request: str) -> str:
+    """The text of the event of a permission request."""
+    return json.dumps({"type": "permission_request", "requestId": request})
+
+
 @dataclass
 class World:
     """What the server holds, and what was recorded of it. Each record takes a second."""
@@ -57,7 +68,12 @@ class World:
         return call
 
     def entries(self) -> tuple[str, ...]:
-        return tuple(text for text in self.journal if text != STATE)
+        return tuple(text for text in self.journal if text.startswith('{"of"'))
+
+    def tell(self, message: dict[str, Any], status: str, **more: str) -> None:
+        """Let a message stand somewhere else, with the event of it."""
+        message.update(status=status, **more)
+        self.journal.append(told("message_status", messageId=message["id"], status=status, **more))
 
 
 def writer(world: World, name: str) -> Iterator[None]:
@@ -81,10 +97,12 @@ def writer(world: World, name: str) -> Iterator[None]:
 
 
 def states(world: World) -> Iterator[None]:
-    """The server's own events, and a new epoch."""
+    """The server's own events, a permission request that nobody answers, and a new epoch."""
+    world.journal.append(asked("request-2"))
     for _ in range(3):
         world.journal.append(STATE)
         yield
+    world.journal.append(told("permission_void", requestId="request-2", reason="The run ended."))
     world.epoch += 1
     yield
 
@@ -126,14 +144,17 @@ def speaker(world: World, name: str) -> Iterator[None]:
         text = f"{name} says {index}"
         call = world.send(name, Kind.MESSAGE, text)
         yield
-        world.inbox.append({"text": text, "status": "queued", "error": None})
-        world.note(Answered, client=name, call=call, accepted=True)
+        message = {"text": text, "status": "queued", "error": None, "id": f"id of {text}"}
+        world.inbox.append(message)
+        world.tell(message, "queued")
+        world.note(Answered, client=name, call=call, accepted=True, name=message["id"])
         yield
     taken_back = world.inbox[-1]
     call = world.send(name, Kind.WITHDRAWAL, taken_back["text"])
     gone = taken_back["status"] == "queued"
     if gone:
         world.inbox.remove(taken_back)
+        world.tell(dict(taken_back), "removed")
     yield
     world.note(Answered, client=name, call=call, accepted=gone)
 
@@ -145,13 +166,13 @@ def agent(world: World) -> Iterator[None]:
         if message is None:
             yield
             continue
-        message["status"] = "delivered"
+        world.tell(message, "delivered")
         world.note(Heard, client="agent", run=RUN, kind=Kind.MESSAGE, item=message["text"])
         yield
-        message["status"] = "acknowledged"
+        world.tell(message, "acknowledged")
     for message in world.inbox:
         if message["status"] == "queued":
-            message.update(status="failed", error="The run ended.")
+            world.tell(message, "failed", error="The run ended.")
 
 
 def judge(world: World, name: str, request: str) -> Iterator[None]:
@@ -162,6 +183,8 @@ def judge(world: World, name: str, request: str) -> Iterator[None]:
     first = request not in world.answered
     if first:
         world.answered[request] = option
+        world.journal.append(told("permission_answered", requestId=request, state="answered", optionId=option))
+        world.journal.append(told("permission_delivered", requestId=request, optionId=option))
         world.note(Heard, client="agent", run=RUN, kind=Kind.ANSWER, item=request, option=option)
     yield
     world.note(Answered, client=name, call=call, accepted=first)
@@ -200,6 +223,7 @@ def correct_history(random: Random) -> list[Record]:
     world = World(random)
     world.note(Scope, client="driver", run=RUN, entries=True, agent=True)
     world.note(Answered, client="starter", call=world.send("starter", Kind.START), accepted=True)
+    world.journal.append(asked("request-1"))
     workers = [
         writer(world, "writer-1"),
         writer(world, "writer-2"),

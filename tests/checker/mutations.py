@@ -1,10 +1,11 @@
 """Ways in which a hedgerow could break what it guarantees, as changes of a correct history: what is wrong afterwards is known."""
 
+import json
 from collections.abc import Callable
 from dataclasses import replace
 from itertools import pairwise
 from random import Random
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from hedgerow.checker import Guarantee
 from hedgerow.checker.records import (
@@ -22,7 +23,7 @@ from hedgerow.checker.records import (
     Settled,
     StateRead,
 )
-from tests.checker.correct import END_SECONDS, LEAVE_SECONDS, RUN
+from tests.checker.correct import END_SECONDS, LEAVE_SECONDS, RUN, STATE, told
 
 History = list[Record]
 Mutation = Callable[[History, Random], None]
@@ -171,6 +172,94 @@ def leave_a_message_in_the_inbox(history: History, random: Random) -> None:
     del history[index]
 
 
+def _tellings(history: History, kind: str) -> list[tuple[int, dict[str, Any]]]:
+    """What events of a type tell, with their numbers."""
+    documents = [(frame.number, json.loads(frame.text)) for _, frame in _frames(history)]
+    return [(number, document["notification"]["params"]) for number, document in documents if document.get("type") == kind]
+
+
+def _retell(history: History, number: int, text: str) -> None:
+    """Let an event have been another one from the beginning, for all readers alike."""
+    for index, frame in _all(history, Frame, lambda frame: frame.number == number):
+        history[index] = replace(frame, text=text)
+
+
+def _last_acknowledged(history: History) -> tuple[int, str]:
+    acknowledged = [(number, said) for number, said in _tellings(history, "message_status") if said["status"] == "acknowledged"]
+    return acknowledged[-1][0], acknowledged[-1][1]["messageId"]
+
+
+def tell_of_a_delivery_twice(history: History, random: Random) -> None:
+    number, message_id = _last_acknowledged(history)
+    _retell(history, number, told("message_status", messageId=message_id, status="delivered"))
+
+
+def tell_of_a_failure_that_there_was_not(history: History, random: Random) -> None:
+    number, message_id = _last_acknowledged(history)
+    _retell(history, number, told("message_status", messageId=message_id, status="failed", error="The run ended."))
+
+
+def tell_of_a_failure_without_a_reason(history: History, random: Random) -> None:
+    number, message_id = _last_acknowledged(history)
+    _retell(history, number, told("message_status", messageId=message_id, status="failed"))
+
+
+def tell_of_a_withdrawal_that_there_was_not(history: History, random: Random) -> None:
+    number, message_id = _last_acknowledged(history)
+    for earlier, said in _tellings(history, "message_status"):
+        if said["messageId"] == message_id and said["status"] == "delivered":
+            _retell(history, earlier, STATE)
+    _retell(history, number, told("message_status", messageId=message_id, status="removed"))
+
+
+def tell_nothing_of_the_end_of_a_turn(history: History, random: Random) -> None:
+    number, _ = _last_acknowledged(history)
+    _retell(history, number, STATE)
+
+
+def tell_nothing_of_a_message(history: History, random: Random) -> None:
+    _, message_id = _last_acknowledged(history)
+    for number, said in _tellings(history, "message_status"):
+        if said["messageId"] == message_id:
+            _retell(history, number, STATE)
+
+
+def tell_of_two_answers(history: History, random: Random) -> None:
+    ((number, said),) = _tellings(history, "permission_delivered")
+    _retell(history, number, told("permission_answered", requestId=said["requestId"], optionId="another option"))
+
+
+def tell_of_another_answer_than_was_accepted(history: History, random: Random) -> None:
+    for kind in ("permission_answered", "permission_delivered"):
+        ((number, said),) = _tellings(history, kind)
+        _retell(history, number, told(kind, requestId=said["requestId"], optionId="another option"))
+
+
+def tell_that_another_answer_was_delivered(history: History, random: Random) -> None:
+    ((number, said),) = _tellings(history, "permission_delivered")
+    _retell(history, number, told("permission_delivered", requestId=said["requestId"], optionId="another option"))
+
+
+def tell_that_an_answer_was_delivered_which_nobody_gave(history: History, random: Random) -> None:
+    ((number, _),) = _tellings(history, "permission_answered")
+    _retell(history, number, STATE)
+
+
+def tell_nothing_of_a_delivery(history: History, random: Random) -> None:
+    ((number, _),) = _tellings(history, "permission_delivered")
+    _retell(history, number, STATE)
+
+
+def let_a_request_wait_for_ever(history: History, random: Random) -> None:
+    ((number, _),) = _tellings(history, "permission_void")
+    _retell(history, number, STATE)
+
+
+def make_a_request_void_without_a_reason(history: History, random: Random) -> None:
+    ((number, said),) = _tellings(history, "permission_void")
+    _retell(history, number, told("permission_void", requestId=said["requestId"]))
+
+
 def end_without_a_reason(history: History, random: Random) -> None:
     index, read = random.choice(_all(history, StateRead, lambda state: state.status == "completed"))
     history[index] = replace(read, end_reason=random.choice([None, "because"]))
@@ -205,6 +294,16 @@ def never_end(history: History, random: Random) -> None:
 def leave_something_behind(history: History, random: Random) -> None:
     end = _all(history, StateRead, lambda state: state.status == "completed")[0][1]
     history.append(Leftover(at=end.at + LEAVE_SECONDS + 1, client="watcher", run=RUN, what="a workspace"))
+
+
+def speak_to_an_older_epoch(history: History, random: Random) -> None:
+    newest = max(record.epoch or 0 for _, record in _all(history, Sent))
+    last = max(record.at for record in history)
+    for step, (client, call) in enumerate((("person", "newer"), ("person", "older"))):
+        sent = Sent(at=last + step, client=client, run=RUN, call=call, kind=Kind.MESSAGE, items=(f"the {call} message",))
+        history += [sent, Answered(at=last + step, client=client, call=call, accepted=True)]
+    for step, (call, epoch) in enumerate((("newer", newest + 1), ("older", newest))):
+        history.append(Heard(at=last + 5 + step, client="agent", run=RUN, kind=Kind.MESSAGE, item=f"the {call} message", epoch=epoch))
 
 
 def accept_an_older_epoch(history: History, random: Random) -> None:
@@ -285,6 +384,12 @@ MUTATIONS: dict[Mutation, Guarantee] = {
     lose_a_message_on_its_way_to_the_agent: Guarantee.DELIVERED_ONCE,
     leave_a_message_in_the_inbox: Guarantee.DELIVERED_ONCE,
     fail_a_message_without_a_reason: Guarantee.DELIVERED_ONCE,
+    tell_nothing_of_a_message: Guarantee.KEPT,
+    tell_of_a_delivery_twice: Guarantee.DELIVERED_ONCE,
+    tell_of_a_failure_that_there_was_not: Guarantee.DELIVERED_ONCE,
+    tell_of_a_failure_without_a_reason: Guarantee.DELIVERED_ONCE,
+    tell_of_a_withdrawal_that_there_was_not: Guarantee.DELIVERED_ONCE,
+    tell_nothing_of_the_end_of_a_turn: Guarantee.DELIVERED_ONCE,
     end_without_a_reason: Guarantee.ENDS,
     rise_after_the_end: Guarantee.ENDS,
     end_a_second_time: Guarantee.ENDS,
@@ -292,9 +397,17 @@ MUTATIONS: dict[Mutation, Guarantee] = {
     never_end: Guarantee.ENDS,
     leave_something_behind: Guarantee.LEAVES_NOTHING,
     accept_an_older_epoch: Guarantee.ONE_EPOCH,
+    speak_to_an_older_epoch: Guarantee.ONE_EPOCH,
     accept_two_answers: Guarantee.ONE_ANSWER,
     tell_the_agent_another_answer: Guarantee.ONE_ANSWER,
     tell_the_agent_two_answers: Guarantee.ONE_ANSWER,
     lose_an_answer: Guarantee.ONE_ANSWER,
+    tell_of_two_answers: Guarantee.ONE_ANSWER,
+    tell_of_another_answer_than_was_accepted: Guarantee.ONE_ANSWER,
+    tell_that_another_answer_was_delivered: Guarantee.ONE_ANSWER,
+    tell_that_an_answer_was_delivered_which_nobody_gave: Guarantee.ONE_ANSWER,
+    tell_nothing_of_a_delivery: Guarantee.ONE_ANSWER,
+    let_a_request_wait_for_ever: Guarantee.ONE_ANSWER,
+    make_a_request_void_without_a_reason: Guarantee.ONE_ANSWER,
 }
 """Each change of a correct history, and the guarantee that is broken by it."""

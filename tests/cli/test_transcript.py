@@ -83,6 +83,20 @@ def test_an_error_that_is_told_twice_is_shown_once() -> None:
     assert items == [Prompted("Go"), Remark("No credit left.", "error")]
 
 
+def test_a_message_that_failed_is_told_once_with_its_reason() -> None:
+    def failed(error: str) -> dict[str, Any]:
+        return notification("_posthog/message_status", {"messageId": "m", "status": "failed", "error": error})
+
+    said_by_the_agent = notification("_posthog/error", {"message": "No credit left."})
+    _, items = fold(said_by_the_agent, prompt("next"), failed("No credit left."), failed("The run ended."))
+    assert items == [
+        Remark("No credit left.", "error"),
+        Prompted("next"),
+        Remark("A message got no answer: The run ended.", "warning"),
+    ]
+    assert fold(notification("_posthog/message_status", {"messageId": "m", "status": "delivered"}))[1] == []
+
+
 def test_a_file_that_comes_with_a_prompt_is_called_by_its_name() -> None:
     blocks = [
         {"type": "text", "text": "Read it"},

@@ -96,7 +96,8 @@ async def test_a_run_is_made_started_changed_and_ended(house: House) -> None:
     assert (changed.output, changed.state["mine"], changed.stage) == ({"a": 1}, [1], "build")
     assert "mine" not in (await client.update_run(run, state_remove_keys=["mine"])).state
     assert (await client.set_output(run, {"b": 2})).output == {"b": 2}
-    await client.send_message(run, "One more thing")
+    sent = await client.send_message(run, "One more thing")
+    assert [message.id for message in await client.list_messages(run)][-1] == sent
     ended = await client.update_run(run, status="completed")
     assert ended.status is RunStatus.COMPLETED
     assert ended.completed_at is not None

@@ -42,7 +42,7 @@ async def test_a_node_looks_after_its_own_runs_and_those_of_nobody_the_longest_o
             times = {"created_at": NOW, "updated_at": NOW}
             await tasks.add(tx, columns | times | {"id": task_id, "project_id": project.id, "task_number": 0})
             for node in (here, elsewhere):
-                await nodes.report(tx, node, "http://worker.test", NOW)
+                await nodes.report(tx, node, "http://worker.test", 30.0)
             unclaimed = await _run(tx, project.id, task_id, NOW - timedelta(seconds=1), None)
             own = await _run(tx, project.id, task_id, NOW - timedelta(seconds=2), here)
             await _run(tx, project.id, task_id, NOW - timedelta(hours=3), elsewhere)

@@ -46,8 +46,8 @@ async def a_task(database: Database, project_id: int, number: int, *, internal: 
 
 
 async def listed(database: Database, project_id: int, limit: int = 100, offset: int = 0, **filters: object) -> tuple[int, list[str]]:
-    async with database.transaction() as tx:
-        count, found = await tasks.select(tx, project_id, TaskFilters(**filters), limit, offset)  # type: ignore[arg-type]
+    wanted = TaskFilters(**filters)  # type: ignore[arg-type]
+    count, found = await database.in_thread(lambda connection: tasks.select(connection, project_id, wanted, limit, offset))
     return count, [task.title for task in found]
 
 

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from hedgerow.domain.lifecycle import (
     Action,
     BeginAgain,
+    Checkpoint,
     Claim,
     CleanUp,
     Conclude,
@@ -35,6 +36,7 @@ from hedgerow.domain.runs import Ending, EndReason, Environment, Execution, RunS
 NOW = datetime(2026, 5, 7, 12, tzinfo=UTC)
 HERE, ELSEWHERE = UUID(int=1), UUID(int=2)
 DEADLINES = Deadlines(inactivity=timedelta(minutes=30), wall_clock=timedelta(hours=6), look_again=timedelta(minutes=1))
+BASE = "1" * 40
 SANDBOX = SandboxHandle(provider="process", id="1")
 FAILED = Ending(status=RunStatus.FAILED, reason=EndReason.START_FAILED, message="no such branch")
 
@@ -115,6 +117,16 @@ def test_an_interactive_run_waits_for_the_next_message_until_it_was_inactive_too
 def test_inactivity_counts_from_the_last_sign_of_life() -> None:
     run = ready(mode="interactive", active_at=NOW + timedelta(minutes=20))
     assert isinstance(next_action(run, now=NOW + timedelta(minutes=45)), Wait)
+
+
+@given(
+    back=st.timedeltas(timedelta(0), timedelta(days=1)),
+    inbox=st.sampled_from([Inbox(), Inbox(delivered=1), Inbox(delivered=1, asked=1)]),
+    mode=st.sampled_from(["background", "interactive"]),
+)
+def test_a_clock_that_is_put_back_ends_nothing_and_makes_nobody_look_later(back: timedelta, inbox: Inbox, mode: str) -> None:
+    now = NOW - back
+    assert next_action(ready(mode=mode), inbox, now) == Wait(now + timedelta(minutes=1))
 
 
 @pytest.mark.parametrize("stop_reason", ["max_tokens", "refusal", "max_turn_requests"])
@@ -228,6 +240,63 @@ def test_a_run_that_goes_to_its_client_leaves_nothing_here_and_keeps_its_status(
     assert next_action(run) == Nothing()
 
 
+LATER = NOW + timedelta(seconds=1)
+
+
+def test_files_are_checkpointed_after_each_turn_before_the_next_message() -> None:
+    run = ready(base_commit=BASE, turn_started_at=NOW, turn_ended_at=LATER, mode="interactive")
+    assert next_action(run, Inbox(queued=1), LATER) == Checkpoint()
+    assert next_action(run, Inbox(queued=1), NOW - timedelta(hours=1)) == Checkpoint()  # the clock went back
+    tried = replace(run, execution=replace(run.execution, checkpointed_at=LATER, checkpointed_turn=LATER))
+    assert next_action(tried, Inbox(queued=1), LATER) == Deliver()
+    assert isinstance(next_action(tried, now=LATER), Wait)
+
+
+def test_a_turn_that_ends_while_a_checkpoint_is_taken_gets_one_of_its_own() -> None:
+    run = ready(
+        base_commit=BASE, turn_started_at=NOW, turn_ended_at=LATER, checkpointed_at=LATER, checkpointed_turn=NOW, mode="interactive"
+    )
+    assert next_action(run, now=LATER) == Checkpoint()
+
+
+def test_files_are_checkpointed_from_time_to_time_while_a_turn_runs() -> None:
+    run, running = ready(base_commit=BASE, turn_started_at=NOW), Inbox(delivered=1)
+    almost = NOW + timedelta(minutes=4, seconds=30)
+    assert next_action(run, running, almost) == Wait(NOW + timedelta(minutes=5))
+    assert next_action(run, running, NOW + timedelta(minutes=5)) == Checkpoint()
+    tried = replace(run, execution=replace(run.execution, checkpointed_at=NOW + timedelta(minutes=5)))
+    assert isinstance(next_action(tried, running, NOW + timedelta(minutes=9)), Wait)
+    assert next_action(tried, running, NOW + timedelta(minutes=10)) == Checkpoint()
+    never = replace(DEADLINES, checkpoint=timedelta(0))
+    assert isinstance(decide(run, running, NOW + timedelta(minutes=10), never, HERE), Wait)
+
+
+def test_an_answer_to_the_agent_goes_before_a_checkpoint() -> None:
+    run = ready(base_commit=BASE, turn_started_at=NOW)
+    assert next_action(run, Inbox(delivered=1, answers=1), NOW + timedelta(minutes=5)) == GiveAnswer()
+
+
+def test_without_a_repository_there_is_nothing_to_checkpoint() -> None:
+    run = ready(turn_started_at=NOW, turn_ended_at=LATER, mode="interactive")
+    assert next_action(run, Inbox(queued=1), LATER) == Deliver()
+    assert isinstance(next_action(ready(turn_started_at=NOW), Inbox(delivered=1), NOW + timedelta(minutes=5)), Wait)
+    assert next_action(ready(ending=FAILED, sandbox=None)) == Land()
+
+
+@pytest.mark.parametrize(
+    "facts",
+    [{"ending": FAILED}, {"status": RunStatus.CANCELLED}, {"restarting": True}, {"environment": Environment.LOCAL}],
+    ids=lambda facts: next(iter(facts)),
+)
+def test_files_at_rest_are_checkpointed_once_before_they_go(facts: dict[str, Any]) -> None:
+    run = ready(base_commit=BASE, turn_ended_at=NOW, checkpointed_at=NOW, checkpointed_turn=NOW, **facts)
+    assert next_action(run) == StopSandbox()
+    run = replace(run, execution=replace(run.execution, sandbox=None))
+    assert next_action(run) == Checkpoint()
+    run = replace(run, execution=replace(run.execution, checkpointed_at_rest=True))
+    assert next_action(run) == (CleanUp() if "environment" in facts else Land())
+
+
 _moments = st.none() | st.integers(0, 10_000).map(lambda minutes: NOW + timedelta(minutes=minutes))
 _executions = st.builds(
     Execution,
@@ -237,6 +306,11 @@ _executions = st.builds(
     checked_out_at=_moments,
     session_ready_at=_moments,
     turn_ended_at=_moments,
+    base_commit=st.sampled_from([None, BASE]),
+    turn_started_at=_moments,
+    checkpointed_at=_moments,
+    checkpointed_turn=_moments,
+    checkpointed_at_rest=st.booleans(),
     stop_reason=st.sampled_from([None, "end_turn", "cancelled", "refusal"]),
     active_at=_moments,
     cancel_requested_at=_moments,

@@ -156,6 +156,39 @@ def test_the_checker_refutes_nothing_of_what_clients_saw_while_everything_was_ki
     assert check(read_history(tmp_path / "history.jsonl")).held
 
 
+def test_accepted_input_is_delivered_once_or_ends_in_a_named_state(house: House, repository: Path, tmp_path: Path) -> None:
+    run = house.run([{"say": "Hello."}], repository=house.register(repository), mode="interactive")
+    witness = Witness(run, Recorder(tmp_path / "history.jsonl"))
+    witness.start(json.dumps({"steps": [{"say": "Hello."}]}))
+    run.await_event("_posthog/turn_complete")
+    texts = [f"Note {number}" for number in range(3)]
+    for text in texts:
+        assert witness.say("person", text)
+        house.processes[-1].kill()  # right after the 200
+        house.up()
+    await_over(run, messages=1 + len(texts))
+    run.patch(status="completed")
+    run.ended()
+    report = witness.conclude()
+    assert report.held, "\n".join(report.lines())
+    assert report.verdict(Guarantee.DELIVERED_ONCE) is Verdict.HELD
+    with house.client() as http:
+        kept = http.get(f"{run.path}messages/").raise_for_status().json()["results"]
+    assert [message["content"] for message in kept][1:] == texts
+    assert all(message["status"] == "acknowledged" or (message["status"], bool(message["error"])) == ("failed", True) for message in kept)
+
+
+def await_over(run: Run, messages: int) -> None:
+    """Follow the run's stream until events have told the end of so many messages."""
+    over: set[str] = set()
+    for _, event in run.events():
+        if event.get("type") == "message_status" and event["notification"]["params"]["status"] in {"acknowledged", "failed"}:
+            over.add(event["notification"]["params"]["messageId"])
+        if len(over) == messages:
+            return
+    raise AssertionError(f"the stream ended after {len(over)} of {messages} messages: {run.get()}")
+
+
 def write(witness: Witness, client: str) -> None:
     for number in range(30):
         texts = [json.dumps({"type": "notification", "of": client, "number": number, "part": part}) for part in range(3)]

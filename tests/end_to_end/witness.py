@@ -160,15 +160,20 @@ class Witness:
         self._recorder.add(sent)
         return call
 
-    def _accept(self, client: str, call: str, *, accepted: bool = True) -> None:
-        self._recorder.add(Answered(at=time.monotonic(), client=client, call=call, accepted=accepted))
+    def _accept(self, client: str, call: str, *, accepted: bool = True, name: str | None = None) -> None:
+        self._recorder.add(Answered(at=time.monotonic(), client=client, call=call, accepted=accepted, name=name))
+
+    def asked_again(self, text: str) -> None:
+        """Note a message that the server itself has put first into the inbox."""
+        for kind in (Kind.MESSAGE, Kind.MOVE):
+            self._accept("server", self._sent("server", kind, [text]))
 
     def _answered(self, client: str, call: str, answer: httpx.Response) -> bool | None:
         """What the server knows of a call, which is nothing where it broke in the middle."""
         if answer.status_code >= 500:
             return None
         accepted = answer.is_success and "error" not in answer.json()
-        self._accept(client, call, accepted=accepted)
+        self._accept(client, call, accepted=accepted, name=_message_id(answer))
         return accepted
 
     def follow(self, client: str, manner: Manner = _USUAL) -> None:
@@ -231,7 +236,7 @@ class Witness:
             self._note_state("last", since, state)
             since = time.monotonic()
             inbox = http.get(f"{run.path}messages/").raise_for_status().json()["results"]
-            seen = tuple(MessageSeen(text=m["content"], status=m["status"], error=m["error"]) for m in inbox)
+            seen = tuple(MessageSeen(text=m["content"], status=m["status"], error=m["error"], id=m["id"]) for m in inbox)
             recorder.add(InboxRead(since=since, at=time.monotonic(), client="last", run=run.id, messages=seen))
             since = time.monotonic()
             texts = tuple(http.get(f"{run.path}logs/").raise_for_status().text.splitlines())
@@ -280,6 +285,12 @@ class Witness:
     def _note_heard(self, text: str, kind: Kind, item: str, option: str | None = None) -> None:
         at = self._seen.get(text, time.monotonic())
         self._recorder.add(Heard(at=at, client="last", run=self.run.id, kind=kind, item=item, option=option))
+
+
+def _message_id(answer: httpx.Response) -> str | None:
+    """How the server calls the message that it has accepted; None where it has accepted something else, or nothing."""
+    result = answer.json().get("result") if answer.is_success else None
+    return result.get("messageId") if isinstance(result, dict) else None
 
 
 def _status(text: str) -> str | None:

@@ -37,6 +37,24 @@ async def test_headers_of_the_connection_and_claims_about_the_caller_are_dropped
     assert set(origin.heads[0].splitlines()[1:]) == {f"Host: 127.0.0.1:{origin.port}", "X-Kept: 1", ""}
 
 
+async def test_the_gate_itself_says_how_long_an_agent_may_go_on(origin: Server, sockets: Path) -> None:
+    left = [2.5]
+    gate = Gate(control_plane_url=f"http://127.0.0.1:{origin.port}", lease_seconds_left=lambda: left[0])
+    await gate.open(RUN, sockets, frozenset(), None)
+    transport = httpx.AsyncHTTPTransport(uds=str(sockets / CONTROL_SOCKET))
+    async with httpx.AsyncClient(transport=transport, base_url="http://gate") as client:
+        answers = [await client.get("/lease"), await client.request("GET", "/lease", content=b"a body")]
+        assert [answer.json() for answer in answers] == [{"seconds": 2.5}] * 2
+        assert (await client.get("/api/")).text == "ok", "the connection goes on"
+        left[0] = 0.0
+        assert (await client.get("/lease")).status_code == 503
+        assert origin.visits == 1
+        await gate.close(RUN)
+        with pytest.raises(httpx.TransportError):
+            await client.get("/lease")
+    await gate.stop()
+
+
 @pytest.mark.parametrize(
     "target",
     [

@@ -54,7 +54,7 @@ class World:
         task = await tasks.create_task(backends, self.caller, self.project, TaskDraft(description="Mend it", repository="org/project"))
         started = await runs.run_task(backends, self.caller, self.project, task.id, RunRequest(mode=RunMode.BACKGROUND, **asked))
         assert started.latest_run is not None
-        return started.latest_run
+        return await runs.retrieve_run(backends, self.caller, self.project, task.id, started.latest_run.id)
 
     async def patch(self, run: TaskRun, **changes: Any) -> TaskRun:
         """What a person changes."""
@@ -113,5 +113,5 @@ async def world(backends: Backends, tmp_path: Path) -> World:
         deadlines=Deadlines(inactivity=timedelta(minutes=30), wall_clock=timedelta(hours=6), look_again=timedelta(minutes=1)),
     )
     async with backends.database.transaction() as tx:
-        await nodes.report(tx, node.id, "http://worker.test", backends.clock.now())
+        await nodes.report(tx, node.id, "http://worker.test", 30.0)
     return World(node, gate, sandboxes, remembered, caller, project)

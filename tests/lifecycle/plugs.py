@@ -1,7 +1,7 @@
 """The outside world of a worker, in memory: sandboxes that only say that they live, repositories that can be made to wait or fail."""
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -10,8 +10,8 @@ from uuid import UUID
 from hedgerow.agents.base import AgentLaunch, LaunchRequest
 from hedgerow.domain.errors import HedgerowError, UnavailableError
 from hedgerow.domain.runs import SandboxHandle
-from hedgerow.domain.sandboxes import NO_PUBLIC_HOSTS, HostPort, PublicHosts, SandboxSpec, SandboxState
-from hedgerow.repositories import Checkout, Published
+from hedgerow.domain.sandboxes import NO_PUBLIC_HOSTS, FoundSandbox, HostPort, PublicHosts, SandboxSpec, SandboxState
+from hedgerow.repositories import Checkout, Published, Taking
 
 
 @dataclass
@@ -43,6 +43,10 @@ class MemorySandboxes:
     async def destroy(self, handle: SandboxHandle) -> None:
         self.alive.pop(handle.id, None)
 
+    async def find(self, owner: str) -> list[FoundSandbox]:
+        found = ((spec, SandboxHandle(provider=self.name, id=number)) for number, spec in self.alive.items() if spec.owner == owner)
+        return [FoundSandbox(spec.name, handle) for spec, handle in found]
+
 
 @dataclass
 class MemoryRepositories:
@@ -54,6 +58,7 @@ class MemoryRepositories:
     problem: HedgerowError | None = None
     published: Published | None = None
     publishing_problem: HedgerowError | None = None
+    before_push: Callable[[], Awaitable[None]] | None = None  # what happens while the result is on its way to the git host
 
     def mirror(self, *, project_id: int, clone_url: str) -> Path:
         return self.root / "mirror.git"
@@ -74,7 +79,13 @@ class MemoryRepositories:
     def collect_command(self, **wishes: Any) -> tuple[str, ...]:
         return ("true",)
 
+    async def read_taken(self, taking: Taking, target: Path) -> None:
+        return None  # nothing has changed
+
     async def publish(self, **wishes: Any) -> Published | None:
+        if self.before_push is not None:
+            await self.before_push()
+        await wishes["allowed"]()
         if self.publishing_problem is not None:
             raise self.publishing_problem
         return self.published
@@ -101,6 +112,9 @@ class MemoryGate:
 
     async def close(self, run_id: UUID) -> None:
         self.doors.pop(run_id, None)
+
+    def open_runs(self) -> list[UUID]:
+        return list(self.doors)
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,7 @@ from hedgerow.db.notify import Hub
 from hedgerow.domain import run_tokens
 from hedgerow.domain.access import PersonalCaller, Project, RunCaller
 from hedgerow.domain.clock import SystemClock
-from hedgerow.domain.runs import Environment, TaskRun
+from hedgerow.domain.runs import Environment, TaskRun, VisibleRun
 from hedgerow.domain.tasks import Task
 from hedgerow.operations import access, accounts, runs, tasks
 from hedgerow.operations.backends import Backends, Rules
@@ -84,9 +84,9 @@ class Desk:
         task = task or await self.task()
         started = await runs.run_task(self.backends, self.caller, self.project, task.id, RunRequest(**asked))
         assert started.latest_run is not None
-        return started.latest_run
+        return await self.fresh(started.latest_run)
 
-    async def fresh(self, run: TaskRun) -> TaskRun:
+    async def fresh(self, run: VisibleRun) -> TaskRun:
         """The run as it is now."""
         return await runs.retrieve_run(self.backends, self.caller, self.project, run.task_id, run.id)
 

@@ -75,16 +75,13 @@ async def test_a_message_is_queued_behind_the_first_and_wakes_the_lifecycle(desk
         await rows.note(tx, run.id, {"wake_at": None})
 
     async with desk.backends.hub.subscribe(run.id) as watcher:
-        assert await sent(desk, run, "user_message", command_id=0, content=" second ") == {
-            "jsonrpc": "2.0",
-            "id": 0,
-            "result": {"queued": True},
-        }
+        answer = await sent(desk, run, "user_message", command_id=0, content=" second ")
         assert await watcher.wait(5)
 
     async with desk.backends.database.statement() as tx:
         inbox = await messages.of_run(tx, run.id)
     assert [(message.position, message.content) for message in inbox] == [(1, "first"), (2, "second")]
+    assert answer == {"jsonrpc": "2.0", "id": 0, "result": {"queued": True, "messageId": str(inbox[1].id)}}
     assert (await desk.fresh(run)).execution.wake_at is not None
 
 
@@ -164,7 +161,7 @@ async def test_a_command_goes_through_the_gate_of_the_runs_node(desk: Desk) -> N
     run, node_id = await desk.started_run(), uuid7()
     async with agent_server() as agent:
         async with desk.backends.database.transaction() as tx:
-            await nodes.report(tx, node_id, agent.url, desk.backends.clock.now())
+            await nodes.report(tx, node_id, agent.url, 30.0)
             await rows.note(tx, run.id, {"node_id": node_id})
         await with_state(desk, run, sandbox_url=f"{agent.url}/sandboxes/{run.id}", sandbox_connect_token="tok en")
 

@@ -17,6 +17,7 @@ from hedgerow.domain.errors import ConflictError, NotFoundError, RefusedError
 from hedgerow.domain.messages import Message
 from hedgerow.domain.runs import TaskRun
 from hedgerow.operations import commands, messages
+from hedgerow.operations import inbox as inboxes
 from hedgerow.operations.pages import Paging
 from tests.operations.conftest import Desk
 
@@ -69,8 +70,9 @@ class Inbox:
             return False
         self.delivered.append(message.id)
         async with self.desk.backends.database.transaction() as tx:
-            await rows.mark_delivered(tx, message.id)
-            await rows.finish(tx, self.run.id, message.id)
+            await runs.load_for_update(tx, self.run.id)
+            await inboxes.note_delivery(self.desk.backends, tx, self.run.id, message.id)
+            await inboxes.finish(self.desk.backends, tx, self.run.id, message.id)
         return True
 
 
@@ -202,21 +204,28 @@ class Machine(RuleBasedStateMachine):
             self.taken.append(self.waiting.pop(0))
             self.slots.pop(0)
 
-    @rule(index=st.integers(0, 20))
-    def delete_while_the_worker_takes(self, index: int) -> None:
-        message_id = self.pick(index)
-        if message_id is None or message_id not in self.waiting:
+    @rule(index=st.integers(0, 20), how=st.sampled_from(["move", "demote", "delete"]), position=st.integers(1, 12))
+    def change_while_the_worker_takes(self, index: int, how: str, position: int) -> None:
+        """Both at once: it is as if one of them had been first, and whoever comes too late is refused with a conflict."""
+        if not self.waiting:
             return
-        refusal, _ = self.do(_both(self.inbox.delete(message_id), self.inbox.deliver()))
+        message_id = self.waiting[index % len(self.waiting)]
+        works = {"move": lambda: self.inbox.move(message_id, position), "demote": lambda: self.inbox.demote(message_id)}
+        work = works.get(how, lambda: self.inbox.delete(message_id))
+        refusal, _ = self.do(_both(work(), self.inbox.deliver()))
+        before = list(zip(self.waiting, self.slots, strict=True))
+        changed_first = changed(before, message_id, how, position)
+        outcomes = [(False, changed_first[:1], changed_first[1:])]
+        outcomes.append((True, before[:1], before[1:]) if before[0][0] == message_id else (False, before[:1], []))
+        if not outcomes[1][0]:
+            outcomes[1] = (False, before[:1], changed(before[1:], message_id, how, position))
+        found = [(message.id, message.position) for message in self.do(self.inbox.all()) if message.waiting]
         delivered = self.inbox.delivered[len(self.taken) :]
-        assert (message_id in delivered) == isinstance(refusal, ConflictError)
-        if refusal is None:
-            self.slots.remove(self.slots[self.waiting.index(message_id)])
-            self.waiting.remove(message_id)
-        for taken in delivered:
-            assert taken == self.waiting.pop(0)
-            self.slots.pop(0)
-            self.taken.append(taken)
+        assert not isinstance(refusal, Exception) or isinstance(refusal, ConflictError)
+        seen = (isinstance(refusal, ConflictError), delivered, found)
+        assert seen in [(conflict, [taken_id for taken_id, _ in taken], left) for conflict, taken, left in outcomes]
+        self.taken += delivered
+        self.waiting, self.slots = [message_id for message_id, _ in found], [slot for _, slot in found]
 
     def refused(self, work: Coroutine[Any, Any, Any]) -> None:
         try:
@@ -233,11 +242,24 @@ class Machine(RuleBasedStateMachine):
         assert self.inbox.delivered == self.taken
 
 
+def changed(before: list[tuple[UUID, int]], message_id: UUID, how: str, position: int) -> list[tuple[UUID, int]]:
+    """The messages that wait, with their places, once one of them was changed."""
+    slots = [slot for _, slot in before]
+    names = [name for name, _ in before]
+    if how == "delete":
+        return [(name, slot) for name, slot in before if name != message_id]
+    names.remove(message_id)
+    last = len(slots) - 1
+    place = last if how == "demote" else next((n for n, slot in enumerate(slots) if slot >= position), last)
+    names.insert(place, message_id)
+    return list(zip(names, slots, strict=True))
+
+
 async def _both(one: Coroutine[Any, Any, Any], other: Coroutine[Any, Any, Any]) -> list[Any]:
     return list(await asyncio.gather(one, other, return_exceptions=True))
 
 
-async def test_an_inbox_behaves_like_a_list(desk: Desk) -> None:
+async def test_queued_messages_are_a_list_whatever_is_done_to_them_beside_a_racing_consumer(desk: Desk) -> None:
     """Whatever is done in whatever order, the inbox is what a plain list would be, and the worker takes its first."""
     quick = settings(
         max_examples=10, stateful_step_count=15, deadline=None, database=None, derandomize=True, suppress_health_check=list(HealthCheck)

@@ -1,13 +1,16 @@
+from dataclasses import replace
+from datetime import timedelta
 from typing import Any
 from uuid import uuid4
 
 import pytest
 
 from hedgerow.db import journal, messages
+from hedgerow.domain.clock import FixedClock
 from hedgerow.domain.errors import ForbiddenError, InvalidError, NotFoundError, RefusedError
 from hedgerow.domain.journal import EventKind
 from hedgerow.domain.runs import Environment, RunMode, RunStatus
-from hedgerow.operations import runs
+from hedgerow.operations import runs, tasks
 from hedgerow.operations.pages import Paging
 from hedgerow.operations.run_requests import RunRequest
 from hedgerow.operations.run_updates import RunPatch, update_run
@@ -27,8 +30,21 @@ async def test_a_started_run_is_queued_with_its_first_message_and_its_state_on_t
         inbox = await messages.of_run(tx, run.id)
         events = await journal.read(tx, run.id, 0)
     assert [message.content for message in inbox] == ["Mend it."]
-    assert [(event.number, event.kind) for event in events] == [(1, EventKind.STATE)]
+    assert [(event.number, event.kind) for event in events] == [(1, EventKind.STATE), (2, EventKind.MESSAGE)]
     assert '"status":"queued"' in events[0].text
+
+
+async def test_the_newest_run_is_the_one_that_was_made_last_also_where_the_clock_was_put_back_meanwhile(desk: Desk) -> None:
+    task = await desk.task()
+    first = await desk.run(task)
+    clock = FixedClock(first.created_at - timedelta(hours=1))
+    second = await replace(desk, backends=replace(desk.backends, clock=clock)).run(task)
+    assert (second.created_at < first.created_at, second.id < first.id) == (True, True)
+    listed = await runs.list_runs(desk.backends, desk.caller, desk.project, task.id, Paging())
+    assert [run.id for run in listed.items] == [second.id, first.id]
+    latest = (await tasks.retrieve_task(desk.backends, desk.caller, desk.project, task.id)).latest_run
+    assert latest is not None
+    assert latest.id == second.id
 
 
 @pytest.mark.parametrize(

@@ -49,7 +49,7 @@ async def worked_on(desk: Desk, run: TaskRun, **facts: Any) -> TaskRun:
     node, now = uuid7(), desk.backends.clock.now()
     there = {"checked_out_at": now, "base_commit": "1" * 40, "session_ready_at": now, "turn_ended_at": now, "stop_reason": "end_turn"}
     async with desk.backends.database.transaction() as tx:
-        await nodes.report(tx, node, "http://worker.test", now)
+        await nodes.report(tx, node, "http://worker.test", 30.0)
         await executions.claim(tx, run.id, node)
         claimed = await rows.load(tx, run.id)
         assert claimed is not None
@@ -62,26 +62,26 @@ async def test_a_created_run_is_started_with_its_first_message(desk: Desk) -> No
 
     task = await start(desk, created)
 
-    run = task.latest_run
-    assert run is not None
+    assert task.latest_run is not None
+    run = await desk.fresh(task.latest_run)
     assert (run.id, run.status, run.state) == (created.id, RunStatus.QUEUED, created.state)
     execution = run.execution
     assert execution.started_at is not None
     assert (execution.wake_at, execution.active_at, execution.node_id, execution.epoch) == (execution.started_at,) * 2 + (None, 0)
     assert await inbox(desk, run) == [("Mend it.", MessageStatus.QUEUED)]
-    assert await events(desk, run) == 1
+    assert await events(desk, run) == 2
 
 
 async def test_what_a_start_says_is_kept_and_said_first(desk: Desk) -> None:
     created = await desk.run()
 
-    run = (await start(desk, created, pending_user_message="Go")).latest_run
+    await start(desk, created, pending_user_message="Go")
 
-    assert run is not None
+    run = await desk.fresh(created)
     assert run.state == {**created.state, "pending_user_message": "Go"}
     assert run.updated_at > created.updated_at
     assert await inbox(desk, run) == [("Go", MessageStatus.QUEUED)]
-    assert await events(desk, run) == 2
+    assert await events(desk, run) == 3
 
 
 async def test_starting_twice_says_the_same_once_and_another_thing_as_well(desk: Desk) -> None:
@@ -164,7 +164,7 @@ async def test_a_run_of_a_client_is_resumed_in_the_cloud(desk: Desk) -> None:
     [(words, status)] = await inbox(desk, run)
     assert (words or "").endswith("Mend it.")
     assert status is MessageStatus.QUEUED
-    assert await events(desk, run) == 3
+    assert await events(desk, run) == 4
 
 
 @pytest.mark.parametrize("status", [RunStatus.QUEUED, RunStatus.IN_PROGRESS])

@@ -213,10 +213,10 @@ async def test_a_driven_run_that_ended_is_followed_until_it_is_drained(desk: Des
     readers = [await stream(later, run), await stream(desk, run)]
     await end(later, run)
     for reader in readers:
-        assert await reader.numbers(2) == [1, 2]
+        assert await reader.numbers(4) == [1, 2, 3, 4]
     await appended(desk, run, {"n": "last"})
     for reader in readers:
-        assert await reader.numbers(1) == [3]
+        assert await reader.numbers(1) == [5]
 
     clock.advance(timedelta(seconds=11))
     assert await readers[0].rest() == []

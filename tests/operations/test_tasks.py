@@ -1,4 +1,5 @@
 import asyncio
+from dataclasses import fields
 from typing import Any
 from uuid import uuid4
 
@@ -155,7 +156,9 @@ async def test_status_is_that_of_the_latest_run_and_stage_that_of_any(desk: Desk
     assert await found(desk, status=RunStatus.FAILED) == []
     assert await found(desk, stage="plan", status=RunStatus.QUEUED) == ["with"]
     assert await found(desk, stage="research") == []
-    assert (await tasks.retrieve_task(desk.backends, desk.caller, desk.project, task.id)).latest_run == await desk.fresh(second)
+    latest, expected = (await tasks.retrieve_task(desk.backends, desk.caller, desk.project, task.id)).latest_run, await desk.fresh(second)
+    assert latest is not None
+    assert all(getattr(latest, field.name) == getattr(expected, field.name) for field in fields(latest))
     assert without.latest_run is None
 
 

@@ -44,6 +44,56 @@ async def test_work_that_is_collected_again_later_is_no_second_result(repositori
     assert await collected_an_hour_later(desk) == first
 
 
+async def test_what_a_machine_had_pushed_before_it_was_lost_is_not_pushed_twice_by_another_one(
+    repositories: Repositories, operator: dict[str, str], tmp_path: Path, host: GitHost, new_run: Callable[[], Run]
+) -> None:
+    elsewhere = [Repositories(tmp_path / f"mirrors-{n}", allow_local=True, environment=operator) for n in range(2)]
+    first, early = [await at_host(machine, host, new_run()) for machine in (repositories, elsewhere[0])]
+    first.write("work")
+    pushed = await first.land()
+    late = await at_host(elsewhere[1], host, new_run())  # its clone has seen the branch, the early one's has not
+    for desk in (early, late):
+        desk.write("work")
+        found = await collected_an_hour_later(desk)
+        assert found is not None
+        assert (found.branch, found.commit, found.pushed) == (BRANCH, pushed.commit, True)
+    assert git(first.origin, "branch", "--format=%(refname:short)").split() == [BRANCH, "main"]
+
+
+class TakenAwayError(Exception):
+    """The run is another machine's by now."""
+
+
+@pytest.mark.parametrize("pushes", [0, 1])
+async def test_nothing_is_pushed_any_more_once_the_run_is_another_machines(
+    repositories: Repositories, host: GitHost, run: Run, pushes: int
+) -> None:
+    desk = await at_host(repositories, host, run)
+    git(desk.origin, "branch", BRANCH, "main")  # so that a second push would be made, under another name
+    desk.write("work")
+    desk.collect()
+    asked = 0
+
+    async def allowed() -> None:
+        nonlocal asked
+        asked += 1
+        if asked > pushes:
+            raise TakenAwayError
+
+    with pytest.raises(TakenAwayError):
+        await repositories.publish(
+            project_id=1,
+            clone_url=desk.clone_url,
+            result=run.result,
+            branch=BRANCH,
+            run_id=RUN_ID,
+            base_commit=desk.checkout.base_commit,
+            allowed=allowed,
+        )
+    assert git(desk.origin, "branch", "--format=%(refname:short)").split() == [BRANCH, "main"]
+    assert git(desk.origin, "rev-parse", BRANCH) == git(desk.origin, "rev-parse", "main")
+
+
 async def collected_an_hour_later(desk: Desk) -> Published | None:
     message = "Do the task, collected at another time"
     collect(desk.repositories, desk.run, desk.checkout, message)

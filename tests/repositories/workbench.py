@@ -2,6 +2,7 @@
 
 import base64
 import os
+import stat
 import subprocess
 import threading
 from collections.abc import Iterator, Mapping
@@ -68,6 +69,26 @@ def names(folder: Path) -> list[str]:
 def holds(folder: Path, text: str) -> bool:
     """Whether any file below a folder holds a text."""
     return any(text.encode() in path.read_bytes() for path in folder.rglob("*") if path.is_file())
+
+
+def tree(folder: Path) -> dict[str, tuple[str, bytes]]:
+    """Every file with its mode and its bytes; the repositories' own folders left out, and folders that hold nothing."""
+    found = {}
+    for path in sorted(folder.rglob("*")):
+        name = str(path.relative_to(folder))
+        if ".git" in path.relative_to(folder).parts:
+            continue
+        if path.is_symlink():
+            found[name] = ("link", str(path.readlink()).encode())
+        elif path.is_file():
+            found[name] = ("exec" if path.stat().st_mode & stat.S_IXUSR else "file", path.read_bytes())
+    return found
+
+
+def standing(folder: Path) -> list[str]:
+    """How a workspace stands, as git tells it."""
+    told = [git(folder, "status", "--porcelain=v1", "-uall", "-b"), git(folder, "ls-files", "-s"), git(folder, "rev-parse", "HEAD")]
+    return [*told, git(folder, "for-each-ref", "refs/heads"), git(folder, "log", "--format=%H %s")]
 
 
 @dataclass(frozen=True)

@@ -8,16 +8,17 @@ import secrets
 import signal
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from hedgerow.domain.errors import UnavailableError
 from hedgerow.domain.runs import SandboxHandle
-from hedgerow.domain.sandboxes import Mount
-from hedgerow.sandboxes import processes
+from hedgerow.domain.sandboxes import FoundSandbox, Mount
+from hedgerow.sandboxes import processes, providers
 from hedgerow.sandboxes.processes import ProcessIdentity
-from tests.sandboxes.conftest import PYTHON, Workshop
+from tests.sandboxes.conftest import PYTHON, Workshop, workshop_of
 
 SLEEP = ("sleep", "600")
 
@@ -261,3 +262,38 @@ def _processes_with(argument: str) -> list[str]:
         with contextlib.suppress(OSError):
             found.append(path.read_text(errors="replace"))
     return [line for line in found if argument in line]
+
+
+async def test_an_owner_finds_its_sandboxes_by_their_label_also_from_another_process(workshop: Workshop) -> None:
+    owner = secrets.token_hex(8)
+    labelled = replace(workshop.spec(*SLEEP), owner=owner, name="a-run")
+    handle = await workshop.start(labelled)
+    await workshop.start(workshop.spec(*SLEEP))  # nobody's
+    await workshop.start(replace(labelled, owner="somebody-else"))
+    for provider in (workshop.provider, providers()[workshop.provider.name]):
+        assert await provider.find(owner) == [FoundSandbox("a-run", handle)]
+    await providers()[workshop.provider.name].destroy(handle)
+    assert await workshop.provider.find(owner) == []
+
+
+async def test_a_sandbox_is_found_by_its_own_kind_alone(tmp_path: Path) -> None:
+    owner = secrets.token_hex(8)
+    for name in sorted(providers()):
+        (tmp_path / name).mkdir()
+        workshop = await workshop_of(name, tmp_path / name)
+        handle = await workshop.start(replace(workshop.spec(*SLEEP), owner=owner))
+        found = {kind: await provider.find(owner) for kind, provider in providers().items()}
+        assert {kind: [sandbox.handle for sandbox in those] for kind, those in found.items() if those} == {name: [handle]}
+        await workshop.provider.destroy(handle)
+
+
+async def test_what_a_dead_first_process_has_left_is_found_and_ended(tmp_path: Path) -> None:
+    workshop = await workshop_of("process", tmp_path)
+    owner = secrets.token_hex(8)
+    pipe = Pipe(workshop.work / "pipe", None)
+    handle = await workshop.start(replace(workshop.spec("sh", "-c", "setsid sh -c 'echo ready > pipe; exec sleep 600' &"), owner=owner))
+    assert await pipe.next() == b"ready\n"
+    await workshop.provider.wait(handle)
+    (left,) = await workshop.provider.find(owner)
+    await workshop.provider.destroy(left.handle)
+    assert await workshop.provider.find(owner) == []

@@ -6,7 +6,7 @@ anything may happen. What clients and agents see is recorded for the checker.
 
 import heapq
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from datetime import UTC, datetime, timedelta
 from itertools import count
 from random import Random
@@ -15,11 +15,14 @@ from uuid import UUID
 
 from hedgerow.checker.records import (
     Answered,
+    Closed,
+    Frame,
     Heard,
     InboxRead,
     Kind,
     Leftover,
     MessageSeen,
+    Opened,
     Record,
     Scope,
     Sent,
@@ -27,13 +30,20 @@ from hedgerow.checker.records import (
     StateRead,
 )
 from hedgerow.domain.lifecycle import Action, Deadlines, Inbox
-from hedgerow.domain.messages import HANDED_OVER, UNANSWERED, MessageStatus
+from hedgerow.domain.messages import HANDED_OVER, MOVED, REMOVED, UNANSWERED, MessageStatus
+from hedgerow.domain.permission_requests import RUN_OVER, SESSION_OVER
 from hedgerow.domain.runs import Ending, EndReason, Environment, Execution, RunMode, RunStatus, SandboxHandle, TaskRun
+from hedgerow.domain.takeovers import Takeover
+from tests.simulation.requests import Requests
 
 BEGIN = datetime(2026, 5, 7, 12, tzinfo=UTC)
-DEADLINES = Deadlines(inactivity=timedelta(seconds=120), wall_clock=timedelta(seconds=900), look_again=timedelta(seconds=60))
+DEADLINES = Deadlines(
+    inactivity=timedelta(seconds=120), wall_clock=timedelta(seconds=900), look_again=timedelta(seconds=60), checkpoint=timedelta(seconds=50)
+)
+LEASE_SECONDS = 25.0  # longer than any worker takes to come back after a crash
 NODES = (UUID(int=1), UUID(int=2))
 RUN = "run"
+BASE = "1" * 40
 KEPT = "The result could not be collected."  # the one thing that may come between an end that is decided and its being told
 
 # As in db/executions: what a run that begins again no longer knows.
@@ -48,18 +58,23 @@ FORGOTTEN: dict[str, Any] = {
     "stop_reason": None,
     "landed_at": None,
     "cleaned_at": None,
+    "checkpointed_at": None,
+    "checkpointed_turn": None,
+    "checkpointed_at_rest": False,
     "restarting": False,
 }
 _UNFINISHED = (MessageStatus.QUEUED, MessageStatus.DELIVERED)
+_STATUSES = frozenset(status.value for status in MessageStatus)
 
 
 _Frozen = TypeVar("_Frozen", TaskRun, Execution)
+_NAMES = {kind: tuple(field.name for field in fields(kind)) for kind in (TaskRun, Execution)}
 
 
 def _copied(row: _Frozen, changes: dict[str, Any]) -> _Frozen:
     """What dataclasses.replace gives, in half the time, which is most of what a history takes."""
     copy = object.__new__(type(row))
-    for name in row.__slots__:
+    for name in _NAMES[type(row)]:
         object.__setattr__(copy, name, changes[name] if name in changes else getattr(row, name))
     return copy
 
@@ -80,6 +95,7 @@ class Sandbox:
 
     handle: SandboxHandle
     epoch: int
+    node: UUID
     alive: bool = True
     session: bool = False
     agent_alive: bool = True
@@ -88,6 +104,9 @@ class Sandbox:
     playing: Message | None = None
     turn: int = 0  # how many turns there were, so that the end of one that is over already means nothing
     unsent: list[Callable[[], None]] = field(default_factory=list)  # what the agent server has not handed over yet
+    asking: set[str] = field(default_factory=set)  # the permission requests that its agent waits for
+    answers: dict[str, str] = field(default_factory=dict)
+    held: tuple[int, str | None] | None = None  # a turn that would be over, if its agent did not wait for an answer
 
 
 class World:
@@ -97,15 +116,25 @@ class World:
         self.random = Random(seed)
         self.now = 0.0
         self.skew = 0.0  # by how much the clock of the control plane is wrong
+        self.name = RUN
         self.history: list[Record] = [Scope(at=0.0, client="world", run=RUN, agent=True)]
+        self.history.append(Opened(at=0.0, client="reader", run=RUN, reading="1"))
+        self.head = 0  # of the journal
+        self.requests = Requests(self)
         self.trace: list[tuple[float, UUID, Action]] = []  # what was decided, when and where
         self.messages: list[Message] = []
         self.sandboxes: dict[str, Sandbox] = {}
         self.orphans: set[str] = set()  # sandboxes whose maker died before it could write them down
-        self.folder = False
+        self.folders: set[UUID] = set()  # the nodes on which the run has one
+        self.gone: set[UUID] = set()  # nodes that never come back
+        self.repository = self.random.random() < 0.7  # whether the task has one: only then there is something to checkpoint
+        self.work = dict.fromkeys(NODES, 0)  # what stands in the workspace of each node: it grows whenever an agent works
         self.nudge: Callable[[UUID | None], None] = lambda node_id: None
         self.find: Callable[[UUID | None], None] = lambda node_id: None
         self.stir: Callable[[], None] = lambda: None
+        self.fenced = True  # whether the control plane refuses the run tokens of an older epoch
+        self.takeovers: list[Takeover] = []
+        self.reachable: Callable[[UUID], bool] = lambda node: True  # whether a node's gate answers
         self._events: list[tuple[float, int, Callable[[], None]]] = []
         self._numbers = count(1)
         mode = self.random.choice(list(RunMode))
@@ -151,13 +180,33 @@ class World:
             self._await_sweep(facts["wake_at"])
         self.stir()
 
+    def overrule(self, **facts: Any) -> None:
+        """Write facts as `facts` does, where the machine that knew better is lost: an end that nobody was told of may change."""
+        self.run = _copied(self.run, {"execution": _copied(self.run.execution, facts)})
+        self.stir()
+
     def row(self, **columns: Any) -> None:
         """Write what clients see."""
         before = self.run
         self.run = _copied(before, columns)
+        if self.run.status.terminal and not before.status.terminal:
+            self.requests.void_open(RUN_OVER)
         if (self.run.status, self.run.state.get("end_reason")) != (before.status, before.state.get("end_reason")):
             self.read_state()
         self.stir()
+
+    def tell(self, text: str) -> None:
+        """An event of the journal, which somebody reads at once."""
+        self.head += 1
+        self.history.append(Frame(at=self.now, client="reader", reading="1", number=self.head, text=text))
+
+    def stand(self, message: Message, status: str, error: str | None = None) -> None:
+        """A message stands somewhere else from now on, and an event tells of it."""
+        if status in _STATUSES:
+            message.status, message.error = MessageStatus(status), error
+        more = "" if error is None else f',"error":"{error}"'
+        params = f'{{"messageId":"{message.text}","status":"{status}"{more}}}'
+        self.tell(f'{{"type":"message_status","notification":{{"params":{params}}}}}')
 
     def wake(self, **facts: Any) -> None:
         """Write facts, and have a worker look."""
@@ -171,7 +220,7 @@ class World:
 
     def _sweep(self, moment: datetime) -> None:
         wake_at = self.run.execution.wake_at
-        if wake_at is None or wake_at != moment:
+        if wake_at is None or wake_at != moment or self.run.execution.node_id in self.gone:
             return
         if wake_at <= self.clock():
             self.find(self.run.execution.node_id)
@@ -189,6 +238,7 @@ class World:
         """The server sets the terminal status of the run. Raise AssertionError where that is not for it to set."""
         assert self.run.environment is Environment.CLOUD, "the server ends a run of its client"
         assert not self.run.execution.restarting or ending.message == KEPT, "a run that was started again is ended as its earlier start"
+        self.fail_unfinished(UNANSWERED)
         self.row(status=ending.status, state={**self.run.state, "end_reason": ending.reason.value})
 
     def inbox(self) -> Inbox:
@@ -197,21 +247,25 @@ class World:
         for message in self.messages:
             queued += message.status is MessageStatus.QUEUED
             delivered += message.status is MessageStatus.DELIVERED
-        return Inbox(queued=queued, delivered=delivered)
+        return Inbox(queued=queued, delivered=delivered, **self.requests.facts())
 
     def fail_unfinished(self, error: str) -> None:
         """Give up every message whose turn has not ended."""
         for message in self.messages:
             if message.status in _UNFINISHED:
-                message.status, message.error = MessageStatus.FAILED, error
+                self.stand(message, MessageStatus.FAILED, error)
 
     # What clients do: each method is one operation of the API, and one transaction
 
     def say(self, client: str, kind: Kind, *items: str, accepted: bool, epoch: int | None = None) -> None:
         """Record a call that is answered at once."""
-        call = f"call-{next(self._numbers)}"
+        call = self.new_call()
         self.history.append(Sent(at=self.now, client=client, run=RUN, call=call, kind=kind, items=items, epoch=epoch))
         self.history.append(Answered(at=self.now, client=client, call=call, accepted=accepted))
+
+    def new_call(self) -> str:
+        """A name that nothing had before."""
+        return f"call-{next(self._numbers)}"
 
     def read_state(self) -> None:
         """Somebody looks at the run."""
@@ -245,8 +299,21 @@ class World:
         self.wake(**facts, **({"restarting": True} if left else FORGOTTEN))
 
     def _queue(self, text: str) -> None:
-        self.messages.append(Message(text))
+        message = Message(text)
+        self.messages.append(message)
+        self.stand(message, MessageStatus.QUEUED)
         self.say("person", Kind.MESSAGE, text, accepted=True)
+
+    def ask_again(self, message: Message) -> None:
+        """The server has the next agent hear first what the last one was at."""
+        text = f"again {next(self._numbers)}: {message.text}"
+        waiting = (index for index, other in enumerate(self.messages) if other.status is MessageStatus.QUEUED and not other.taken)
+        repeated = Message(text)
+        self.messages.insert(next(waiting, len(self.messages)), repeated)
+        self.stand(repeated, MessageStatus.QUEUED)
+        self.stand(repeated, MOVED)
+        self.say("server", Kind.MESSAGE, text, accepted=True)
+        self.say("server", Kind.MOVE, text, accepted=True)
 
     def message(self) -> None:
         """user_message: refused where nobody would hand it to the agent."""
@@ -265,6 +332,7 @@ class World:
         if waiting:
             message = self.random.choice(waiting)
             self.messages.remove(message)
+            self.stand(message, REMOVED)
             self.say("person", Kind.WITHDRAWAL, message.text, accepted=True)
             self.wake(active_at=self.clock())
 
@@ -275,6 +343,7 @@ class World:
             message = self.random.choice(waiting)
             self.messages.remove(message)
             self.messages.append(message)
+            self.stand(message, MOVED)
             self.say("person", Kind.MOVE, message.text, accepted=True)
 
     def end_by_hand(self) -> None:
@@ -283,6 +352,8 @@ class World:
         self.say("person", Kind.END, accepted=True)
         known = self.run.state if status is self.run.status and "end_reason" in self.run.state else None
         driven, before = self.run.execution.started_at is not None, self.run.status
+        if self.run.execution.sandbox is None:
+            self.fail_unfinished(UNANSWERED)
         self.row(status=status, state=known or {**self.run.state, "end_reason": EndReason.CLIENT.value})
         if driven and status is not before:
             self.wake()
@@ -323,10 +394,10 @@ class World:
         handle = self.run.execution.sandbox
         return None if handle is None else self.sandboxes[handle.id]
 
-    def new_sandbox(self, epoch: int) -> Sandbox:
+    def new_sandbox(self, epoch: int, node: UUID) -> Sandbox:
         """A sandbox that nobody knows of yet."""
         handle = SandboxHandle(provider="process", id=str(next(self._numbers)))
-        sandbox = self.sandboxes[handle.id] = Sandbox(handle, epoch)
+        sandbox = self.sandboxes[handle.id] = Sandbox(handle, epoch, node)
         return sandbox
 
     def take_in(self, sandbox: Sandbox, message: Message) -> None:
@@ -339,60 +410,102 @@ class World:
     def _play_next(self, sandbox: Sandbox) -> None:
         if sandbox.playing is not None or not sandbox.queue or not (sandbox.alive and sandbox.agent_alive):
             return
+        if not self._has_leave(sandbox):
+            self._await_leave(sandbox, self.now + LEASE_SECONDS)
+            return
         sandbox.playing = message = sandbox.queue.pop(0)
         sandbox.turn += 1
-        self.history.append(Heard(at=self.now, client="agent", run=RUN, kind=Kind.MESSAGE, item=message.text))
+        self.work[sandbox.node] += 1
+        self.history.append(Heard(at=self.now, client="agent", run=RUN, kind=Kind.MESSAGE, item=message.text, epoch=sandbox.epoch))
         length = self.random.choice([0.0, 0.1, 3.0, 30.0, 200.0, None])
         turn, stop_reason = sandbox.turn, self.random.choice(["end_turn", "end_turn", "end_turn", "refusal", None])
+        if self.random.random() < 0.1:
+            self.after(self.random.uniform(0.0, 3.0), self.requests.ask)
         if length is not None:  # otherwise it hangs
             self.after(self.random.uniform(0.0, 2.0) * length, lambda: self._end_turn(sandbox, turn, stop_reason))
 
+    def _has_leave(self, sandbox: Sandbox) -> bool:
+        """Whether the gate tells an agent that it may go on: not where its node is silent, nor where it has lost the run."""
+        return self.reachable(sandbox.node) and sandbox.epoch == self.run.execution.epoch
+
+    def _await_leave(self, sandbox: Sandbox, until: float) -> None:
+        def look() -> None:
+            if self._has_leave(sandbox):
+                self._play_next(sandbox)
+            elif self.now < until:
+                self.after(1.0, look)
+            else:
+                self.cut_off(sandbox)
+
+        self.after(1.0, look)
+
+    def cut_off(self, sandbox: Sandbox) -> None:
+        """An agent whose node has been silent for its lease is stopped by its agent server, which reports that when it can."""
+        if sandbox.alive and sandbox.agent_alive and (sandbox.playing is not None or sandbox.queue):
+            self.close_agent(sandbox, "The agent was cut off.")
+            self.push(sandbox, lambda: self._report_failed(sandbox))
+
     def _end_turn(self, sandbox: Sandbox, turn: int, stop_reason: str | None) -> None:
         if sandbox.turn == turn and sandbox.playing is not None and sandbox.alive and sandbox.agent_alive:
+            if sandbox.asking and stop_reason != "cancelled":
+                sandbox.held = (turn, stop_reason)
+                return
+            self.requests.withdraw(sandbox)
             message, sandbox.playing = sandbox.playing, None
-            self._push(sandbox, lambda: self._record_turn(sandbox, message, stop_reason, None))
+            self.work[sandbox.node] += 1
+            self.push(sandbox, lambda: self._record_turn(sandbox, message, stop_reason, None))
             self._play_next(sandbox)
 
-    def _push(self, sandbox: Sandbox, effect: Callable[[], None]) -> None:
+    def go_on(self, sandbox: Sandbox) -> None:
+        """The agent has the answers that it waited for."""
+        if sandbox.held is not None:
+            (turn, stop_reason), sandbox.held = sandbox.held, None
+            self.after(self.random.uniform(0.0, 1.0), lambda: self._end_turn(sandbox, turn, stop_reason))
+
+    def push(self, sandbox: Sandbox, effect: Callable[[], None]) -> None:
         """The agent server hands over what it has, in order, unless its sandbox dies before."""
         sandbox.unsent.append(effect)
         self.after(self.random.uniform(0.0, 1.0) * self.random.choice([0.1, 1.0, 10.0]), lambda: self.flush(sandbox))
 
     def flush(self, sandbox: Sandbox) -> None:
-        """Everything that the agent server has is handed over."""
+        """Everything that the agent server has is handed over, once its node's gate answers."""
+        if sandbox.alive and not self.reachable(sandbox.node):
+            self.after(1.0, lambda: self.flush(sandbox))
+            return
         effects, sandbox.unsent = sandbox.unsent, []
         if sandbox.alive:
             for effect in effects:
                 effect()
 
-    def _accepts(self, sandbox: Sandbox, what: str) -> bool:
+    def accepts(self, sandbox: Sandbox, what: str) -> bool:
         """Whether the control plane hears the run token of a sandbox: it refuses those of an older epoch."""
-        accepted = sandbox.epoch == self.run.execution.epoch
+        accepted = sandbox.epoch == self.run.execution.epoch or not self.fenced
         self.say("agent", Kind.ENTRIES, what, accepted=accepted, epoch=sandbox.epoch)
         return accepted
 
     def _record_turn(self, sandbox: Sandbox, message: Message, stop_reason: str | None, error: str | None) -> None:
-        if not self._accepts(sandbox, f"turn of {message.text}") or message.status not in _UNFINISHED or message not in self.messages:
+        if not self.accepts(sandbox, f"turn of {message.text}") or message.status not in _UNFINISHED or message not in self.messages:
             return
-        message.status, message.error = (MessageStatus.ACKNOWLEDGED, None) if error is None else (MessageStatus.FAILED, error)
+        self.stand(message, MessageStatus.ACKNOWLEDGED if error is None else MessageStatus.FAILED, error)
         self.wake(turn_ended_at=self.clock(), stop_reason="error" if error else stop_reason, active_at=self.clock())
 
     def close_agent(self, sandbox: Sandbox, sentence: str) -> None:
         """The agent ends; its unfinished messages fail."""
         left = [*([sandbox.playing] if sandbox.playing else []), *sandbox.queue]
         sandbox.agent_alive, sandbox.playing, sandbox.queue = False, None, []
+        self.requests.withdraw(sandbox, SESSION_OVER)
         for message in left:
-            self._push(sandbox, lambda message=message: self._record_turn(sandbox, message, None, sentence))  # type: ignore[misc]
+            self.push(sandbox, lambda message=message: self._record_turn(sandbox, message, None, sentence))  # type: ignore[misc]
 
     def lose_agent(self) -> None:
         """The agent dies; its agent server says so, and reports the run as failed."""
         sandbox = self.sandbox()
         if sandbox is not None and sandbox.alive and sandbox.session and sandbox.agent_alive:
             self.close_agent(sandbox, "The agent ended unexpectedly.")
-            self._push(sandbox, lambda: self._report_failed(sandbox))
+            self.push(sandbox, lambda: self._report_failed(sandbox))
 
     def _report_failed(self, sandbox: Sandbox) -> None:
-        if not self._accepts(sandbox, "patch") or self.run.status.terminal or self.run.execution.restarting:
+        if not self.accepts(sandbox, "patch") or self.run.status.terminal or self.run.execution.restarting:
             return
         self.row(status=RunStatus.FAILED, state={**self.run.state, "end_reason": EndReason.AGENT_LOST.value})
         self.wake()
@@ -402,10 +515,10 @@ class World:
         sandbox = self.sandbox()
         if sandbox is None or not (sandbox.alive and sandbox.session and sandbox.agent_alive):
             return
-        self._push(sandbox, lambda: self._set_output(sandbox))
+        self.push(sandbox, lambda: self._set_output(sandbox))
 
     def _set_output(self, sandbox: Sandbox) -> None:
-        if self._accepts(sandbox, "patch") and self.may_end():
+        if self.accepts(sandbox, "patch") and self.may_end():
             self.wake(ending=Ending(status=RunStatus.COMPLETED, reason=EndReason.OUTPUT_ACCEPTED))
 
     def lose_sandbox(self) -> None:
@@ -423,10 +536,11 @@ class World:
     def conclude(self) -> list[Record]:
         """The history, with what is seen once nothing happens any more."""
         self.history.append(Settled(at=self.now, client="world"))
+        self.history.append(Closed(at=self.now, client="reader", reading="1", drained=True))
         self.read_state()
-        seen = tuple(MessageSeen(text=m.text, status=m.status.value, error=m.error) for m in self.messages)
+        seen = tuple(MessageSeen(text=m.text, status=m.status.value, error=m.error, id=m.text) for m in self.messages)
         self.history.append(InboxRead(since=self.now, at=self.now, client="watcher", run=RUN, messages=seen))
         left = [f"sandbox {name}" for name, sandbox in self.sandboxes.items() if sandbox.alive and name not in self.orphans]
-        for what in [*left, *(["a workspace"] if self.folder else [])]:
+        for what in [*left, *("a workspace" for _ in self.folders - self.gone)]:
             self.history.append(Leftover(at=self.now + 10_000, client="watcher", run=RUN, what=what))
         return self.history

@@ -17,6 +17,7 @@ from hedgerow.agent_server.home_files import write_home_files
 from hedgerow.agent_server.inbox import Inbox, Prompt
 from hedgerow.agent_server.journal import Journal
 from hedgerow.agent_server.launch import SessionRequest
+from hedgerow.agent_server.lease import Lease
 from hedgerow.agent_server.masking import every_value, secret_values
 from hedgerow.agent_server.narration import Narration
 from hedgerow.agent_server.network import Network
@@ -60,6 +61,7 @@ class Host:
         self._turns: Turns | None = None
         self._permissions: Permissions | None = None
         self._tells_thread = False
+        self._lease_seconds: float | None = None
         self._ending = False
         self._errands: set[asyncio.Task[None]] = set()
 
@@ -177,6 +179,7 @@ class Host:
         process = await self._spawn(request, environment)
         self._process = process
         self._tells_thread = request.tells_thread
+        self._lease_seconds = request.lease_seconds
         tell_thread = self._tell_thread if request.asks_in_thread else None
         self._permissions = Permissions(request.mode, self, tell_thread, policy=request.background_permissions)
         session = AcpSession(process, self._writer, self._narration, write=self.write, ask=self._permissions.decide)
@@ -234,7 +237,8 @@ class Host:
         self.reaper.end_orphans()
 
     def _ready(self, session: AcpSession, process: AgentProcess) -> None:
-        self._turns = Turns(session, self._inbox, self._narration, self._writer, self, self._attachments)
+        lease = Lease(GateClient(self.configuration.gate_socket), self._lease_seconds, self._lease_over)
+        self._turns = Turns(session, self._inbox, self._narration, self._writer, self, self._attachments, lease)
         self._turns.report_interrupted()
         configuration = self.configuration
         started = {
@@ -283,6 +287,17 @@ class Host:
     async def _revoked(self) -> None:
         """Another agent server has taken the run over, or the run is gone."""
         await self._end_agent("The control plane has taken the run away from this agent server.")
+
+    def _lease_over(self) -> None:
+        self._do(self._cut_off())
+
+    async def _cut_off(self) -> None:
+        """The control plane may have given the run to another machine by now. What happened is told once it answers again."""
+        if self._ending:
+            return
+        sentence = f"The agent was stopped, since hedgerow had not answered it for {self._lease_seconds:g} seconds."
+        await self._end_agent(sentence)
+        self._report_failed(sentence, EndReason.AGENT_LOST)
 
     async def _disk_refused(self, error: OSError) -> None:
         if self._ending:

@@ -1,5 +1,6 @@
 """What `POST /session` says: how to start the agent, and the secrets that it needs. Lives in memory only."""
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import PurePosixPath
@@ -30,6 +31,7 @@ class SessionRequest:
     relays: tuple[HostPort, ...] = ()
     tells_thread: bool = False  # what the agent says in a turn is posted into a thread
     asks_in_thread: bool = False  # and so are its questions, for whoever asked for the run is there
+    lease_seconds: float | None = None  # how long the node may be silent before the agent stops; None: for ever
     background_permissions: PermissionPolicy | None = None  # the operator's, for runs in the background; None: what is asked is allowed
 
 
@@ -64,6 +66,7 @@ def session_request(body: Any) -> SessionRequest:
         relays=_relays(body.get("relays") or []),
         tells_thread=body.get("tells_thread") is True,
         asks_in_thread=body.get("asks_in_thread") is True,
+        lease_seconds=_seconds(body.get("lease_seconds")),
         background_permissions=_policy(body.get("background_permissions")),
     )
 
@@ -86,6 +89,12 @@ def _optional(agent: Mapping[str, Any], name: str) -> str | None:
     value = agent.get(name)
     _check(value is None or isinstance(value, str), f"agent.{name} must be a string or null.")
     return value or None
+
+
+def _seconds(given: object) -> float | None:
+    sound = given is None or (isinstance(given, int | float) and not isinstance(given, bool) and 0 < given < math.inf)
+    _check(sound, "lease_seconds must be a number of seconds above 0, or null.")
+    return None if given is None else float(given)  # type: ignore[arg-type]
 
 
 def _policy(given: object) -> PermissionPolicy | None:

@@ -9,6 +9,7 @@ from hedgerow.agent_server.acp_session import AcpSession, sentence_of
 from hedgerow.agent_server.attachments import Attachments
 from hedgerow.agent_server.entries import EntryWriter
 from hedgerow.agent_server.inbox import Inbox, Prompt
+from hedgerow.agent_server.lease import Lease
 from hedgerow.agent_server.narration import Narration
 
 _CANCELLED: dict[str, Any] = {"stopReason": "cancelled"}
@@ -46,9 +47,11 @@ class Turns:
         writer: EntryWriter,
         events: TurnEvents,
         attachments: Attachments,
+        lease: Lease,
     ) -> None:
         self._session = session
         self._attachments = attachments
+        self._lease = lease
         self._fetching: asyncio.Task[list[dict[str, Any]]] | None = None
         self._inbox = inbox
         self._narration = narration
@@ -122,6 +125,7 @@ class Turns:
         self._current = prompt
         self._at_rest.clear()
         try:
+            await self._lease.hold()
             links = await self._fetch(prompt)
             result = _CANCELLED if links is None else await self._session.prompt(_with_files(prompt, links))
         except ConnectionError:
@@ -131,6 +135,8 @@ class Turns:
             self._fail(prompt, self._writer.mask.text(sentence_of(error)))
         else:
             self._complete(prompt, result)
+        finally:
+            self._lease.release()
         self._current, self._first = None, False
         self._at_rest.set()
 

@@ -30,7 +30,7 @@ _KNOWN: dict[str, Any] = {
     "jsonrpc": "2.0",
     "method": "user_message",
     "params": {"content": "And paint it, please."},
-    "result": {"queued": True},
+    "result": {"queued": True, "messageId": "01980000-0000-7000-8000-0000000000aa"},
     "entries": [{"type": "notification", "notification": {"jsonrpc": "2.0", "method": "_posthog/console", "params": {"message": "Done."}}}],
     "output": {"pr_url": "https://git.example.com/gardeners/field/pull/7"},
     "state": {"mode": "interactive"},

@@ -2,13 +2,16 @@
 
 import json
 from collections.abc import Iterable
+from datetime import datetime
 from typing import Any, NoReturn
+from uuid import UUID
 
 import msgspec
 import orjson
 from starlette.responses import Response
 
 from hedgerow.api.protocol_errors import MalformedError
+from hedgerow.domain.journal import wire_time
 
 DEEPEST_NESTING = 600
 """Levels of arrays and objects in a body. Everything that reads a stored document again recurses, Python itself some 1000 calls deep."""
@@ -78,11 +81,27 @@ def _containers(values: Iterable[Any]) -> list[Any]:
 
 
 def to_json(value: Any) -> bytes:
-    """`value` as JSON in UTF-8. What the fast writer refuses (huge integers, lone surrogates) is written with escapes."""
+    """`value` as JSON in UTF-8, a UUID and a `moment` as their texts.
+
+    What the fast writer refuses (huge integers, lone surrogates) is written with escapes.
+    """
     try:
-        return orjson.dumps(value)
+        return orjson.dumps(value, option=orjson.OPT_UTC_Z)
     except TypeError:
-        return json.dumps(value, separators=(",", ":"), allow_nan=False).encode("ascii")
+        return json.dumps(value, separators=(",", ":"), allow_nan=False, default=_text).encode("ascii")
+
+
+def _text(value: object) -> str | None:
+    if isinstance(value, UUID):
+        return str(value)
+    if isinstance(value, datetime):
+        return wire_time(value)
+    raise TypeError(f"{type(value).__name__} cannot be written as JSON")
+
+
+def moment(value: datetime | None) -> datetime | str | None:
+    """A moment as `to_json` writes it in the form of `wire_time`: by itself, but where the fast writer has another form for it."""
+    return value if value is None or (value.microsecond and not value.utcoffset()) else wire_time(value)
 
 
 class JsonResponse(Response):

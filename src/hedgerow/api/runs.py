@@ -9,12 +9,12 @@ from hedgerow.api.paging import page
 from hedgerow.api.schemas.runs import TaskRunCreate, TaskRunOutput, TaskRunUpdate, run_detail
 from hedgerow.api.schemas.slack import RelayMessage
 from hedgerow.domain.errors import UnavailableError
-from hedgerow.domain.runs import TaskRun
+from hedgerow.domain.runs import VisibleRun
 from hedgerow.operations import log_urls, outputs, relays, run_updates, runs, starts
 from hedgerow.operations.pages import Paging
 
 
-def show_run(call: Call, run: TaskRun) -> dict[str, object]:
+def show_run(call: Call, run: VisibleRun) -> dict[str, object]:
     """A run in the shape of the contract."""
     return run_detail(run, log_urls.sign(call.backends, run.id), call.backends.rules.agents)
 

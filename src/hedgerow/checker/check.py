@@ -12,6 +12,7 @@ from hedgerow.checker.messages import check_messages
 from hedgerow.checker.records import Record
 from hedgerow.checker.report import Report
 from hedgerow.checker.sorted_out import Notes, sort_out
+from hedgerow.checker.tellings import read_tellings
 
 
 def check(history: Sequence[Record], bounds: Bounds | None = None) -> Report:
@@ -23,12 +24,13 @@ def check(history: Sequence[Record], bounds: Bounds | None = None) -> Report:
     chosen = bounds or Bounds()
     notes = Notes()
     for run in sort_out(history):
+        tellings = read_tellings(run)
         check_entries(run, notes)
         check_artifacts(run, notes)
         check_commands(run, notes)
-        check_messages(run, notes)
+        check_messages(run, notes, tellings)
         check_end(run, notes, chosen)
         check_leftovers(run, notes, chosen)
         check_epochs(run, notes)
-        check_answers(run, notes)
+        check_answers(run, notes, tellings)
     return Report(notes.checks, tuple(notes.findings))

@@ -12,8 +12,17 @@ from hedgerow.checker.sorted_out import NEVER, Call, Notes, Reading, RunHistory
 
 _KEPT, _ONCE = Guarantee.KEPT, Guarantee.READ_ONCE
 _ON_THE_STREAM_ALONE = frozenset(
-    {"task_run_state", "permission_request", "permission_resolved", "permission_answered", "permission_delivered", "permission_void"}
+    {
+        "task_run_state",
+        "permission_request",
+        "permission_resolved",
+        "permission_answered",
+        "permission_delivered",
+        "permission_void",
+        "message_status",
+    }
 )
+_WORDS = ("task_run_state", "permission_", "message_status")  # what all of their texts hold
 
 _LOST, _DOUBLED, _REORDERED = "a lost event", "a doubled event", "events out of order"
 _ALTERED, _INVENTED = "an altered event", "an invented event"
@@ -73,7 +82,7 @@ def check_entries(run: RunHistory, notes: Notes) -> None:
 
 def _is_entry(text: str) -> bool:
     """Whether an event of the stream is shown by the logs as well."""
-    if not any(word in text for word in _ON_THE_STREAM_ALONE):
+    if not any(word in text for word in _WORDS):
         return True
     try:
         document = json.loads(text)

@@ -45,6 +45,7 @@ class Answered:
     client: str
     call: str
     accepted: bool
+    name: str | None = None  # how the server calls what it accepted: the id of a message
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -121,6 +122,7 @@ class MessageSeen:
     text: str
     status: str
     error: str | None = None
+    id: str | None = None  # by which the events of its run name it
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -156,6 +158,7 @@ class Heard:
     kind: Kind
     item: str
     option: str | None = None
+    epoch: int | None = None  # of the agent, where that is known
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -136,7 +136,7 @@ class _Follower:
                 return self._detach()
         return None
 
-    def _tell(self, say: Callable[[], None]) -> None:
+    def _tell(self, say: Callable[[], object]) -> None:
         """Send a command whose outcome the journal shows; only a refusal is told."""
 
         def ask() -> str:

@@ -39,6 +39,7 @@ class Transcript:
         self._prompt_ids: set[Any] = set()
         self._asking: dict[Any, str] = {}  # JSON-RPC id of a permission request -> its tool call
         self.last_problem = ""  # the error that was shown last
+        self._problems: set[str] = set()  # those that were shown at all
 
     def apply(self, data: Mapping[str, Any]) -> list[Item]:
         """Take in one event of the stream or one entry of the log. Whatever has no known shape is passed over."""
@@ -126,9 +127,16 @@ class Transcript:
                 return [*self._flush_thought(), *self._end_turn(), *self._problem(params.get("message"))]
             case "posthog/console" if params.get("level") in {"warn", "error"}:
                 return [Remark(safe(params.get("message", "")), "error" if params["level"] == "error" else "warning")]
+            case "posthog/message_status" if params.get("status") == "failed":
+                return self._unanswered(params.get("error"))
             case "posthog/status" if params.get("status") == "compacting" and not params.get("isComplete"):
                 return [Remark("The agent shortens its memory of the conversation.")]
         return []
+
+    def _unanswered(self, error: Any) -> list[Item]:
+        """A message failed. Where the agent has said so itself, it was told."""
+        text = safe(error or "").strip()
+        return [] if text in self._problems else [Remark(f"A message got no answer: {text}", "warning")]
 
     def _prompt(self, params: Mapping[str, Any]) -> list[Item]:
         self.turn_running = True
@@ -205,6 +213,7 @@ class Transcript:
         if text == self.last_problem:
             return []
         self.last_problem = text
+        self._problems.add(text)
         return [Remark(text, "error")]
 
 

@@ -39,8 +39,31 @@ async def count(tx: Transaction, run_id: UUID) -> int:
     return int(row["count"])
 
 
+async def last_position(tx: Transaction, run_id: UUID) -> int:
+    """The position of the last entry in the manifest of a run; 0 where it has none. Entries before it may have been removed."""
+    row = await (await tx.connection.execute("SELECT max(position) AS last FROM artifacts WHERE run_id = %s", [run_id])).fetchone()
+    return 0 if row is None or row["last"] is None else int(row["last"])
+
+
+_REMOVE: LiteralString = """
+    WITH old AS (
+        DELETE FROM artifacts WHERE run_id = %(run_id)s AND position IN (
+            SELECT position FROM artifacts WHERE run_id = %(run_id)s AND source = %(source)s ORDER BY position DESC OFFSET %(kept)s
+        ) RETURNING storage_path
+    ) INSERT INTO loose_objects (storage_path, expires_at) SELECT storage_path, %(now)s FROM old ON CONFLICT DO NOTHING
+"""
+
+
+async def remove_old(tx: Transaction, run_id: UUID, source: str, kept: int, now: datetime) -> None:
+    """Take all but the last `kept` entries of a source out of the manifest of a run whose row is locked; their objects go.
+
+    The caller writes the run's `artifact_count`.
+    """
+    await tx.connection.execute(_REMOVE, {"run_id": run_id, "source": source, "kept": kept, "now": now})
+
+
 async def add(tx: Transaction, run_id: UUID, after: int, new: Sequence[Artifact], expires_at: datetime | None) -> None:
-    """Put entries at the end of the manifest of a run, whose row is locked and which has `after` of them.
+    """Put entries at the end of the manifest of a run, whose row is locked and whose last entry is at the position `after`.
 
     Their objects are not loose any more. The caller writes the run's `artifact_count`.
     """

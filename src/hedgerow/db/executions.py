@@ -3,7 +3,7 @@
 Each statement names the epoch that its writer holds. Where another worker has taken the run over, it changes nothing and says so.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, LiteralString, NamedTuple
@@ -30,6 +30,9 @@ FORGOTTEN: Mapping[str, Any] = {
     "stop_reason": None,
     "landed_at": None,
     "cleaned_at": None,
+    "checkpointed_at": None,
+    "checkpointed_turn": None,
+    "checkpointed_at_rest": False,
     "restarting": False,
 }
 """The facts of a run that was started again and of whose earlier start nothing is left: any node may claim it, as a new one.
@@ -174,6 +177,40 @@ async def live_sandboxes(tx: Transaction, node_id: UUID) -> set[LiveSandbox]:
     return set(map(LiveSandbox._make, rows))
 
 
-async def wake_all(tx: Transaction, node_id: UUID, now: datetime) -> None:
-    """Have every run that a node holds, and has not cleaned up, looked at."""
+async def wake_held(tx: Transaction, node_id: UUID, now: datetime) -> None:
+    """Have every run looked at that a node holds and has not cleaned up."""
     await tx.connection.execute("UPDATE runs SET wake_at = %s WHERE node_id = %s AND cleaned_at IS NULL", [now, node_id])
+
+
+_TAKEABLE: LiteralString = """
+    SELECT id FROM runs WHERE node_id = %(node_id)s AND cleaned_at IS NULL AND (
+        (started_at IS NOT NULL AND environment = %(cloud)s AND status <> ALL (%(over)s))
+        OR EXISTS (SELECT 1 FROM messages WHERE run_id = runs.id AND messages.status IN ('queued', 'delivered'))
+    ) ORDER BY id LIMIT %(limit)s
+"""
+
+
+async def takeable(tx: Transaction, node_id: UUID, limit: int) -> list[UUID]:
+    """The runs of a node that others can do something for: to take them over, or to tell those who wait that nobody will answer."""
+    over = [status.value for status in RunStatus if status.terminal]
+    values = {"node_id": node_id, "cloud": Environment.CLOUD.value, "over": over, "limit": limit}
+    rows = await (await tx.connection.execute(_TAKEABLE, values)).fetchall()
+    return [row["id"] for row in rows]
+
+
+async def lock_at_once(tx: Transaction, run_id: UUID) -> bool:
+    """Lock a run's row until the end of the transaction. False where another one holds it: it may be of a machine that stands still."""
+    statement: LiteralString = "SELECT 1 FROM runs WHERE id = %s FOR UPDATE SKIP LOCKED"
+    return await (await tx.connection.execute(statement, [run_id])).fetchone() is not None
+
+
+async def raise_epoch(tx: Transaction, run: TaskRun) -> None:
+    """Refuse, from the end of the transaction on, whatever comes from those who act for a run whose row is locked."""
+    await tx.connection.execute("UPDATE runs SET epoch = epoch + 1 WHERE id = %s", [run.id])
+    await tx.connection.execute("UPDATE journals SET epoch = %s WHERE run_id = %s", [run.execution.epoch + 1, run.id])
+
+
+async def owners(tx: Transaction, run_ids: Sequence[UUID]) -> dict[UUID, UUID | None]:
+    """The node that holds each of these runs, which it may have cleaned up. A run that does not exist is not in the answer."""
+    rows = await (await tx.connection.execute("SELECT id, node_id FROM runs WHERE id = ANY (%s)", [list(run_ids)])).fetchall()
+    return {row["id"]: row["node_id"] for row in rows}

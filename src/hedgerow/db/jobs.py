@@ -26,6 +26,7 @@ _POLL_SECONDS = 0.25  # a nudge that came during a look waits for the next poll,
 _SCAN_POLL_SECONDS = 1.0  # nobody asks for a second scan of a repository while the first is under way
 _GRACE_SECONDS = 5.0
 _LEAVE_SECONDS = 1.0
+_FORGET = "DELETE FROM procrastinate_jobs WHERE queue_name = %(queue_name)s AND status = 'todo'"
 
 
 def node_queue(node_id: UUID) -> str:
@@ -70,6 +71,17 @@ class Jobs:
             return
         except (ConnectorException, psycopg.Error) as problem:
             logger.warning("a nudge was not sent", **subject, reason=str(problem.__cause__ or problem).strip())
+
+    async def forget(self, node_id: UUID) -> None:
+        """Drop what was announced to the workers of a node that is lost: such a job would keep every later one of its run waiting.
+
+        Jobs that they were at stay for `retry_stalled`. Never raises, as `nudge` does not.
+        """
+        waiting = {"queue_name": node_queue(node_id)}
+        try:
+            await self._app.connector.execute_query_async(_FORGET, **waiting)
+        except ConnectorException as problem:
+            logger.warning("the jobs of a lost node were not dropped", node_id=str(node_id), reason=str(problem))
 
     async def work(
         self, queues: Sequence[str], reconcile: Callable[[UUID], Awaitable[None]], *, concurrency: int, stop: asyncio.Event

@@ -78,6 +78,23 @@ async def has_taken(tx: Transaction, run_id: UUID) -> bool:
     return await (await tx.connection.execute(_HAS_TAKEN, [run_id])).fetchone() is not None
 
 
+async def in_flight(tx: Transaction, run_id: UUID) -> Message | None:
+    """The message that is with the agent or on its way there; None where no turn runs. There is never more than one."""
+    statement = sql.SQL(
+        "SELECT {} FROM messages WHERE run_id = %s AND (status = 'delivered' OR (status = 'queued' AND taken_at IS NOT NULL))"
+        " ORDER BY status, position LIMIT 1"
+    ).format(COLUMNS)
+    row = await (await tx.connection.execute(statement, [run_id])).fetchone()
+    return None if row is None else from_row(row)
+
+
+async def last_heard(tx: Transaction, run_id: UUID) -> Message | None:
+    """The last message whose turn has ended; None where there is none."""
+    statement = sql.SQL("SELECT {} FROM messages WHERE run_id = %s AND status = 'acknowledged' ORDER BY position DESC LIMIT 1")
+    row = await (await tx.connection.execute(statement.format(COLUMNS), [run_id])).fetchone()
+    return None if row is None else from_row(row)
+
+
 async def place(tx: Transaction, positions: Mapping[UUID, int]) -> None:
     """Give messages of one run, whose row is locked, new positions. Between them they are a permutation of what they had."""
     await tx.connection.execute(
@@ -113,24 +130,29 @@ async def mark_delivered(tx: Transaction, message_id: UUID) -> bool:
     return cursor.rowcount == 1
 
 
-async def finish(tx: Transaction, run_id: UUID, message_id: UUID | None, error: str | None = None) -> bool:
-    """Note that a message's turn has ended, with an error or without; None: of whatever was delivered. False where nothing changed.
+async def finish(tx: Transaction, run_id: UUID, message_id: UUID | None, error: str | None = None) -> list[UUID]:
+    """Note that a message's turn has ended, with an error or without; None: of whatever was delivered. The messages that this ended.
 
     A turn may end before anybody noted that its message was delivered, so a queued message that is named counts too.
     """
     status = MessageStatus.ACKNOWLEDGED if error is None else MessageStatus.FAILED
     statement: LiteralString = (
         "UPDATE messages SET status = %(status)s, error = %(error)s WHERE run_id = %(run_id)s AND CASE WHEN %(id)s::uuid IS NULL"
-        " THEN status = 'delivered' ELSE id = %(id)s AND status IN ('queued', 'delivered') END"
+        " THEN status = 'delivered' ELSE id = %(id)s AND status IN ('queued', 'delivered') END RETURNING id"
     )
-    cursor = await tx.connection.execute(statement, {"status": status.value, "error": storable(error), "run_id": run_id, "id": message_id})
-    return cursor.rowcount > 0
+    values = {"status": status.value, "error": storable(error), "run_id": run_id, "id": message_id}
+    return [row["id"] for row in await (await tx.connection.execute(statement, values)).fetchall()]
 
 
-async def fail_unfinished(tx: Transaction, run_id: UUID, error: str) -> int:
-    """Give up every message of a run whose turn has not ended; how many there were."""
-    cursor = await tx.connection.execute(
-        "UPDATE messages SET status = 'failed', error = %s WHERE run_id = %s AND status IN ('queued', 'delivered')",
-        [storable(error), run_id],
-    )
-    return cursor.rowcount
+_FAIL: LiteralString = """
+    WITH failed AS (
+        UPDATE messages SET status = 'failed', error = %(error)s
+        WHERE run_id = %(run_id)s AND status IN ('queued', 'delivered') RETURNING id, position
+    ) SELECT id FROM failed ORDER BY position
+"""
+
+
+async def fail_unfinished(tx: Transaction, run_id: UUID, error: str) -> list[UUID]:
+    """Give up every message of a run whose turn has not ended; those messages, in order."""
+    cursor = await tx.connection.execute(_FAIL, {"error": storable(error), "run_id": run_id})
+    return [row["id"] for row in await cursor.fetchall()]

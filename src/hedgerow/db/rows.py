@@ -3,6 +3,7 @@
 import json
 import re
 from collections.abc import Sequence
+from functools import cache
 from typing import Any, LiteralString, overload
 
 from psycopg import sql
@@ -14,6 +15,12 @@ def prefixed(alias: LiteralString, names: Sequence[LiteralString]) -> sql.Compos
     return sql.SQL(", ").join(
         sql.SQL("{}.{} AS {}").format(sql.Identifier(alias), sql.Identifier(name), sql.Identifier(f"{alias}__{name}")) for name in names
     )
+
+
+@cache
+def keyed(prefix: str, names: tuple[str, ...]) -> tuple[tuple[str, str], ...]:
+    """Each name with its key in a row of joined tables."""
+    return tuple((name, prefix + name) for name in names)
 
 
 def as_json(value: Any) -> Json:

@@ -8,8 +8,8 @@ from uuid import UUID
 from psycopg import sql
 
 from hedgerow.db.database import Transaction
-from hedgerow.db.rows import as_json, prefixed, storable
-from hedgerow.domain.runs import Ending, EndReason, Environment, Execution, RunStatus, SandboxHandle, TaskRun
+from hedgerow.db.rows import as_json, keyed, prefixed, storable
+from hedgerow.domain.runs import Ending, EndReason, Environment, Execution, RunStatus, SandboxHandle, TaskRun, VisibleRun
 
 _SEEN: tuple[LiteralString, ...] = (
     "id",
@@ -39,10 +39,14 @@ _FACTS: tuple[LiteralString, ...] = (
     "landed_at",
     "cleaned_at",
     "checkpoint",
+    "checkpointed_at",
+    "checkpointed_turn",
+    "checkpointed_at_rest",
     "restarting",
     "wake_at",
 )
-_NAMES: tuple[LiteralString, ...] = (*_SEEN, "status", "environment", "state", *_FACTS, "sandbox", "ending")
+_VISIBLE: tuple[LiteralString, ...] = (*_SEEN, "status", "environment", "state")
+_NAMES: tuple[LiteralString, ...] = (*_VISIBLE, *_FACTS, "sandbox", "ending")
 
 # Most runs have no artifacts, and an append answers with the run: the manifest is put together only where there is one.
 _MANIFEST = sql.SQL("""
@@ -57,28 +61,41 @@ _MANIFEST = sql.SQL("""
 COLUMNS = sql.SQL(", ").join([*map(sql.Identifier, _NAMES), _MANIFEST.format(run=sql.Identifier("runs"), name=sql.Identifier("artifacts"))])
 
 _JSON_COLUMNS = frozenset({"output", "state", "sandbox", "ending", "checkpoint"})
+_STATUSES = {status.value: status for status in RunStatus}
+_ENVIRONMENTS = {environment.value: environment for environment in Environment}
 _ONE_STEP = timedelta(milliseconds=1)
 _HOPS = 10  # the most steps back that a resume chain is followed
 
 
-def prefixed_columns(alias: LiteralString) -> sql.Composed:
-    """The columns of a joined `runs` row, to be read with `from_row(row, prefix=alias + "__")`."""
+def visible_columns(alias: LiteralString) -> sql.Composed:
+    """The columns of a joined `runs` row that its clients see, to be read with `visible_from_row(row, alias + "__")`."""
     manifest = _MANIFEST.format(run=sql.Identifier(alias), name=sql.Identifier(f"{alias}__artifacts"))
-    return sql.SQL(", ").join([prefixed(alias, _NAMES), manifest])
+    return sql.SQL(", ").join([prefixed(alias, _VISIBLE), manifest])
 
 
-def from_row(row: Mapping[str, Any], prefix: str = "") -> TaskRun:
-    """The run of a row."""
-    facts = {name: row[prefix + name] for name in _FACTS}
-    sandbox, ending = row[prefix + "sandbox"], row[prefix + "ending"]
-    return TaskRun(
-        **{name: row[prefix + name] for name in _SEEN},
-        status=RunStatus(row[prefix + "status"]),
-        environment=Environment(row[prefix + "environment"]),
+def visible_from_row(row: Mapping[str, Any], prefix: str) -> VisibleRun:
+    """What clients see of the run of a row."""
+    seen = {name: row[key] for name, key in keyed(prefix, _SEEN)}
+    return VisibleRun(
+        **seen,
+        status=_STATUSES[row[prefix + "status"]],
+        environment=_ENVIRONMENTS[row[prefix + "environment"]],
         state=row[prefix + "state"],
         artifacts=row[prefix + "artifacts"] or [],
+    )
+
+
+def from_row(row: Mapping[str, Any]) -> TaskRun:
+    """The run of a row."""
+    sandbox, ending = row["sandbox"], row["ending"]
+    return TaskRun(
+        **{name: row[name] for name in _SEEN},
+        status=RunStatus(row["status"]),
+        environment=Environment(row["environment"]),
+        state=row["state"],
+        artifacts=row["artifacts"] or [],
         execution=Execution(
-            **facts,
+            **{name: row[name] for name in _FACTS},
             sandbox=None if sandbox is None else SandboxHandle(provider=sandbox["provider"], id=sandbox["id"]),
             ending=None if ending is None else _ending(ending),
         ),
@@ -167,7 +184,7 @@ def _stored(name: str, value: Any) -> Any:
     return storable(value) if isinstance(value, str) else value
 
 
-_OF_TASK: LiteralString = "SELECT {} FROM runs WHERE task_id = %s ORDER BY created_at DESC, id DESC LIMIT %s OFFSET %s"
+_OF_TASK: LiteralString = "SELECT {} FROM runs WHERE task_id = %s ORDER BY number DESC LIMIT %s OFFSET %s"
 
 
 async def of_task(tx: Transaction, task_id: UUID, limit: int, offset: int) -> tuple[int, list[TaskRun]]:

@@ -27,7 +27,7 @@ _SUMMARIES: LiteralString = """
     FROM (SELECT count(*) AS count FROM found) total
     LEFT JOIN (page JOIN tasks t ON t.id = page.id) ON true
     LEFT JOIN LATERAL (
-        SELECT status, environment FROM runs WHERE runs.task_id = t.id ORDER BY created_at DESC, id DESC LIMIT 1
+        SELECT status, environment FROM runs WHERE runs.task_id = t.id ORDER BY number DESC LIMIT 1
     ) r ON true
     ORDER BY t.created_at DESC, t.id
 """

@@ -7,10 +7,11 @@ from typing import Any, LiteralString
 from uuid import UUID
 
 from psycopg import sql
+from psycopg.rows import dict_row
 
 from hedgerow.db import runs, users
-from hedgerow.db.database import Transaction
-from hedgerow.db.rows import as_json, prefixed, storable
+from hedgerow.db.database import BulkConnection, Transaction
+from hedgerow.db.rows import as_json, keyed, prefixed, storable
 from hedgerow.domain.tasks import OriginProduct, Task, TaskFilters
 
 _OWN: tuple[LiteralString, ...] = (
@@ -33,22 +34,20 @@ _OWN: tuple[LiteralString, ...] = (
 )
 
 _SELECT = sql.SQL("{}, {}, {}, t.origin_product AS t__origin_product, p.name AS project_name").format(
-    prefixed("t", _OWN), runs.prefixed_columns("r"), users.prefixed_columns("u")
+    prefixed("t", _OWN), runs.visible_columns("r"), users.prefixed_columns("u")
 )
-_LATEST_RUN = sql.SQL(
-    "LEFT JOIN LATERAL (SELECT * FROM runs WHERE runs.task_id = t.id ORDER BY created_at DESC, id DESC LIMIT 1) r ON true"
-)
+_LATEST_RUN = sql.SQL("LEFT JOIN LATERAL (SELECT * FROM runs WHERE runs.task_id = t.id ORDER BY number DESC LIMIT 1) r ON true")
 _JOINS = sql.SQL("JOIN projects p ON p.id = t.project_id LEFT JOIN users u ON u.id = t.created_by {}").format(_LATEST_RUN)
 
 
 def from_row(row: Mapping[str, Any]) -> Task:
     """The task of a row."""
     return Task(
-        **{name: row[f"t__{name}"] for name in _OWN},
+        **{name: row[key] for name, key in keyed("t__", _OWN)},
         origin_product=OriginProduct(row["t__origin_product"]),
         project_name=row["project_name"],
-        created_by=None if row["u__id"] is None else users.from_row(dict(row), "u__"),
-        latest_run=None if row["r__id"] is None else runs.from_row(row, "r__"),
+        created_by=None if row["u__id"] is None else users.from_row(row, "u__"),
+        latest_run=None if row["r__id"] is None else runs.visible_from_row(row, "r__"),
     )
 
 
@@ -116,10 +115,10 @@ class _Conditions:
         self.values.extend(values)
 
 
-async def select(tx: Transaction, project_id: int, filters: TaskFilters, limit: int, offset: int) -> tuple[int, list[Task]]:
+def select(connection: BulkConnection, project_id: int, filters: TaskFilters, limit: int, offset: int) -> tuple[int, list[Task]]:
     """How many tasks of a project the filters let through, and a page of them, newest first: one statement."""
     statement, values = page_query(project_id, filters, limit, offset)
-    rows = await (await tx.connection.execute(statement, values)).fetchall()
+    rows = connection.cursor(row_factory=dict_row, binary=True).execute(statement, values).fetchall()
     return rows[0]["count"], [from_row(row) for row in rows if row["t__id"] is not None]
 
 

@@ -1,12 +1,13 @@
 """People and who belongs to which project."""
 
+from collections.abc import Mapping
 from datetime import datetime
 from typing import Any, LiteralString
 
 from psycopg import sql
 
 from hedgerow.db.database import Transaction
-from hedgerow.db.rows import prefixed
+from hedgerow.db.rows import keyed, prefixed
 from hedgerow.domain.access import User
 
 _NAMES: tuple[LiteralString, ...] = (
@@ -28,9 +29,9 @@ def prefixed_columns(alias: LiteralString) -> sql.Composed:
     return prefixed(alias, _NAMES)
 
 
-def from_row(row: dict[str, Any], prefix: str = "") -> User:
+def from_row(row: Mapping[str, Any], prefix: str = "") -> User:
     """The person of a row."""
-    return User(**{name: row[prefix + name] for name in _NAMES})
+    return User(**{name: row[key] for name, key in keyed(prefix, _NAMES)})
 
 
 async def add(tx: Transaction, user: User, created_at: datetime) -> User | None:

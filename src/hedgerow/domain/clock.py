@@ -1,7 +1,14 @@
 """Time as the rest of the house sees it: a clock that is handed in, so that tests control it."""
 
+import time
 from datetime import UTC, datetime, timedelta
 from typing import Protocol
+
+
+def steady_seconds() -> float:
+    """Seconds on a clock that nobody sets. It goes on while the machine sleeps, where the system has such a clock."""
+    boot = getattr(time, "CLOCK_BOOTTIME", None)
+    return time.monotonic() if boot is None else time.clock_gettime(boot)
 
 
 class Clock(Protocol):

@@ -15,6 +15,7 @@ class EventKind(IntEnum):
     ENTRY = 1
     STATE = 2
     PERMISSION = 3
+    MESSAGE = 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,7 +112,7 @@ def notification(method: str, params: Mapping[str, Any], now: datetime) -> dict[
 
 def wire_time(moment: datetime | None) -> str | None:
     """A moment as the API writes it: ISO 8601 in UTC with microseconds and a Z."""
-    return None if moment is None else moment.astimezone(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
+    return None if moment is None else moment.astimezone(UTC).replace(tzinfo=None).isoformat(timespec="microseconds") + "Z"
 
 
 def state_event(run: TaskRun) -> dict[str, Any]:

@@ -60,6 +60,11 @@ class ExpireRequests:
 
 
 @dataclass(frozen=True, slots=True)
+class Checkpoint:
+    """Keep the files as they stand, so that they can be put into another workspace."""
+
+
+@dataclass(frozen=True, slots=True)
 class Conclude:
     """Write down how the run is going to end, so that whoever looks next lands it."""
 
@@ -93,7 +98,7 @@ class BeginAgain:
     """Remove what an earlier start of the run left on its machine, and forget it, so that the run can be claimed anew."""
 
 
-Working = Prepare | StartSession | Deliver | GiveAnswer | ExpireRequests
+Working = Prepare | StartSession | Deliver | GiveAnswer | ExpireRequests | Checkpoint
 Action = Nothing | Wait | Claim | HandOver | Working | Conclude | StopSandbox | Land | End | CleanUp | BeginAgain
 
 
@@ -128,6 +133,7 @@ class Deadlines:
     inactivity: timedelta
     wall_clock: timedelta
     look_again: timedelta  # the longest time between two looks at a live run
+    checkpoint: timedelta = timedelta(minutes=5)  # between two checkpoints of one turn; 0: only between turns
 
 
 def decide(run: TaskRun, inbox: Inbox, now: datetime, deadlines: Deadlines, node_id: UUID) -> Action:
@@ -159,6 +165,8 @@ def _leave(run: TaskRun) -> Action:
     """
     if run.execution.sandbox is not None:
         return StopSandbox()
+    if _unkept(run.execution):
+        return Checkpoint()
     if run.environment is Environment.CLOUD and _unlanded(run.execution):
         return Land()
     if run.execution.node_id is not None and run.execution.cleaned_at is None:
@@ -170,8 +178,12 @@ def _land(run: TaskRun) -> Action:
     execution = run.execution
     if execution.sandbox is not None:
         return StopSandbox()
+    if _unkept(execution):
+        return Checkpoint()
     if _unlanded(execution):
         return Land()
+    if _only_in_checkpoint(execution):
+        return _bring_back(execution)
     if not run.status.terminal:
         assert execution.ending is not None
         return End(execution.ending)
@@ -184,6 +196,8 @@ def _take_leave(execution: Execution) -> Action:
     """What an earlier start left is landed and tidied up as if the run ended, but the run goes on."""
     if execution.sandbox is not None:
         return StopSandbox()
+    if _unkept(execution):
+        return Checkpoint()
     return Land() if _unlanded(execution) else BeginAgain()
 
 
@@ -191,6 +205,41 @@ def _unlanded(execution: Execution) -> bool:
     """Whether an agent may have worked in the workspace, and nobody has collected what it did."""
     worked = execution.session_ready_at is not None and execution.checked_out_at is not None
     return worked and execution.landed_at is None and execution.cleaned_at is None
+
+
+def _only_in_checkpoint(execution: Execution) -> bool:
+    """Whether an agent has worked on a machine that is lost, and what it did has only its checkpoint left to be collected from."""
+    worked = execution.turn_started_at is not None and execution.session_ready_at is None and execution.checkpoint is not None
+    return worked and execution.landed_at is None and execution.cleaned_at is None
+
+
+def _bring_back(execution: Execution) -> Action:
+    """What a run that ends lost with its machine is restored, so that it can be landed; no agent starts for that."""
+    if execution.node_id is None:
+        return Claim()
+    return Prepare(sandbox=False, workspace=True) if execution.checked_out_at is None else Land()
+
+
+def _unkept(execution: Execution) -> bool:
+    """Whether nobody has tried to checkpoint the files since the sandbox is gone: that is done once, and then they are landed."""
+    return _unlanded(execution) and execution.base_commit is not None and not execution.checkpointed_at_rest
+
+
+def _is_checkpoint_due(run: TaskRun, inbox: Inbox, now: datetime, deadlines: Deadlines) -> bool:
+    """Whether a turn has ended since the last try, or one has been running for long enough."""
+    execution = run.execution
+    if execution.base_commit is not None and execution.turn_ended_at not in {None, execution.checkpointed_turn}:
+        return True
+    moment = _next_checkpoint(run, inbox, deadlines)
+    return moment is not None and now >= moment
+
+
+def _next_checkpoint(run: TaskRun, inbox: Inbox, deadlines: Deadlines) -> datetime | None:
+    """When the turn that runs has been running for long enough; None where none runs, or its end is awaited."""
+    execution = run.execution
+    if not inbox.delivered or not deadlines.checkpoint or execution.base_commit is None or execution.turn_started_at is None:
+        return None
+    return max(execution.turn_started_at, execution.checkpointed_at or execution.turn_started_at) + deadlines.checkpoint
 
 
 def _ending(run: TaskRun, inbox: Inbox, now: datetime, deadlines: Deadlines) -> Ending | None:
@@ -237,6 +286,8 @@ def _advance(run: TaskRun, inbox: Inbox, now: datetime, deadlines: Deadlines) ->
         return ExpireRequests()
     if inbox.answers:
         return GiveAnswer()
+    if _is_checkpoint_due(run, inbox, now, deadlines):
+        return Checkpoint()
     if inbox.queued and not inbox.delivered:
         return Deliver()
     return Wait(min(_next_deadline(run, inbox, deadlines), now + deadlines.look_again))
@@ -249,6 +300,9 @@ def _next_deadline(run: TaskRun, inbox: Inbox, deadlines: Deadlines) -> datetime
         moments.append(_idle_since(run) + deadlines.inactivity)
     if inbox.answer_by is not None:
         moments.append(inbox.answer_by)
+    checkpoint_at = _next_checkpoint(run, inbox, deadlines)
+    if checkpoint_at is not None:
+        moments.append(checkpoint_at)
     return min(moments)
 
 

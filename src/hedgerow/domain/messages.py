@@ -10,6 +10,10 @@ from uuid import UUID
 UNANSWERED = "The run ended before the agent could answer."
 HANDED_OVER = "The run was handed over to its client before the agent could answer."
 
+MOVED = "moved"
+REMOVED = "removed"
+"""What an event says of a message that still waits, and of one that is gone, beside the statuses of messages."""
+
 
 class MessageStatus(StrEnum):
     """Where a message stands."""

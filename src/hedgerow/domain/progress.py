@@ -22,6 +22,7 @@ class Step(StrEnum):
     INSTALL = "install"
     SANDBOX = "sandbox"
     CHECKOUT = "checkout"
+    RESTORE = "restore"
     AGENT = "agent"
     RESULT = "result"
 
@@ -30,6 +31,7 @@ STEP_LABELS = {
     Step.INSTALL: "Install the agent",
     Step.SANDBOX: "Start the sandbox",
     Step.CHECKOUT: "Check out the repository",
+    Step.RESTORE: "Restore the checkpoint",
     Step.AGENT: "Start the agent",
     Step.RESULT: "Collect the result",
 }

@@ -92,13 +92,16 @@ class Execution:
     landed_at: datetime | None = None  # the result is committed and pushed, or there was none
     cleaned_at: datetime | None = None  # no process and no workspace is left
     checkpoint: Mapping[str, Any] | None = None  # the newest git checkpoint of its files, as its journal entry describes it
+    checkpointed_at: datetime | None = None  # when the last try to take one began, whatever came of it
+    checkpointed_turn: datetime | None = None  # `turn_ended_at` as it was then
+    checkpointed_at_rest: bool = False  # no sandbox could change the files any more
     restarting: bool = False  # it was started again, and what its node holds is of the earlier start
     wake_at: datetime | None = None  # the next time somebody must look at this run
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class TaskRun:
-    """One try at a task: what its clients see, and what the server knows of its execution."""
+class VisibleRun:
+    """One try at a task, as its clients see it."""
 
     id: UUID
     task_id: UUID
@@ -115,12 +118,18 @@ class TaskRun:
     output: Any = None
     state: dict[str, Any] = field(default_factory=dict)
     artifacts: list[dict[str, Any]] = field(default_factory=list)
-    execution: Execution = field(default_factory=Execution)
 
     @property
     def mode(self) -> RunMode:
         """The run's mode; anything unknown in `state` counts as interactive, as the agent server reads it."""
         return RunMode.BACKGROUND if self.state.get("mode") == RunMode.BACKGROUND else RunMode.INTERACTIVE
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TaskRun(VisibleRun):
+    """A run with what the server knows of its execution."""
+
+    execution: Execution = field(default_factory=Execution)
 
 
 PENDING_MESSAGE_KEYS = ("pending_user_message", "pending_user_artifact_ids", "pending_user_message_ts")

@@ -4,6 +4,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from hedgerow.domain.runs import SandboxHandle
+
 
 @dataclass(frozen=True, slots=True)
 class Mount:
@@ -27,6 +29,15 @@ class SandboxSpec:
     mounts: tuple[Mount, ...]
     environment: Mapping[str, str] = field(default_factory=dict)
     log_file: Path | None = None  # where the command's own output goes; None: nowhere
+    owner: str | None = None  # whose it is, so that its owner finds it again with nothing written down; without spaces, as the name
+
+
+@dataclass(frozen=True, slots=True)
+class FoundSandbox:
+    """A sandbox that was found on the machine by its label."""
+
+    name: str  # as its specification says
+    handle: SandboxHandle
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

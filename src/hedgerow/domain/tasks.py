@@ -4,11 +4,12 @@ import re
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
+from functools import lru_cache
 from typing import Any
 from uuid import UUID
 
 from hedgerow.domain.access import User
-from hedgerow.domain.runs import Environment, RunStatus, TaskRun
+from hedgerow.domain.runs import Environment, RunStatus, VisibleRun
 
 
 class OriginProduct(StrEnum):
@@ -47,7 +48,7 @@ class Task:
     created_at: datetime
     updated_at: datetime
     created_by: User | None
-    latest_run: TaskRun | None
+    latest_run: VisibleRun | None
 
     @property
     def slug(self) -> str:
@@ -89,6 +90,7 @@ class TaskFilters:
     status: RunStatus | None = None
 
 
+@lru_cache(maxsize=1024)
 def slug_prefix(project_name: str) -> str:
     """The first three upper-case letters of the name, else its first three letters or digits in upper case, else TSK."""
     capitals = [letter for letter in project_name if letter.isupper()]

@@ -36,7 +36,14 @@ class Tunnel:
     far: Connection
 
 
-Router = Callable[[Head], Awaitable[Route | Tunnel]]  # raises Refusal
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """What the gate itself answers: JSON."""
+
+    body: bytes
+
+
+Router = Callable[[Head], Awaitable[Route | Tunnel | Reply]]  # raises Refusal
 
 
 @dataclass(slots=True)
@@ -88,8 +95,19 @@ class Forwarder:
         if isinstance(route, Tunnel):
             await self._tunnel(route)
             return False
+        if isinstance(route, Reply):
+            return await self._reply(head, route)
         upstream = await self._reach(route)
         return await self._exchange(head, route, upstream)
+
+    async def _reply(self, head: Head, reply: Reply) -> bool:
+        async for _ in self._requests.body():
+            pass
+        self._request_taken = self._answer_begun = True
+        keep = head.keep_alive and head.version == "1.1"
+        headers = [(b"Content-Type", b"application/json"), (b"Content-Length", b"%d" % len(reply.body))]
+        await self._send(encode_head(_status_line(200), [*headers, *([] if keep else [(b"Connection", b"close")])]) + reply.body)
+        return keep
 
     async def _tunnel(self, tunnel: Tunnel) -> None:
         try:

@@ -1,6 +1,8 @@
 """The gate of one worker, with a pair of sockets for each run and one port for the control plane."""
 
 import asyncio
+import math
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from uuid import UUID
@@ -27,15 +29,18 @@ class Gate:
         *,
         control_plane_url: str,
         trusted_hosts: frozenset[HostPort] = frozenset(),
+        lease_seconds_left: Callable[[], float] = lambda: math.inf,
         limits: Limits | None = None,
         resolve_name: Resolve = resolve,
     ) -> None:
         """`trusted_hosts`: addresses of the operator's own model URLs, which alone may lie in the operator's network by name.
 
+        `lease_seconds_left`: for how long this node may still act, which is what its agents ask for.
+
         Raises ValueError where the URL is not one of http or https.
         """
         self._limits = limits or Limits()
-        self._control_plane = ControlPlane(control_plane_url, limits=self._limits)
+        self._control_plane = ControlPlane(control_plane_url, limits=self._limits, lease_seconds_left=lease_seconds_left)
         self._trusted = frozenset(map(canonical, trusted_hosts))
         self._resolve = resolve_name
         self._folders: dict[str, Path] = {}
@@ -84,6 +89,10 @@ class Gate:
         """Close every way of a run, and cut what is under way. Does nothing where none is open."""
         async with self._opening:
             await self._shut(str(run_id).lower())
+
+    def open_runs(self) -> list[UUID]:
+        """The runs whose ways are open."""
+        return [UUID(run) for run in self._doors]
 
     async def stop(self) -> None:
         """Close everything. Sandboxes go on; their calls are answered again once a gate opens for them."""

@@ -1,5 +1,6 @@
 """What the agent server of a run is started with, told, and reached by."""
 
+import math
 from pathlib import Path
 from typing import Any
 
@@ -51,6 +52,7 @@ async def session_body(node: Node, run: TaskRun, agent: AgentChoice) -> dict[str
         "run_token": run_tokens.mint(node.backends.rules.secrets[0], run.id, run.execution.epoch),
         "epoch": run.execution.epoch,
         "mode": run.mode.value,
+        "lease_seconds": None if math.isinf(node.lease.seconds) else node.lease.seconds,
         "agent": {
             "command": list(launch.command),
             "environment": {**launch.environment, **await agent_environment(node, run)},

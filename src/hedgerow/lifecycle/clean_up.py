@@ -2,12 +2,13 @@
 
 import asyncio
 
-from hedgerow.db import executions, messages
+from hedgerow.db import executions
 from hedgerow.domain.lifecycle import CleanUp
 from hedgerow.domain.messages import UNANSWERED
 from hedgerow.domain.runs import TaskRun
 from hedgerow.lifecycle.facts import decide_again
 from hedgerow.lifecycle.node import Node
+from hedgerow.operations import inbox
 
 
 async def clean_up(node: Node, run: TaskRun, action: CleanUp) -> None:
@@ -19,5 +20,5 @@ async def clean_up(node: Node, run: TaskRun, action: CleanUp) -> None:
     await asyncio.to_thread(node.folders(run.id).remove)
     async with node.backends.database.transaction() as tx:
         if isinstance(await decide_again(tx, node, run), CleanUp):
-            await messages.fail_unfinished(tx, run.id, UNANSWERED)
+            await inbox.give_up(node.backends, tx, run.id, UNANSWERED)
             await executions.record(tx, run, {"cleaned_at": node.backends.clock.now()})

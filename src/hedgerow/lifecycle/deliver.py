@@ -8,6 +8,7 @@ from hedgerow.domain.runs import PENDING_MESSAGE_KEYS, TaskRun
 from hedgerow.lifecycle.agent_server import connect
 from hedgerow.lifecycle.facts import change_in
 from hedgerow.lifecycle.node import Node
+from hedgerow.operations import inbox
 
 
 async def deliver(node: Node, run: TaskRun, action: Deliver) -> None:
@@ -30,7 +31,7 @@ async def deliver(node: Node, run: TaskRun, action: Deliver) -> None:
     async with node.backends.database.transaction() as tx:
         changed = await change_in(tx, node, run, _without_pending_message)
         await runs.note(tx, changed.id, {"turn_started_at": began, "active_at": began})
-        await messages.mark_delivered(tx, message.id)
+        await inbox.note_delivery(node.backends, tx, run.id, message.id)
 
 
 def _without_pending_message(run: TaskRun) -> dict[str, Any]:

@@ -1,11 +1,12 @@
 """How a run comes to its end: the end is written down first, then landed, then told to its readers."""
 
+from contextlib import suppress
 from datetime import timedelta
 from typing import Any
 
 import structlog
 
-from hedgerow.db import executions, messages, runs
+from hedgerow.db import executions, runs
 from hedgerow.db.database import DatabaseLostError
 from hedgerow.domain.errors import HedgerowError
 from hedgerow.domain.lifecycle import Action, Conclude, Deliver, End, Land, Prepare, StartSession
@@ -13,6 +14,7 @@ from hedgerow.domain.messages import UNANSWERED
 from hedgerow.domain.runs import Ending, EndReason, Environment, RunStatus, TaskRun
 from hedgerow.lifecycle.facts import TakenOverError, change_in, decide_again
 from hedgerow.lifecycle.node import Node
+from hedgerow.operations import inbox
 
 log = structlog.get_logger()
 
@@ -66,7 +68,7 @@ def _may_end(run: TaskRun) -> bool:
 
 
 async def end(node: Node, run: TaskRun, action: End) -> None:
-    """Set the terminal status with its reason: one state event.
+    """Set the terminal status with its reason: one state event, after those of the messages that no agent will answer any more.
 
     Leaves alone what a person or the agent has ended before, what went to its client meanwhile, and what was started again.
     """
@@ -82,6 +84,7 @@ async def end(node: Node, run: TaskRun, action: End) -> None:
 
     async with node.backends.database.transaction() as tx:
         if await decide_again(tx, node, run) == action:
+            await inbox.give_up(node.backends, tx, run.id, UNANSWERED)
             await change_in(tx, node, run, columns)
 
 
@@ -91,16 +94,26 @@ async def fail(node: Node, run: TaskRun, action: Action, error: BaseException) -
     Whether the run can be looked at again at once.
     """
     cause = _first(error)
-    if _came_from(cause, TakenOverError):
+    if came_from(cause, TakenOverError):
         log.info("left to the worker that has taken it over")
         return False
-    if _came_from(cause, DatabaseLostError):
+    if came_from(cause, DatabaseLostError):
         log.warning("broken off, since the database does not answer; the next look goes on", action=type(action).__name__)
         return False
     if not isinstance(cause, HedgerowError):
         log.error("an action failed unexpectedly", action=type(action).__name__, exc_info=cause)
     message = cause.message if isinstance(cause, HedgerowError) else _UNEXPECTED
+    try:
+        return await _record_failure(node, run, action, cause, message)
+    except TakenOverError:
+        log.info("left to the worker that has taken it over")
+        return False
+
+
+async def _record_failure(node: Node, run: TaskRun, action: Action, cause: BaseException, message: str) -> bool:
     match action:
+        case Prepare(sandbox=False) if run.status.terminal or run.execution.ending is not None:
+            await _give_work_up(node, run, message)
         case Prepare() | StartSession() | Deliver():
             reason = cause.reason if isinstance(cause, EndsRunError) else _REASONS[type(action)]
             await _conclude_failed(node, run, Ending(status=RunStatus.FAILED, reason=reason, message=message))
@@ -131,13 +144,29 @@ async def _keep_workspace(node: Node, run: TaskRun, message: str) -> None:
     A run that a person or the agent has ended before keeps its status, and says where its files are as well.
     """
     now = node.backends.clock.now()
+    with suppress(OSError):  # then the run's sentence keeps them, as long as it stands
+        node.folders(run.id).keep()
     text = f"The result could not be collected: {message} The files are kept in {node.folders(run.id).workspace}."
     ending = Ending(status=RunStatus.FAILED, reason=EndReason.SANDBOX_FAILED, message=text)
     async with node.backends.database.transaction() as tx:
         if not await executions.record(tx, run, {"landed_at": now, "cleaned_at": now, "ending": executions.stored_ending(ending)}):
             raise TakenOverError
         await change_in(tx, node, run, lambda fresh: _with_sentence(fresh, text) if fresh.status.terminal else {})
-        await messages.fail_unfinished(tx, run.id, UNANSWERED)
+        await inbox.give_up(node.backends, tx, run.id, UNANSWERED)
+
+
+async def _give_work_up(node: Node, run: TaskRun, message: str) -> None:
+    """What was to be landed out of a checkpoint, since its machine is lost, cannot be restored: the end says so.
+
+    The checkpoint stays where it is.
+    """
+    text = f"The result could not be collected: {message} It was to be restored from its last checkpoint, since its machine is lost."
+    ending = Ending(status=RunStatus.FAILED, reason=EndReason.SANDBOX_FAILED, message=text)
+    async with node.backends.database.transaction() as tx:
+        facts = {"landed_at": node.backends.clock.now(), "ending": executions.stored_ending(ending)}
+        if not await executions.record(tx, run, facts):
+            raise TakenOverError
+        await change_in(tx, node, run, lambda fresh: _with_sentence(fresh, text) if fresh.status.terminal else {})
 
 
 def _with_sentence(run: TaskRun, text: str) -> dict[str, Any]:
@@ -150,7 +179,7 @@ async def _try_later(node: Node, run: TaskRun, message: str) -> None:
         await executions.record(tx, run, {"wake_at": node.backends.clock.now() + _PAUSE})
 
 
-def _came_from(error: BaseException | None, kind: type[Exception]) -> bool:
+def came_from(error: BaseException | None, kind: type[Exception]) -> bool:
     """Whether an error is of that kind, or was raised because of one."""
     while error is not None and not isinstance(error, kind):
         error = error.__cause__

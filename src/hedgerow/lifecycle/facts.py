@@ -29,6 +29,14 @@ async def decide_again(tx: Transaction, node: Node, run: TaskRun) -> Action:
     return decide(*found, node.backends.clock.now(), node.deadlines, node.id)
 
 
+async def require_own(node: Node, run: TaskRun) -> None:
+    """Raise TakenOverError where the run's epoch has moved on, or this node may not act: for effects that no transaction guards."""
+    async with node.backends.database.statement() as tx:
+        fresh = await runs.load(tx, run.id)
+    if fresh is None or fresh.execution.epoch != run.execution.epoch or not node.lease.held:
+        raise TakenOverError
+
+
 async def record(node: Node, run: TaskRun, facts: dict[str, Any]) -> None:
     """Write facts of the run's execution, named as its columns. Raises TakenOverError where the epoch has moved on."""
     async with node.backends.database.transaction() as tx:

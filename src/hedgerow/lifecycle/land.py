@@ -1,9 +1,8 @@
 """The result of a run: what the agent changed becomes a commit on a branch."""
 
 import asyncio
-import contextlib
 import secrets
-import stat
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -11,19 +10,19 @@ import structlog
 
 from hedgerow.db import runs
 from hedgerow.domain.branches import result_branch
-from hedgerow.domain.errors import HedgerowError, UnavailableError
+from hedgerow.domain.errors import HedgerowError
 from hedgerow.domain.lifecycle import Land
 from hedgerow.domain.progress import Step
 from hedgerow.domain.runs import EndReason, TaskRun, merge_output
-from hedgerow.domain.sandboxes import Mount, SandboxSpec
 from hedgerow.lifecycle.agent_choice import choose_agent
-from hedgerow.lifecycle.facts import change_in
+from hedgerow.lifecycle.facts import change_in, require_own
 from hedgerow.lifecycle.github import commit_author, git_login
-from hedgerow.lifecycle.node import Node
+from hedgerow.lifecycle.node import Node, make_private
+from hedgerow.lifecycle.one_shot import OneShot, open_again
 from hedgerow.lifecycle.origin import Origin, origin_of
-from hedgerow.lifecycle.prepare import make_private
 from hedgerow.lifecycle.sandbox_choice import choose_sandbox
 from hedgerow.lifecycle.steps import step
+from hedgerow.operations import checkpoints
 from hedgerow.repositories import Login, Published
 
 log = structlog.get_logger()
@@ -32,7 +31,10 @@ _COLLECT_SECONDS = 300.0
 
 
 async def land(node: Node, run: TaskRun, action: Land) -> None:
-    """Commit what the agent left, publish it, write branch and commit into the run. Safe to repeat. Raises HedgerowError."""
+    """Commit what the agent left, publish it, write branch and commit into the run, whose checkpoint is of no use then.
+
+    Safe to repeat. Raises HedgerowError.
+    """
     origin = await origin_of(node, run)
     published = None
     if origin.clone_url is not None and run.execution.base_commit is not None:
@@ -53,7 +55,7 @@ async def _collect(node: Node, run: TaskRun, origin: Origin) -> Path:
     attempt = secrets.token_hex(4)
     result = folders.result(attempt)
     await asyncio.to_thread(make_private, result, provider.owner)
-    await asyncio.to_thread(_open_again, folders.workspace)
+    await asyncio.to_thread(open_again, folders.workspace)
     assert run.execution.base_commit is not None
     assert origin.mirror is not None
     command = node.repositories.collect_command(
@@ -64,30 +66,16 @@ async def _collect(node: Node, run: TaskRun, origin: Origin) -> Path:
         message=origin.task_title,
         author=await commit_author(node, run),
     )
-    spec = SandboxSpec(
-        name=f"{run.id}-result-{attempt}",
+    shot = OneShot(
+        what="result",
         command=command,
-        working_directory=folders.workspace,
-        home=folders.home,
-        mounts=(*(Mount(path, writable=True) for path in (folders.workspace, folders.home, result)), Mount(origin.mirror.parent)),
-        log_file=folders.root / "result.log",
+        attempt=attempt,
+        writable=(folders.workspace, folders.home, result),
+        readable=(origin.mirror.parent,),
+        seconds=_COLLECT_SECONDS,
     )
-    handle = await provider.create(spec)
-    try:
-        async with asyncio.timeout(_COLLECT_SECONDS):
-            await provider.wait(handle)
-    except TimeoutError as error:
-        raise UnavailableError(f"Collecting the result took longer than {_COLLECT_SECONDS:g} seconds.") from error
-    finally:
-        await provider.destroy(handle)
+    await shot.run(node, run, provider)
     return result
-
-
-def _open_again(folder: Path) -> None:
-    """Let the owner of a folder into it again: an agent may have closed its own. A link in its place is left alone."""
-    with contextlib.suppress(OSError):  # whoever needs the folder next says what is wrong with it
-        if stat.S_ISDIR(folder.lstat().st_mode):
-            folder.chmod(0o700)
 
 
 async def _publish(node: Node, run: TaskRun, clone_url: str, origin: Origin, result: Path) -> Published | None:
@@ -100,6 +88,7 @@ async def _publish(node: Node, run: TaskRun, clone_url: str, origin: Origin, res
         run_id=run.id,
         base_commit=run.execution.base_commit,
         login=await _login(node, run, clone_url),
+        allowed=partial(require_own, node, run),
     )
 
 
@@ -127,8 +116,8 @@ async def _write_down(node: Node, run: TaskRun, published: Published | None) -> 
         return {"branch": published.branch} | output
 
     async with node.backends.database.transaction() as tx:
-        await change_in(tx, node, run, columns)
-        await runs.note(tx, run.id, {"landed_at": node.backends.clock.now()})
+        fresh = await change_in(tx, node, run, columns)
+        await runs.note(tx, fresh.id, {"landed_at": node.backends.clock.now(), **checkpoints.after_landing(fresh)})
 
 
 def _holds_an_answer(run: TaskRun) -> bool:

@@ -15,6 +15,7 @@ from uuid import UUID
 from hedgerow.agents.base import AgentRuntime
 from hedgerow.domain.lifecycle import Deadlines
 from hedgerow.domain.sandboxes import NO_PUBLIC_HOSTS, HostPort, PublicHosts
+from hedgerow.lifecycle.lease import NodeLease
 from hedgerow.operations.backends import Backends
 from hedgerow.repositories import Repositories, ScanLimits
 from hedgerow.sandboxes.base import SandboxProvider
@@ -40,6 +41,10 @@ class SandboxGate(Protocol):
 
     async def close(self, run_id: UUID) -> None:
         """Cut the run's sandbox off. Safe to repeat."""
+        ...
+
+    def open_runs(self) -> list[UUID]:
+        """The runs whose door is open."""
         ...
 
 
@@ -81,6 +86,19 @@ class RunFolders:
         """What a collecting sandbox leaves for the host to publish: each attempt its own, since a killed worker's may still be at it."""
         return self.root / f"result-{attempt}"
 
+    @property
+    def kept(self) -> bool:
+        """Whether the work in here could not be collected, and stays until a person removes it."""
+        return self._keep_mark.exists()
+
+    def keep(self) -> None:
+        """Let the work in here stay. Raises OSError."""
+        self._keep_mark.touch(mode=0o600)
+
+    @property
+    def _keep_mark(self) -> Path:
+        return self.root / "kept"
+
     def set_aside(self) -> Path | None:
         """Make room for a new start: what an earlier one could not land is moved away; where to, and None where there is nothing."""
         if not self.root.exists():
@@ -106,6 +124,13 @@ def _open_up(folder: Path) -> None:
                     path.chmod(0o700)
 
 
+def make_private(folder: Path, owner: tuple[int, int] | None) -> None:
+    """Make a folder for `owner` (None: the present account) alone. Safe to repeat."""
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    if owner is not None:
+        os.chown(folder, *owner)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Node:
     """Everything that the actions of a run need beyond `Backends`. One per worker process."""
@@ -124,6 +149,8 @@ class Node:
     egress: frozenset[HostPort]
     deadlines: Deadlines
     scan_limits: ScanLimits = field(default_factory=ScanLimits)
+    lease: NodeLease = field(default_factory=NodeLease)
+    one_shots: set[str] = field(default_factory=set)  # names of sandboxes that no run claims, since they live for one command
 
     def folders(self, run_id: UUID) -> RunFolders:
         """Where the run's files lie."""

@@ -9,8 +9,9 @@ from typing import Any
 
 from hedgerow.agents import runtime_tree
 from hedgerow.agents.base import AgentLaunch
+from hedgerow.db.database import DatabaseLostError
 from hedgerow.domain.branches import result_branch
-from hedgerow.domain.errors import HedgerowError, UnavailableError
+from hedgerow.domain.errors import HedgerowError, InvalidError, UnavailableError
 from hedgerow.domain.lifecycle import Prepare
 from hedgerow.domain.progress import Step
 from hedgerow.domain.runs import EndReason, TaskRun
@@ -19,12 +20,15 @@ from hedgerow.lifecycle.agent_choice import AgentChoice, choose_agent
 from hedgerow.lifecycle.agent_server import agent_server_environment
 from hedgerow.lifecycle.door import open_door
 from hedgerow.lifecycle.ends import EndsRunError
-from hedgerow.lifecycle.facts import record
+from hedgerow.lifecycle.facts import TakenOverError, record
 from hedgerow.lifecycle.github import commit_author, git_login
-from hedgerow.lifecycle.node import Node, RunFolders
+from hedgerow.lifecycle.node import Node, RunFolders, make_private
 from hedgerow.lifecycle.origin import Origin, origin_of
+from hedgerow.lifecycle.restore import restore
 from hedgerow.lifecycle.sandbox_choice import choose_sandbox
 from hedgerow.lifecycle.steps import step
+from hedgerow.operations import checkpoints
+from hedgerow.repositories import Checkout
 from hedgerow.sandboxes.base import SandboxProvider
 
 
@@ -53,13 +57,6 @@ def make_folders(folders: RunFolders, owner: tuple[int, int] | None) -> None:
     _make_own(folders.sockets.parent)
     for folder in (folders.workspace, folders.home, folders.spool, folders.sockets):
         make_private(folder, owner)
-
-
-def make_private(folder: Path, owner: tuple[int, int] | None) -> None:
-    """Make a folder for `owner` (None: the present account) alone. Safe to repeat."""
-    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-    if owner is not None:
-        os.chown(folder, *owner)
 
 
 def _make_own(folder: Path) -> None:
@@ -129,6 +126,7 @@ async def _spec(node: Node, run: TaskRun, tree: Path, origin: Origin, isolated: 
         ),
         environment=environment,
         log_file=folders.root / "agent-server.log",
+        owner=str(node.id),
     )
 
 
@@ -136,19 +134,39 @@ async def _workspace(node: Node, run: TaskRun, provider: SandboxProvider, origin
     if origin.clone_url is None:
         await record(node, run, {"checked_out_at": node.backends.clock.now()})
         return
+    checkout = await _check_out(node, run, provider, origin, origin.clone_url)
+    facts: dict[str, Any] = {"base_commit": checkout.base_commit}
+    if run.execution.checkpoint is not None:
+        try:
+            base_commit = await restore(node, run, provider, checkout)
+            facts = {"base_commit": base_commit, "checkpoint": checkpoints.restored(run.execution.checkpoint)}
+        except (TakenOverError, DatabaseLostError):
+            raise
+        except UnavailableError as error:
+            raise EndsRunError(EndReason.START_FAILED, f"The checkpoint could not be restored. {error.message}") from error
+        except InvalidError:
+            if run.execution.ending is not None or run.status.terminal:
+                raise  # it was only to be landed: the plain branch is no result
+            checkout = await _check_out(node, run, provider, origin, origin.clone_url)
+            facts = {"base_commit": checkout.base_commit, "checkpoint": None}
+    await record(node, run, facts | {"checked_out_at": node.backends.clock.now()})
+
+
+async def _check_out(node: Node, run: TaskRun, provider: SandboxProvider, origin: Origin, clone_url: str) -> Checkout:
+    """Fill the workspace anew. Raises EndsRunError."""
     async with step(node, run, Step.CHECKOUT) as note:
         try:
             checkout = await node.repositories.check_out(
                 project_id=run.project_id,
-                clone_url=origin.clone_url,
+                clone_url=clone_url,
                 base=run.branch,
                 branch=result_branch(origin.task_slug, run.number),
                 workspace=node.folders(run.id).workspace,
                 owner=provider.owner,
-                login=await git_login(node, run, origin.clone_url),
+                login=await git_login(node, run, clone_url),
                 author=await commit_author(node, run),
             )
         except HedgerowError as error:
             raise EndsRunError(EndReason.START_FAILED, error.message) from error
         note.detail = " at ".join(filter(None, (checkout.base_branch, checkout.base_commit[:12])))
-        await record(node, run, {"base_commit": checkout.base_commit, "checked_out_at": node.backends.clock.now()})
+        return checkout

@@ -13,6 +13,7 @@ from hedgerow.domain import lifecycle
 from hedgerow.domain.lifecycle import (
     Action,
     BeginAgain,
+    Checkpoint,
     Claim,
     CleanUp,
     Conclude,
@@ -29,6 +30,7 @@ from hedgerow.domain.lifecycle import (
 )
 from hedgerow.domain.runs import TaskRun
 from hedgerow.lifecycle.begin_again import begin_again
+from hedgerow.lifecycle.checkpoint import checkpoint
 from hedgerow.lifecycle.clean_up import clean_up
 from hedgerow.lifecycle.deliver import deliver
 from hedgerow.lifecycle.ends import conclude, end, fail
@@ -63,6 +65,7 @@ _ACTIONS: dict[type[Action], Act] = {
     Deliver: deliver,
     GiveAnswer: give_answer,
     ExpireRequests: expire_requests,
+    Checkpoint: checkpoint,
     Conclude: conclude,
     StopSandbox: stop_sandbox,
     Land: land,
@@ -77,13 +80,19 @@ _ONWARD = (
     Deliver,
     GiveAnswer,
     ExpireRequests,
+    Checkpoint,
 )  # long, and given up when the run turns to its end; the others are bounded, and finish
 
 
 async def reconcile(node: Node, run_id: UUID) -> None:
-    """Bring a run as far as it can be brought now. Safe to call at any time, twice, late, or after a crash of an earlier call."""
+    """Bring a run as far as it can be brought now. Safe to call at any time, twice, late, or after a crash of an earlier call.
+
+    Nothing is done where this node may not act: its next report has the runs looked at that are still its own.
+    """
     with structlog.contextvars.bound_contextvars(run_id=str(run_id)):
         for _ in range(_MOST_STEPS):
+            if not node.lease.held:
+                return
             looked = await _look(node, run_id)
             if looked is None:
                 return
@@ -173,6 +182,8 @@ async def _race(node: Node, run: TaskRun, action: Action, work: asyncio.Future[N
 
 
 async def _still_wanted(node: Node, run: TaskRun) -> bool:
+    if not node.lease.held:
+        return False
     looked = await _look(node, run.id)
     if looked is None or looked[0].execution.epoch != run.execution.epoch:
         return False

@@ -13,11 +13,14 @@ from hedgerow.domain.errors import ConflictError, NotFoundError
 from hedgerow.domain.journal import EventKind, NewEvent, Preview, entry_timestamp, event_type, is_message_chunk
 from hedgerow.domain.masking import Mask
 from hedgerow.domain.runs import TaskRun
-from hedgerow.operations import access, permission_reports, run_changes, turn_reports
+from hedgerow.operations import access, checkpoints, permission_reports, run_changes, turn_reports
 from hedgerow.operations.backends import Backends
+from hedgerow.operations.checkpoints import HandedOver
 from hedgerow.operations.entries import Entry, parse
 from hedgerow.operations.permission_reports import PermissionReport
 from hedgerow.operations.turn_reports import TurnReport
+
+Report = TurnReport | PermissionReport | HandedOver
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,12 +35,12 @@ class Appended:
 class _Batch:
     """What a body asks for: events to store, chunks to show (each with how many events come before it), and what the run learns.
 
-    `reports`: turns that ended, and permission requests that were made or have their result.
+    `reports`: turns that ended, permission requests that were made or have their result, and files that a client has handed over.
     """
 
     events: list[NewEvent]
     chunks: list[tuple[int, str]]
-    reports: list[TurnReport | PermissionReport]
+    reports: list[Report]
 
 
 async def append_log(
@@ -74,10 +77,17 @@ def _batch(entries: list[Entry], caller: Caller, mask: Mask) -> _Batch:
             batch.chunks.append((len(batch.events), text))
             continue
         batch.events.append(_event(entry, text, from_agent))
-        report = turn_reports.read(entry.value, mask) or permission_reports.read(entry.value, text) if from_agent else None
+        report = _report_of(entry, text, mask, from_agent=from_agent)
         if report is not None:
             batch.reports.append(report)
     return batch
+
+
+def _report_of(entry: Entry, text: str, mask: Mask, *, from_agent: bool) -> Report | None:
+    """What an entry says to the server. Of files only a client's word counts: an agent must not choose what its run goes on from."""
+    if from_agent:
+        return turn_reports.read(entry.value, mask) or permission_reports.read(entry.value, text)
+    return checkpoints.read(entry.value, text)
 
 
 def _event(entry: Entry, text: str, from_agent: bool) -> NewEvent:
@@ -118,10 +128,12 @@ async def _store(backends: Backends, tx: Transaction, place: Place, batch: _Batc
     return answer
 
 
-async def _report(backends: Backends, tx: Transaction, run: TaskRun, reports: list[TurnReport | PermissionReport]) -> TaskRun:
+async def _report(backends: Backends, tx: Transaction, run: TaskRun, reports: list[Report]) -> TaskRun:
     for report in reports:
         if isinstance(report, TurnReport):
             run = await turn_reports.record(backends, tx, run, report)
+        elif isinstance(report, HandedOver):
+            run = await checkpoints.record(backends, tx, run, report)
         else:
             run = await permission_reports.record(backends, tx, run, report)
     return run

@@ -176,7 +176,7 @@ async def add_entries(backends: Backends, tx: Transaction, run: TaskRun, new: Se
     """Write the rows of new entries. The caller writes `artifact_count`."""
     days = backends.rules.artifacts.kept_days
     expires_at = backends.clock.now() + timedelta(days=days) if days else None
-    await artifacts.add(tx, run.id, await artifacts.count(tx, run.id), new, expires_at)
+    await artifacts.add(tx, run.id, await artifacts.last_position(tx, run.id), new, expires_at)
     tags = {"ttl_days": f"{days:g}", "team_id": str(run.project_id)} if days else {"team_id": str(run.project_id)}
     tx.after_commit(partial(tag, backends, [artifact.storage_path for artifact in new], tags))
 

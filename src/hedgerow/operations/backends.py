@@ -12,6 +12,7 @@ from hedgerow.db.jobs import Jobs
 from hedgerow.db.notify import Hub
 from hedgerow.domain.access import PersonalCaller, Project
 from hedgerow.domain.artifacts import ArtifactRules
+from hedgerow.domain.checkpoints import CheckpointRules
 from hedgerow.domain.clock import Clock
 from hedgerow.domain.github import GitHubBranches, GitHubRepository
 from hedgerow.domain.masking import Mask
@@ -48,6 +49,7 @@ class Rules:
     reader_stall_seconds: float = 30.0  # how long a client may leave a piece of an answer unread
     sender_stall_seconds: float = 30.0  # within which a client sends a fair part of its body, or the end of it
     artifacts: ArtifactRules = field(default_factory=ArtifactRules)
+    checkpoints: CheckpointRules = field(default_factory=CheckpointRules)
     most_calls: Mapping[int, int] = field(default_factory=dict)  # of one project: length of a window in seconds to calls; 0: any number
     background_permissions: PermissionPolicy | None = None  # how background runs answer; None: yes, at once
     permission_timeout_seconds: float = 1800.0  # how long the request of a background run waits for a person

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from typing import Any
 from uuid import UUID
 
-from hedgerow.db import messages, runs
+from hedgerow.db import runs
 from hedgerow.db.database import Transaction
 from hedgerow.db.rows import is_storable
 from hedgerow.domain.access import Caller, PersonalCaller, Project
@@ -15,7 +15,7 @@ from hedgerow.domain.errors import InvalidError, RefusedError
 from hedgerow.domain.ids import uuid7
 from hedgerow.domain.messages import Message, MessageStatus
 from hedgerow.domain.runs import Environment, TaskRun
-from hedgerow.operations import access, audit, forwarding, permission_requests, run_changes
+from hedgerow.operations import access, audit, forwarding, inbox, permission_requests, run_changes
 from hedgerow.operations.backends import Backends
 
 _NO_SANDBOX = "No active sandbox for this run."
@@ -92,7 +92,7 @@ async def _queue(backends: Backends, caller: PersonalCaller, project: Project, t
             raise RefusedError(_NO_SANDBOX)
         message = await _add_message(backends, tx, run, (command.params.get("content") or "").strip() or None, artifacts)
         await audit.note_run(backends, tx, caller, AuditAction.COMMAND_USER_MESSAGE, run, subject=message.id)
-    return json.dumps({"jsonrpc": "2.0", "id": command.id, "result": {"queued": True}}).encode()
+    return json.dumps({"jsonrpc": "2.0", "id": command.id, "result": {"queued": True, "messageId": str(message.id)}}).encode()
 
 
 def _takes_messages(run: TaskRun) -> bool:
@@ -123,7 +123,7 @@ async def _add_message(backends: Backends, tx: Transaction, run: TaskRun, conten
         status=MessageStatus.QUEUED,
         created_at=now,
     )
-    await messages.add(tx, message)
+    await inbox.put(backends, tx, message)
     # Whoever speaks after a cancel wants the run to go on.
     await runs.note(tx, run.id, {"active_at": now, "wake_at": now, "cancel_requested_at": None})
     run_changes.nudge(backends, tx, run)

@@ -7,10 +7,16 @@ from typing import Any
 from hedgerow.db import messages
 from hedgerow.db.database import Transaction
 from hedgerow.domain.ids import uuid7
-from hedgerow.domain.messages import Message, MessageStatus
+from hedgerow.domain.messages import Message, MessageStatus, places
 from hedgerow.domain.runs import TaskRun
 from hedgerow.domain.tasks import Task
+from hedgerow.operations import inbox
+from hedgerow.operations.backends import Backends
 
+_AFTER_LOSS = (
+    "The machine that this task was being worked on is gone, and you go on in its place, without its session. The files are as of the last"
+    " checkpoint, so that the latest changes may be missing. This had been asked for last.\n\n{}"
+)
 _CONTINUATION = "Go on with this task. Work was done on it before, in a session that you do not remember.\n\n{}"
 
 
@@ -26,7 +32,16 @@ def continuing_words(task: Task) -> str:
     return _CONTINUATION.format(words) if words else ""
 
 
-async def queue_message(tx: Transaction, run: TaskRun, content: str, now: datetime, artifacts: Sequence[dict[str, Any]] = ()) -> None:
+async def ask_again(backends: Backends, tx: Transaction, run: TaskRun, message: Message, now: datetime) -> None:
+    """Have the next agent of a run, whose row is locked, hear first what the last one was at when its machine was lost."""
+    await queue_message(backends, tx, run, _AFTER_LOSS.format(message.content or "").rstrip(), now, message.artifacts)
+    waiting = await messages.waiting(tx, run.id)
+    await inbox.place(backends, tx, waiting[-1], places(waiting, waiting[-1].id, waiting[0].position))
+
+
+async def queue_message(
+    backends: Backends, tx: Transaction, run: TaskRun, content: str, now: datetime, artifacts: Sequence[dict[str, Any]] = ()
+) -> None:
     """Put a message at the end of the inbox of a run, whose row is locked or new; nothing where there is nothing to say."""
     if not content and not artifacts:
         return
@@ -39,4 +54,4 @@ async def queue_message(tx: Transaction, run: TaskRun, content: str, now: dateti
         status=MessageStatus.QUEUED,
         created_at=now,
     )
-    await messages.add(tx, message)
+    await inbox.put(backends, tx, message)

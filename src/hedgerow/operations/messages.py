@@ -15,7 +15,7 @@ from hedgerow.domain.audit import AuditAction
 from hedgerow.domain.errors import ConflictError, NotFoundError, RefusedError
 from hedgerow.domain.messages import Message, places
 from hedgerow.domain.runs import PENDING_MESSAGE_KEYS, TaskRun
-from hedgerow.operations import access, audit, run_changes
+from hedgerow.operations import access, audit, inbox, run_changes
 from hedgerow.operations.backends import Backends
 from hedgerow.operations.pages import Page, Paging
 
@@ -47,7 +47,7 @@ async def delete_message(backends: Backends, caller: Caller, project: Project, t
     """Take a message that waits back: the agent never hears it. Errors as `move_message`."""
     async with backends.database.transaction() as tx:
         run, message = await _waiting(tx, caller, project, task_id, run_id, message_id)
-        await messages.remove(tx, message.id)
+        await inbox.remove(backends, tx, message)
         await audit.note_run(backends, tx, caller, AuditAction.MESSAGE_DELETE, run, subject=message.id)
         if message.content is not None and run.state.get("pending_user_message") == message.content:
             kept = {key: value for key, value in run.state.items() if key not in PENDING_MESSAGE_KEYS}
@@ -84,7 +84,7 @@ async def _placed(
     backends: Backends, tx: Transaction, caller: Caller, action: AuditAction, run: TaskRun, message: Message, placed: Mapping[UUID, int]
 ) -> Message:
     """Put the messages that wait where they belong; the one that this is about, as it stands then."""
-    await messages.place(tx, placed)
+    await inbox.place(backends, tx, message, placed)
     position = placed[message.id]
     await audit.note_run(backends, tx, caller, action, run, subject=message.id, position=position)
     return replace(message, position=position)

@@ -99,6 +99,13 @@ def permission_event(backends: Backends, what: str, **params: Any) -> NewEvent:
     return NewEvent(EventKind.PERMISSION, event_type(event), entry_timestamp(event), _line(event))
 
 
+def message_event(backends: Backends, message_id: UUID, status: str, **params: Any) -> NewEvent:
+    """Where a message stands from now on, as its readers see it; what it says is in the inbox. It is no entry of the log."""
+    told = {"messageId": str(message_id), "status": status} | {name: value for name, value in params.items() if value is not None}
+    event = notification("_posthog/message_status", told, backends.clock.now()) | {"type": "message_status"}
+    return NewEvent(EventKind.MESSAGE, event_type(event), entry_timestamp(event), _line(event))
+
+
 def nudge(backends: Backends, tx: Transaction, run: TaskRun) -> None:
     """After the commit, have a worker look at the run and those who wait for it look up. The transaction sets `wake_at` itself."""
     tx.after_commit(partial(_changed, backends, run.id))

@@ -4,11 +4,10 @@ from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
-from hedgerow.db import messages
 from hedgerow.domain.access import Caller, Project, RunCaller
 from hedgerow.domain.messages import HANDED_OVER, UNANSWERED
 from hedgerow.domain.runs import EndReason, Environment, RunStatus, TaskRun, merge_output, merge_state
-from hedgerow.operations import access, run_changes
+from hedgerow.operations import access, inbox, run_changes
 from hedgerow.operations.backends import Backends, Rules
 from hedgerow.operations.patches import UNSET, Unset
 from hedgerow.operations.sandbox_environments import STATE_KEY
@@ -39,8 +38,8 @@ async def update_run(backends: Backends, caller: Caller, project: Project, task_
     """Apply a patch to the freshest row under its lock; exactly one state event; `updated_at` grows by a millisecond at least.
 
     A run token may report in_progress and failed of its own run while it is not terminal; other statuses from it are ignored, and so
-    are a hand-over to the client and another sandbox environment. What waits in the inbox of a run that is handed over, or opened again
-    after its end, fails.
+    are a hand-over to the client and another sandbox environment. What waits in the inbox of a run that is handed over, opened again
+    after its end, or ended while it has no sandbox, fails.
     Raises NotFoundError; ForbiddenError for another run's token or one of an older epoch.
     """
     async with backends.database.transaction() as tx:
@@ -51,10 +50,12 @@ async def update_run(backends: Backends, caller: Caller, project: Project, task_
             run_changes.nudge(backends, tx, run)
             if run.status.terminal and "status" in columns and not RunStatus(columns["status"]).terminal:
                 columns["started_at"] = None  # whoever opens an ended run again drives it, until somebody has the server do so
-                await messages.fail_unfinished(tx, run.id, UNANSWERED)
+                await inbox.give_up(backends, tx, run.id, UNANSWERED)
+            elif RunStatus(columns.get("status", run.status)).terminal and run.execution.sandbox is None:
+                await inbox.give_up(backends, tx, run.id, UNANSWERED)
         changed = await run_changes.change_run(backends, tx, run, columns, caller)
         if changed.environment is not run.environment:
-            await messages.fail_unfinished(tx, run.id, HANDED_OVER)
+            await inbox.give_up(backends, tx, run.id, HANDED_OVER)
         return changed
 
 

@@ -38,7 +38,7 @@ async def run_task(backends: Backends, caller: Caller, project: Project, task_id
         stored = await _store(backends, tx, creator, run, started_at=run.created_at, taken=taken)
         await authorship.keep_token(backends, tx, stored, request.github_user_token)
         await audit.note_run(backends, tx, creator, AuditAction.RUN_START, stored)
-        await queue_message(tx, stored, first_words(task, stored), stored.created_at, stored.artifacts)
+        await queue_message(backends, tx, stored, first_words(task, stored), stored.created_at, stored.artifacts)
         run_changes.nudge(backends, tx, stored)
         return await find_task(tx, project, task_id)
 

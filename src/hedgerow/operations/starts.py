@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
-from hedgerow.db import executions, github, messages, runs
+from hedgerow.db import executions, github, runs
 from hedgerow.db.database import Transaction
 from hedgerow.domain.access import Caller, PersonalCaller, Project
 from hedgerow.domain.audit import AuditAction
@@ -12,7 +12,7 @@ from hedgerow.domain.errors import InvalidError, RefusedError
 from hedgerow.domain.messages import UNANSWERED
 from hedgerow.domain.runs import Environment, RunMode, RunStatus, TaskRun
 from hedgerow.domain.tasks import OriginProduct, Task
-from hedgerow.operations import access, audit, authorship, run_changes
+from hedgerow.operations import access, audit, authorship, inbox, run_changes
 from hedgerow.operations.backends import Backends
 from hedgerow.operations.commands import artifacts_of
 from hedgerow.operations.first_messages import continuing_words, first_words, queue_message
@@ -116,8 +116,8 @@ async def _drive(backends: Backends, tx: Transaction, run: TaskRun, words: str, 
     now = backends.clock.now()
     facts: dict[str, Any] = {"started_at": now, "active_at": now, "wake_at": now, "cancel_requested_at": None, "ending": None}
     left = run.execution.node_id is not None and run.execution.cleaned_at is None
-    await messages.fail_unfinished(tx, run.id, UNANSWERED)
-    await queue_message(tx, run, words, now, artifacts)
+    await inbox.give_up(backends, tx, run.id, UNANSWERED)
+    await queue_message(backends, tx, run, words, now, artifacts)
     driven = await runs.note(tx, run.id, {**facts, **({"restarting": True} if left else executions.FORGOTTEN)})
     run_changes.nudge(backends, tx, driven)
     return driven
@@ -125,5 +125,5 @@ async def _drive(backends: Backends, tx: Transaction, run: TaskRun, words: str, 
 
 async def _say_as_well(backends: Backends, tx: Transaction, run: TaskRun, words: str, artifacts: list[dict[str, Any]]) -> None:
     now = backends.clock.now()
-    await queue_message(tx, run, words, now, artifacts)
+    await queue_message(backends, tx, run, words, now, artifacts)
     run_changes.nudge(backends, tx, await runs.note(tx, run.id, {"active_at": now, "wake_at": now}))

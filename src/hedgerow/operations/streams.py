@@ -83,6 +83,7 @@ class _Reader:
         self._caught_up = False  # whether everything up to the watcher's head was read
         self._must_look = True  # whether something was heard that may mean that the run has ended
         self._ended = False
+        self._ended_since: float | None = None  # when this reader first saw that; whatever the wall clock says, it waits no longer
         self._shut_out = False  # whether what the reader came with opens the run no more
         self._changes = 0  # how many changes of the run the last look knew of
         self._time = asyncio.get_running_loop().time
@@ -123,10 +124,17 @@ class _Reader:
             run = await runs.load(tx, self._run_id)
             self._shut_out = not await self._is_let_in(tx, run)
         self._ended = run is None or run.status.terminal
-        drained = run is None or (self._ended and _is_drained(run, self._backends))
+        self._ended_since = self._ended_since if self._ended else None
+        drained = run is None or (self._ended and (_is_drained(run, self._backends) or self._has_waited()))
         if drained:
             self._caught_up = False  # the last entries may be in without having been heard of
         return drained
+
+    def _has_waited(self) -> bool:
+        """Whether this reader has waited for last entries for as long as anybody does: the wall clock may have been put back meanwhile."""
+        if self._ended_since is None:
+            self._ended_since = self._time()
+        return self._left(self._ended_since, self._rules.drain_seconds) <= 0
 
     async def _is_let_in(self, tx: Transaction, run: TaskRun | None) -> bool:
         caller = self._caller

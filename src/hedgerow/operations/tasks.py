@@ -43,8 +43,8 @@ class TaskDraft:
 async def list_tasks(backends: Backends, caller: Caller, project: Project, filters: TaskFilters, paging: Paging) -> Page[Task]:
     """The project's tasks, newest first, each with its latest run."""
     access.person(caller)
-    async with backends.database.statement() as tx:
-        count, found = await tasks.select(tx, project.id, filters, paging.bounded_limit, paging.bounded_offset)
+    limit, offset = paging.bounded_limit, paging.bounded_offset
+    count, found = await backends.database.in_thread(lambda connection: tasks.select(connection, project.id, filters, limit, offset))
     return Page(count=count, items=found)
 
 

@@ -5,12 +5,12 @@ from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
-from hedgerow.db import messages, runs
+from hedgerow.db import runs
 from hedgerow.db.database import Transaction
 from hedgerow.domain.journal import method_of
 from hedgerow.domain.masking import Mask
 from hedgerow.domain.runs import TaskRun
-from hedgerow.operations import run_changes
+from hedgerow.operations import inbox, run_changes
 from hedgerow.operations.backends import Backends
 
 _FAILED_STOP_REASON = "error"
@@ -52,7 +52,7 @@ def _uuid(text: Any) -> UUID | None:
 
 async def record(backends: Backends, tx: Transaction, run: TaskRun, report: TurnReport) -> TaskRun:
     """End the turn of a run whose row is locked, and have a worker look. A turn that ended before ends nothing again."""
-    if not await messages.finish(tx, run.id, report.message_id, report.error):
+    if not await inbox.finish(backends, tx, run.id, report.message_id, report.error):
         return run
     now = backends.clock.now()
     facts = {"turn_ended_at": now, "stop_reason": report.stop_reason, "active_at": now, "wake_at": now}

@@ -1,6 +1,7 @@
 """git as the server uses it: mirrors of repositories, workspaces made from them, and results brought back.
 
-Everything here runs outside of sandboxes with the operator's credentials, except the command that `Repositories.collect_command` gives.
+Everything here runs outside of sandboxes with the operator's credentials, except the commands that `Repositories.collect_command`, `Taking`
+and `Restoring` give.
 git never runs here on anything that an agent could have written, but for the bundle of its result, which is opened in a quarantine.
 """
 
@@ -9,20 +10,33 @@ from collections.abc import Mapping
 from pathlib import Path
 from uuid import UUID
 
+from hedgerow.domain.errors import InvalidError
 from hedgerow.domain.repository_scans import Scan
-from hedgerow.repositories import git
+from hedgerow.repositories import checkpoints, git
+from hedgerow.repositories.checkpoints import Restoring, Taking
 from hedgerow.repositories.credentials import Login
 from hedgerow.repositories.mirrors import Mirrors
 from hedgerow.repositories.names import branch_name, full_ref
 from hedgerow.repositories.origins import Origins
 from hedgerow.repositories.plumbing import Plumbing
-from hedgerow.repositories.publishing import Published, Publisher, Result
+from hedgerow.repositories.publishing import Allowed, Published, Publisher, Result, always
 from hedgerow.repositories.results import Collection, collect_command
 from hedgerow.repositories.scans import ScanLimits, scan
 from hedgerow.repositories.urls import CloneUrl, mask, parse_clone_url
 from hedgerow.repositories.workspaces import Checkout, Clone, fill
 
-__all__ = ["Checkout", "CloneUrl", "Login", "Published", "Repositories", "ScanLimits", "mask", "parse_clone_url"]
+__all__ = [
+    "Checkout",
+    "CloneUrl",
+    "Login",
+    "Published",
+    "Repositories",
+    "Restoring",
+    "ScanLimits",
+    "Taking",
+    "mask",
+    "parse_clone_url",
+]
 
 _NETWORK_PROTOCOLS = ("https", "http", "ssh", "git")
 
@@ -97,17 +111,42 @@ class Repositories:
         return collect_command(collection)
 
     async def publish(
-        self, *, project_id: int, clone_url: str, result: Path, branch: str, run_id: UUID, base_commit: str, login: Login | None = None
+        self,
+        *,
+        project_id: int,
+        clone_url: str,
+        result: Path,
+        branch: str,
+        run_id: UUID,
+        base_commit: str,
+        login: Login | None = None,
+        allowed: Allowed = always,
     ) -> Published | None:
         """Bring what was collected in `result` into the mirror and push it to the origin as `branch`, or as a distinct name of it.
 
-        None: the agent has changed nothing. `login` as in `check_out`. Safe to repeat after a crash: the run keeps its branch. Raises
+        None: the agent has changed nothing. `login` as in `check_out`. `allowed` is awaited right before each push, and what it raises is
+        passed on: nothing is pushed then. Safe to repeat after a crash: the run keeps its branch. Raises
         InvalidError where `result` holds no sound result, and UnavailableError where it holds none at all or the mirror fails; a
         refused push is no error.
         """
         url = self._url(clone_url, login)
         wanted = Result(folder=result, branch=branch_name(branch), run_id=run_id, base_commit=base_commit, max_bytes=self._max_result_bytes)
-        return await self._publisher.publish(self._mirrors.path(project_id, url), url, wanted)
+        return await self._publisher.publish(self._mirrors.path(project_id, url), url, wanted, allowed)
+
+    def clean_url(self, clone_url: str) -> str:
+        """The address of a repository without anything secret. Raises InvalidError."""
+        return self._url(clone_url).clean
+
+    async def read_taken(self, taking: Taking, target: Path) -> checkpoints.Files | None:
+        """What the command of a checkpoint has left (see `checkpoints.read_taken`)."""
+        return await checkpoints.read_taken(taking, target)
+
+    async def read_restored(self, restoring: Restoring, mirror: Path) -> str:
+        """The commit that restored work began at, which is one of the mirror's. Raises InvalidError, UnavailableError."""
+        base = await checkpoints.read_restored(restoring)
+        if (await self._plumbing.run(mirror, "cat-file", "-e", f"{base}^{{commit}}")).code:
+            raise InvalidError("It does not apply: the commit that it was made upon is not in the repository.")
+        return base
 
     async def fetch_default_branch(self, *, project_id: int, clone_url: str, login: Login | None = None) -> str:
         """Bring the mirror up to date, making it where it is missing; the last commit of the origin's default branch.

@@ -1,6 +1,7 @@
 """Giving a result its branch: in the mirror for certain, and at the origin where that may be written to."""
 
 import re
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from uuid import UUID
@@ -55,6 +56,14 @@ class _Push:
     pushed: bool
     taken: bool = False
     error: str | None = None
+    commit: str | None = None  # what the branch names, where that is not the commit that was to be pushed
+
+
+Allowed = Callable[[], Awaitable[None]]  # raises where nothing may be pushed any more
+
+
+async def always() -> None:
+    """Whoever asks may push."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -65,8 +74,8 @@ class Publisher:
     origins: Origins
     plumbing: Plumbing
 
-    async def publish(self, mirror: Path, url: CloneUrl, result: Result) -> Published | None:
-        """Take the result over and give it a branch; None where nothing has changed.
+    async def publish(self, mirror: Path, url: CloneUrl, result: Result, allowed: Allowed = always) -> Published | None:
+        """Take the result over and give it a branch; None where nothing has changed. What `allowed` raises before a push is passed on.
 
         Raises InvalidError where the result folder holds no sound result, UnavailableError where the mirror cannot be written. That the
         origin refuses the branch is no error: `push_error` says why, and the commit stays in the mirror.
@@ -80,13 +89,19 @@ class Publisher:
             if former is not None and await self._same(mirror, former, commit):
                 commit = former
             await self._record(mirror, result.run_id, branch, commit)
+        await allowed()
         push = await self._push(mirror, url, branch, commit, former)
         distinct = distinct_result_branch(result.branch, result.run_id)
         if push.taken and branch != distinct:
+            await allowed()
             branch = distinct
             async with self.mirrors.hold(mirror):
                 await self._record(mirror, result.run_id, branch, commit)
             push = await self._push(mirror, url, branch, commit, None)
+        if push.commit is not None:
+            commit = push.commit
+            async with self.mirrors.hold(mirror):
+                await self._record(mirror, result.run_id, branch, commit)
         statistics = await self._diff_stat(mirror, result.base_commit, commit)
         return Published(branch=branch, commit=commit, diff_stat=statistics, pushed=push.pushed, push_error=push.error)
 
@@ -112,10 +127,13 @@ class Publisher:
         return len(set(output.splitlines())) == 1
 
     async def _name(self, mirror: Path, result: Result, commit: str) -> str:
-        """The branch that the run would like, or the distinct one where that exists already."""
+        """The branch that the run would like, or the distinct one where that exists already, with other work."""
         refs = await self.plumbing.refs(mirror, f"refs/heads/{result.branch}", f"{BRANCHES}{result.branch}")
-        taken = any(refs.get(place + result.branch, commit) != commit for place in ("refs/heads/", BRANCHES))
-        return distinct_result_branch(result.branch, result.run_id) if taken else result.branch
+        there = {refs.get(place + result.branch, commit) for place in ("refs/heads/", BRANCHES)}
+        for other in there - {commit}:
+            if not await self._same(mirror, other, commit):
+                return distinct_result_branch(result.branch, result.run_id)
+        return result.branch
 
     async def _record(self, mirror: Path, run_id: UUID, branch: str, commit: str) -> None:
         """Write down, at once, that this commit is the run's result under this name, and forget an earlier name."""
@@ -136,8 +154,8 @@ class Publisher:
                 if not push.taken:
                     return push
             push = await self._try_push(mirror, url, branch, commit, None)
-            if push.taken and await self._holds(mirror, url, branch, commit):
-                return _Push(pushed=True)  # pushed before, and somebody went on from there
+            if push.taken:
+                return await self._pushed_before(mirror, url, branch, commit) or push
         except HedgerowError as error:
             return _Push(pushed=False, error=error.message)
         return push
@@ -157,11 +175,17 @@ class Publisher:
         detail = "" if said.startswith("it gave no reason") else f" {said}"
         return _Push(pushed=False, error=f"{url.clean} refused the branch {branch}: {summary(reason, url.secrets)}.{detail}")
 
-    async def _holds(self, mirror: Path, url: CloneUrl, branch: str, commit: str) -> bool:
-        """Whether the origin's branch of that name contains the commit."""
+    async def _pushed_before(self, mirror: Path, url: CloneUrl, branch: str, commit: str) -> _Push | None:
+        """How the commit was pushed before, where the origin's branch of that name has it; None where the branch is another's.
+
+        Somebody may have gone on from there. Or another machine has pushed the same work, committed at another time, before it was lost.
+        """
         async with self.mirrors.hold(mirror):
             await self.mirrors.fetch(mirror, url, (f"+refs/heads/{branch}:{BRANCHES}{branch}",))
-        return await self.plumbing.is_ancestor(mirror, commit, BRANCHES + branch)
+        if await self.plumbing.is_ancestor(mirror, commit, BRANCHES + branch):
+            return _Push(pushed=True)
+        there = (await self.plumbing.refs(mirror, BRANCHES + branch)).get(BRANCHES + branch)
+        return _Push(pushed=True, commit=there) if there is not None and await self._same(mirror, there, commit) else None
 
     async def _diff_stat(self, mirror: Path, base: str, commit: str) -> dict[str, int]:
         arguments = ("diff-tree", "-r", "--find-renames", "--shortstat", "--no-ext-diff", "--no-textconv", base, commit)

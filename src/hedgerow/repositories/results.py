@@ -1,19 +1,17 @@
 """What an agent leaves behind: how it is collected inside a sandbox, and how it is taken over without being trusted."""
 
 import asyncio
-import os
 import shutil
-import stat
+from contextlib import ExitStack
 from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
 
 from hedgerow.domain.errors import InvalidError, UnavailableError
-from hedgerow.repositories import skeletons
+from hedgerow.repositories import result_folders, skeletons
 from hedgerow.repositories.plumbing import Plumbing
 
-_SCRIPT = files(__package__).joinpath("collect.sh").read_text()
-_MARKER_LIMIT = 256
+_SCRIPT = "".join(files(__package__).joinpath(name).read_text() for name in ("workspace.sh", "collect.sh"))
 _FSCK = ("-c", "fetch.fsckObjects=true", "-c", "transfer.fsckObjects=true", "-c", "fetch.unpackLimit=1")
 _FETCH = ("fetch", "--quiet", "--no-tags", "--no-write-fetch-head", "--no-auto-gc", "--no-recurse-submodules")
 _PROBLEMS = {
@@ -110,59 +108,22 @@ def _shallow(repository: Path) -> Path:
 
 def _copy_result(result: Path, quarantine: Path, max_bytes: int) -> str | None:
     """Copy the bundle of the result folder and return the commit it is said to hold; None where the folder says that nothing changed."""
-    try:
-        folder = os.open(result, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
-    except OSError:
-        raise UnavailableError("The result folder of the run is missing, so the agent's work was not collected.") from None
-    try:
-        problem = _marker(folder, "problem")
+    with ExitStack() as stack:
+        try:
+            folder = stack.enter_context(result_folders.opened(result))
+        except OSError:
+            raise UnavailableError("The result folder of the run is missing, so the agent's work was not collected.") from None
+        problem = result_folders.marker(folder, "problem")
         if problem is not None:
             raise InvalidError(_PROBLEMS.get(problem, "The agent's work could not be collected."))
-        if _marker(folder, "none") is not None:
+        if result_folders.marker(folder, "none") is not None:
             return None
-        head = _marker(folder, "head")
+        head = result_folders.marker(folder, "head")
         if head is None:
             raise UnavailableError("The agent's work was not collected: the result folder is incomplete.")
         if len(head) not in {40, 64} or set(head) - set("0123456789abcdef"):
             raise InvalidError("The result folder names no commit.")
         quarantine.mkdir()
-        _copy_bundle(folder, quarantine / "bundle", max_bytes)
+        if result_folders.copy(folder, "bundle", quarantine / "bundle", max_bytes) is None:
+            raise InvalidError("The result folder holds no bundle.")
         return head
-    finally:
-        os.close(folder)
-
-
-def _marker(folder: int, name: str) -> str | None:
-    descriptor = _open_plain(folder, name)
-    if descriptor is None:
-        return None
-    with os.fdopen(descriptor, "rb") as file:
-        return file.read(_MARKER_LIMIT).decode(errors="replace").strip()
-
-
-def _copy_bundle(folder: int, target: Path, max_bytes: int) -> None:
-    descriptor = _open_plain(folder, "bundle")
-    if descriptor is None:
-        raise InvalidError("The result folder holds no bundle.")
-    with os.fdopen(descriptor, "rb") as source, target.open("xb") as copy:
-        left = max_bytes
-        while block := source.read(2**20):
-            left -= len(block)
-            if left < 0:
-                raise InvalidError(f"The agent's work is larger than {max_bytes // 2**20} MiB, the most that is taken over.")
-            copy.write(block)
-
-
-def _open_plain(folder: int, name: str) -> int | None:
-    """Open a file of the result folder: an ordinary one, no symbolic link, no pipe, no second name of a file elsewhere."""
-    try:
-        descriptor = os.open(name, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, dir_fd=folder)
-    except FileNotFoundError:
-        return None
-    except OSError:
-        raise InvalidError(f"The file {name} of the result folder is not an ordinary file.") from None
-    facts = os.fstat(descriptor)
-    if not stat.S_ISREG(facts.st_mode) or facts.st_nlink != 1:
-        os.close(descriptor)
-        raise InvalidError(f"The file {name} of the result folder is not an ordinary file.")
-    return descriptor

@@ -3,7 +3,7 @@
 from typing import Protocol
 
 from hedgerow.domain.runs import SandboxHandle
-from hedgerow.domain.sandboxes import SandboxSpec, SandboxState
+from hedgerow.domain.sandboxes import FoundSandbox, SandboxSpec, SandboxState
 
 
 class SandboxProvider(Protocol):
@@ -33,6 +33,13 @@ class SandboxProvider(Protocol):
 
     async def destroy(self, handle: SandboxHandle) -> None:
         """End a machine with every process in it, within seconds. Safe to repeat, and for one that is gone."""
+        ...
+
+    async def find(self, owner: str) -> list[FoundSandbox]:
+        """The machines of an `owner` that still have processes on this one, also those that nobody has written down.
+
+        None are found where the system does not let their labels be seen.
+        """
         ...
 
     @property

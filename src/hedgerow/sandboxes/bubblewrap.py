@@ -8,11 +8,12 @@ from pathlib import Path
 
 from hedgerow.domain.errors import UnavailableError
 from hedgerow.domain.runs import SandboxHandle
-from hedgerow.domain.sandboxes import SandboxSpec, SandboxState
+from hedgerow.domain.sandboxes import FoundSandbox, SandboxSpec, SandboxState
 from hedgerow.sandboxes import bubblewrap_start, preparation, processes
 from hedgerow.sandboxes.bubblewrap_check import verify
 from hedgerow.sandboxes.bubblewrap_start import Launch
 from hedgerow.sandboxes.children import Children, Start, ended, kill_until_gone
+from hedgerow.sandboxes.preparation import MARK
 from hedgerow.sandboxes.processes import ProcessIdentity
 
 _START_SECONDS = 15.0
@@ -64,7 +65,7 @@ class BubblewrapSandboxes:
         preparation.require_usable(spec)
         with preparation.open_log(spec.log_file) as log, bubblewrap_start.prepare(spec, self._account) as launch:
             log_start = os.fstat(log).st_size
-            outer = self._launch(launch, log)
+            outer = self._launch(launch, log, preparation.label(spec))
             launch.release()
             try:
                 return await self._settle(spec, launch, outer, log_start)
@@ -90,10 +91,15 @@ class BubblewrapSandboxes:
         await self._end([machine.inner, machine.outer])
         self._children.forget([machine.outer])
 
-    def _launch(self, launch: Launch, log: int) -> ProcessIdentity:
+    async def find(self, owner: str) -> list[FoundSandbox]:
+        """Every machine whose bwrap still runs; see SandboxProvider. The kernel ends the others with their first process."""
+        machines = await asyncio.to_thread(_machines, owner)
+        return [FoundSandbox(name, SandboxHandle(provider=self.name, id=str(machine))) for machine, name in machines]
+
+    def _launch(self, launch: Launch, log: int, label: dict[str, str]) -> ProcessIdentity:
         start = Start(
             command=launch.command,
-            environment={"PATH": preparation.SEARCH_PATH},
+            environment={"PATH": preparation.SEARCH_PATH, **label},
             working_directory=Path("/"),
             log=log,
             descriptors=launch.given,
@@ -131,6 +137,21 @@ class BubblewrapSandboxes:
     async def _end(self, identities: list[ProcessIdentity]) -> None:
         if not await kill_until_gone(identities, timeout_seconds=_KILL_SECONDS):
             raise UnavailableError(f"The sandbox with process {identities[-1].pid} cannot be ended: the system does not let go of it.")
+
+
+def _machines(owner: str) -> list[tuple[_Machine, str]]:
+    """Each with its name. bwrap leads a session of its own, and the first process of the sandbox is its child."""
+    rows = processes.table()
+    found = []
+    for row in rows.values():
+        if row.zombie or row.session != row.identity.pid:
+            continue
+        settings = processes.environment(row.identity.pid, {preparation.LABEL, MARK})
+        name = preparation.name_of(settings.get(preparation.LABEL, ""), owner)
+        if name is not None and MARK not in settings:  # otherwise it is no bwrap, but a process of a sandbox without walls
+            inner = next((child.identity for child in rows.values() if child.parent == row.identity.pid), row.identity)
+            found.append((_Machine(row.identity, inner), name))
+    return found
 
 
 def _session_of(outer: ProcessIdentity) -> list[ProcessIdentity]:

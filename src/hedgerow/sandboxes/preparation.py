@@ -8,6 +8,8 @@ from pathlib import Path
 from hedgerow.domain.errors import UnavailableError
 from hedgerow.domain.sandboxes import SandboxSpec
 
+LABEL = "HEDGEROW_SANDBOX_LABEL"  # in the environment of a sandbox's first process: whose it is, and its name
+MARK = "HEDGEROW_SANDBOX"  # in the environment of every process of a sandbox without walls, so that strays are found
 SEARCH_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
 
@@ -22,6 +24,17 @@ def require_usable(spec: SandboxSpec) -> None:
 def environment(spec: SandboxSpec) -> dict[str, str]:
     """The whole environment of a sandbox: nothing of the present process goes into it."""
     return {"PATH": SEARCH_PATH, "LANG": "C.UTF-8", **spec.environment, "HOME": str(spec.home)}
+
+
+def label(spec: SandboxSpec) -> dict[str, str]:
+    """What goes into the environment of a sandbox's first process, so that its owner finds it again."""
+    return {} if spec.owner is None else {LABEL: f"{spec.owner} {spec.name}"}
+
+
+def name_of(label: str, owner: str) -> str | None:
+    """The name in a label, where the sandbox is that owner's."""
+    whose, _, name = label.partition(" ")
+    return name if whose == owner and name else None
 
 
 @contextlib.contextmanager

@@ -7,12 +7,12 @@ from dataclasses import dataclass
 
 from hedgerow.domain.errors import UnavailableError
 from hedgerow.domain.runs import SandboxHandle
-from hedgerow.domain.sandboxes import SandboxSpec, SandboxState
+from hedgerow.domain.sandboxes import FoundSandbox, SandboxSpec, SandboxState
 from hedgerow.sandboxes import preparation, processes
 from hedgerow.sandboxes.children import Children, Start, ended
+from hedgerow.sandboxes.preparation import MARK
 from hedgerow.sandboxes.processes import ProcessIdentity
 
-MARK = "HEDGEROW_SANDBOX"  # in the environment of every process of a sandbox, so that strays are found
 _POLL_SECONDS = 0.02
 _KILL_SECONDS = 5.0
 
@@ -52,7 +52,7 @@ class ProcessSandboxes:
         """Start the command; see SandboxProvider. Its log file is not bounded in size: nothing stands between the two."""
         preparation.require_usable(spec)
         mark = secrets.token_hex(16)
-        leader = self._start(spec, {**preparation.environment(spec), MARK: mark})
+        leader = self._start(spec, {**preparation.environment(spec), **preparation.label(spec), MARK: mark})
         return SandboxHandle(provider=self.name, id=str(_Machine(leader, mark)))
 
     async def inspect(self, handle: SandboxHandle) -> SandboxState:
@@ -70,6 +70,11 @@ class ProcessSandboxes:
         await self._ask(machine)
         await self._force(machine)
         self._children.forget([machine.leader])
+
+    async def find(self, owner: str) -> list[FoundSandbox]:
+        """Every machine of which a process is left; see SandboxProvider."""
+        machines = await asyncio.to_thread(_machines, owner)
+        return [FoundSandbox(name, SandboxHandle(provider=self.name, id=str(machine))) for machine, name in machines]
 
     def _start(self, spec: SandboxSpec, environment: dict[str, str]) -> ProcessIdentity:
         with preparation.open_log(spec.log_file) as log:
@@ -102,6 +107,18 @@ class ProcessSandboxes:
                     await asyncio.sleep(0)
         except TimeoutError:
             raise UnavailableError(f"Processes of the sandbox with first process {machine.leader.pid} cannot be ended.") from None
+
+
+def _machines(owner: str) -> list[tuple[_Machine, str]]:
+    """Each with its name. Its first process is the one that began first: where that is gone, another stands for it."""
+    found: dict[str, tuple[_Machine, str]] = {}
+    rows = (row for row in processes.table().values() if not row.zombie)
+    for row in sorted(rows, key=lambda row: (row.identity.started, row.identity.pid)):
+        settings = processes.environment(row.identity.pid, {MARK, preparation.LABEL})
+        name = preparation.name_of(settings.get(preparation.LABEL, ""), owner)
+        if name is not None and MARK in settings:
+            found.setdefault(settings[MARK], (_Machine(row.identity, settings[MARK]), name))
+    return list(found.values())
 
 
 def _members(machine: _Machine) -> list[ProcessIdentity]:

@@ -103,6 +103,16 @@ def has_environment(pid: int, setting: str) -> bool:
     return setting.encode() in environment.split(b"\0")
 
 
+def environment(pid: int, names: Set[str]) -> dict[str, str]:
+    """What a process was started with under these names in its environment; nothing where that cannot be seen."""
+    try:
+        content = (_PROC / str(pid) / "environ").read_bytes()
+    except OSError:
+        return {}
+    settings = (part.decode(errors="replace").partition("=") for part in content.split(b"\0"))
+    return {name: value for name, _, value in settings if name in names}
+
+
 def send_signal(identity: ProcessIdentity, number: signal.Signals) -> None:
     """Signal this very process; nothing happens where it is gone or belongs to another account."""
     with contextlib.suppress(ProcessLookupError, PermissionError), open_process(identity) as descriptor:

@@ -6,10 +6,10 @@ from uuid import UUID
 
 from pydantic import AfterValidator, BaseModel, Field
 
+from hedgerow.api.json_bytes import moment
 from hedgerow.api.schemas.fields import Optionally, RequestModel, Text, Text128, Words, Words100, Words255, refuse_null
-from hedgerow.domain.journal import wire_time
 from hedgerow.domain.reasoning import PROVIDERS, REASONING_EFFORTS
-from hedgerow.domain.runs import Environment, RunMode, RunStatus, TaskRun
+from hedgerow.domain.runs import Environment, RunMode, RunStatus, VisibleRun
 from hedgerow.operations.run_requests import RunRequest
 from hedgerow.operations.run_updates import RunPatch
 from hedgerow.operations.starts import StartRequest
@@ -62,18 +62,21 @@ class TaskRunPage(BaseModel):
     results: list[TaskRunDetail]
 
 
-def run_detail(run: TaskRun, log_url: str, agents: tuple[str, ...]) -> dict[str, Any]:
+_PROVIDERS = tuple(PROVIDERS.values())
+
+
+def run_detail(run: VisibleRun, log_url: str, agents: tuple[str, ...]) -> dict[str, Any]:
     """A run as the API shows it. What `state` holds of unknown kind shows as null, and its secret key is left out."""
     state = run.state
     return {
-        "id": str(run.id),
-        "task": str(run.task_id),
+        "id": run.id,
+        "task": run.task_id,
         "stage": run.stage,
         "branch": run.branch,
         "status": run.status.value,
         "environment": run.environment.value,
         "runtime_adapter": _one_of(agents, state.get("runtime_adapter")),
-        "provider": _one_of(tuple(PROVIDERS.values()), state.get("provider")),
+        "provider": _one_of(_PROVIDERS, state.get("provider")),
         "model": state["model"] if isinstance(state.get("model"), str) else None,
         "reasoning_effort": _one_of(REASONING_EFFORTS, state.get("reasoning_effort")),
         "log_url": log_url,
@@ -81,9 +84,9 @@ def run_detail(run: TaskRun, log_url: str, agents: tuple[str, ...]) -> dict[str,
         "output": run.output,
         "state": {key: value for key, value in state.items() if key != "sandbox_connect_token"},
         "artifacts": run.artifacts,
-        "created_at": wire_time(run.created_at),
-        "updated_at": wire_time(run.updated_at),
-        "completed_at": wire_time(run.completed_at),
+        "created_at": moment(run.created_at),
+        "updated_at": moment(run.updated_at),
+        "completed_at": moment(run.completed_at),
     }
 
 

@@ -6,8 +6,8 @@ from uuid import UUID
 
 from pydantic import BaseModel, Field
 
+from hedgerow.api.json_bytes import moment
 from hedgerow.api.schemas.fields import RequestModel
-from hedgerow.domain.journal import wire_time
 from hedgerow.domain.runs import Environment, RunStatus
 from hedgerow.domain.tasks import TaskSummary as DomainTaskSummary
 
@@ -60,7 +60,7 @@ def task_summary(summary: DomainTaskSummary) -> dict[str, Any]:
         "id": str(summary.id),
         "title": summary.title,
         "repository": summary.repository,
-        "created_at": wire_time(summary.created_at),
-        "updated_at": wire_time(summary.updated_at),
+        "created_at": moment(summary.created_at),
+        "updated_at": moment(summary.updated_at),
         "latest_run": None if latest is None else {"status": latest.status.value, "environment": latest.environment.value},
     }

@@ -4,14 +4,14 @@ from datetime import datetime
 from typing import Annotated, Any, Literal
 from uuid import UUID
 
-from pydantic import BaseModel, Field
+from pydantic import AfterValidator, BaseModel, Field
 
-from hedgerow.api.schemas.fields import Integer, Optionally, RequestModel, Text, Text255
+from hedgerow.api.json_bytes import moment
+from hedgerow.api.schemas.fields import Integer, Optionally, RequestModel, Text, Text255, fault
 from hedgerow.api.schemas.runs import TaskRunDetail
 from hedgerow.api.schemas.users import UserBasic, user_basic
-from hedgerow.domain.journal import wire_time
 from hedgerow.domain.runs import RunStatus
-from hedgerow.domain.tasks import OriginProduct, TaskFilters
+from hedgerow.domain.tasks import OriginProduct, TaskFilters, normal_repository
 from hedgerow.domain.tasks import Task as DomainTask
 from hedgerow.operations.tasks import TaskDraft
 
@@ -52,7 +52,7 @@ class TaskPage(BaseModel):
 def task_detail(task: DomainTask, latest_run: dict[str, Any] | None) -> dict[str, Any]:
     """A task as the API shows it."""
     return {
-        "id": str(task.id),
+        "id": task.id,
         "task_number": task.task_number,
         "slug": task.slug,
         "title": task.title,
@@ -61,21 +61,24 @@ def task_detail(task: DomainTask, latest_run: dict[str, Any] | None) -> dict[str
         "origin_product": task.origin_product.value,
         "repository": task.repository,
         "github_integration": task.github_integration,
-        "github_user_integration": _text(task.github_user_integration),
-        "signal_report": _text(task.signal_report),
+        "github_user_integration": task.github_user_integration,
+        "signal_report": task.signal_report,
         "signal_report_task_relationship": task.signal_report_task_relationship,
         "json_schema": task.json_schema,
         "internal": task.internal,
         "latest_run": latest_run,
-        "created_at": wire_time(task.created_at),
-        "updated_at": wire_time(task.updated_at),
+        "created_at": moment(task.created_at),
+        "updated_at": moment(task.updated_at),
         "created_by": None if task.created_by is None else user_basic(task.created_by),
         "ci_prompt": task.ci_prompt,
     }
 
 
-def _text(value: UUID | None) -> str | None:
-    return None if value is None else str(value)
+def _repository(name: str) -> str:
+    try:
+        return normal_repository(name) or ""
+    except ValueError as problem:
+        raise fault(str(problem)) from problem
 
 
 class TaskWrite(RequestModel):
@@ -85,7 +88,7 @@ class TaskWrite(RequestModel):
     title_manually_set: Optionally[bool] = None
     description: Optionally[Text] = None
     origin_product: Optionally[OriginProduct] = None
-    repository: Text255 | None = Field(None, description="organisation/repository")
+    repository: Annotated[Text255, AfterValidator(_repository)] | None = Field(None, description="organisation/repository")
     github_integration: Integer | None = None
     github_user_integration: UUID | None = None
     signal_report: UUID | None = None

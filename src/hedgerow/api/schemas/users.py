@@ -133,7 +133,7 @@ def user_basic(user: User) -> dict[str, Any]:
     """A person as a task shows its creator. What hedgerow does not know of people is null."""
     return {
         "id": user.id,
-        "uuid": str(user.uuid),
+        "uuid": user.uuid,
         "distinct_id": user.distinct_id,
         "first_name": user.first_name,
         "last_name": user.last_name,

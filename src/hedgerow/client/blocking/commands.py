@@ -48,10 +48,15 @@ class CommandCalls(Caller):
             raise ClientError(str(message), status=200, code="agent_refused")
         return answer.get("result") if isinstance(answer, dict) else None
 
-    def send_message(self, run: RunPlace, content: str | None = None, *, artifact_ids: Sequence[str] = ()) -> None:
-        """Put a message, artifacts of the run, or both into the inbox of a run. The agent gets it once its present turn is over."""
+    def send_message(self, run: RunPlace, content: str | None = None, *, artifact_ids: Sequence[str] = ()) -> str | None:
+        """Put a message, artifacts of the run, or both into the inbox of a run. The agent gets it once its present turn is over.
+
+        The message's id, where the server names it: what becomes of the message are events of the run's stream, of type `message_status`.
+        """
         params = ({} if content is None else {"content": content}) | ({"artifact_ids": list(artifact_ids)} if artifact_ids else {})
-        self.send_command(run, "user_message", params)
+        result = self.send_command(run, "user_message", params)
+        message_id = result.get("messageId") if isinstance(result, dict) else None
+        return message_id if isinstance(message_id, str) else None
 
     def cancel_turn(self, run: RunPlace) -> None:
         """Ask the agent to break off its present turn."""

@@ -1,0 +1,525 @@
+"""Runs under a client that does anything at any moment, on the real API, the real PostgreSQL and the real lifecycle: what all who took
+part saw is judged by the checker, and nothing may be refuted.
+
+HEDGEROW_MACHINE_EXAMPLES sets how many runs there are. The same number plays the same ones again, and a failing run is printed as the
+program of its steps.
+"""
+
+import asyncio
+import itertools
+import json
+import os
+import tempfile
+import time
+from collections.abc import AsyncIterator, Coroutine
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any, cast
+from uuid import UUID
+
+import httpx
+import pytest
+from hypothesis import HealthCheck, Phase, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule, run_state_machine_as_test
+from starlette.types import ASGIApp
+
+from hedgerow.agents.base import AgentRuntime
+from hedgerow.api import create_api
+from hedgerow.checker import Bounds, check
+from hedgerow.checker.records import (
+    Answered,
+    Closed,
+    Frame,
+    Heard,
+    InboxRead,
+    Kind,
+    Leftover,
+    LogRead,
+    MessageSeen,
+    Opened,
+    Record,
+    Scope,
+    Sent,
+    Settled,
+    StateRead,
+)
+from hedgerow.db import nodes, runs
+from hedgerow.domain.ids import uuid7
+from hedgerow.domain.lifecycle import Deadlines
+from hedgerow.domain.runs import Ending, EndReason, RunStatus, TaskRun
+from hedgerow.lifecycle import Node, conclude_unless_ending, reconcile
+from hedgerow.repositories import Repositories
+from hedgerow.sandboxes.base import SandboxProvider
+from tests.api.conftest import PUBLIC_URL, Served, rules
+from tests.api.played_sandboxes import PlayedAgent, PlayedSandboxes
+from tests.lifecycle.plugs import MemoryAgent, MemoryGate, MemoryRepositories, MemoryTree, agents
+
+_EXAMPLES = int(os.environ.get("HEDGEROW_MACHINE_EXAMPLES", "15"))
+_STEPS = 25
+_WORKER_URL = "http://worker.test"
+_LEAVE_SECONDS = 3600.0
+_TERMINAL = {"completed", "failed", "cancelled"}
+_REFUSED = range(400, 500)
+_DISTURBANCES = [
+    "patch in_progress",
+    "patch completed",
+    "patch failed",
+    "hand over",
+    "command cancel",
+    "command cancel",
+    "command close",
+    "set output",
+    "the agent dies",
+    "the sandbox dies",
+    "the clock jumps",
+    "the clock jumps",
+    "a worker dies",
+    "a worker dies",
+]
+_TEXTS = ["Go on", "Paint it", 'And mend the gate\n"twice"', "Grüße \u2028 \U0001f33f", " "]
+_CHANGES = ["move", "promote", "demote", "take back"]
+_JUMPS = [-60, -60, -1, 1, 1, 31, 400]  # minutes
+_SOME_LOOKS = 20
+
+
+class JumpingClock:
+    """The clock of this machine, as wrong as it was made."""
+
+    def __init__(self) -> None:
+        self.skew = timedelta()
+
+    def now(self) -> datetime:
+        return datetime.now(UTC) + self.skew
+
+
+@dataclass
+class Stage:
+    """What all runs of the machine share: the API, and a node whose outside world is played."""
+
+    api: ASGIApp
+    node: Node
+    clock: JumpingClock
+    client: httpx.AsyncClient
+    served: Served
+    sandboxes: PlayedSandboxes
+    runs: dict[str, "Watched"] = field(default_factory=dict)
+
+    def agent(self, run_id: str) -> PlayedAgent:
+        """A new agent server of a run."""
+        watched = self.runs[run_id]
+        return PlayedAgent(api=self.client, run_url=watched.url, hear=watched.hear)
+
+
+@dataclass
+class Watched:
+    """One run, and everything that is recorded of it."""
+
+    stage: Stage
+    url: str
+    id: str
+    history: list[Record] = field(default_factory=list)
+    messages: list[str] = field(default_factory=list)
+    requests: list[str] = field(default_factory=list)
+    tokens: list[tuple[str, int]] = field(default_factory=list)
+    _calls: "itertools.count[int]" = field(default_factory=itertools.count)
+
+    def hear(self, what: str, item: str, option: str | None) -> None:
+        """The agent has heard something."""
+        self.history.append(Heard(at=time.monotonic(), client="agent", run=self.id, kind=Kind(what), item=item, option=option))
+
+    async def call(
+        self, kind: Kind | None, method: str, path: str, *items: str, epoch: int | None = None, client: str = "person", **request: Any
+    ) -> httpx.Response:
+        """Make a call, and record it where it is of a kind that the checker knows. Nothing but a 2xx or a refusal may come of it."""
+        began = time.monotonic()
+        answer = await self.stage.client.request(method, f"{self.url}{path}", **request)
+        assert answer.is_success or answer.status_code in _REFUSED or answer.status_code == httpx.codes.BAD_GATEWAY, answer.text
+        if kind is not None:
+            self.note(kind, began, answer.is_success, *items, epoch=epoch, client=client)
+        return answer
+
+    def note(self, kind: Kind, began: float, accepted: bool, *items: str, epoch: int | None = None, client: str = "person") -> None:
+        """Record a call that is over."""
+        call = f"call-{next(self._calls)}"
+        name = items[0] if kind is Kind.MESSAGE else None
+        self.history.append(Sent(at=began, client=client, run=self.id, call=call, kind=kind, items=items, epoch=epoch))
+        self.history.append(Answered(at=time.monotonic(), client=client, call=call, accepted=accepted, name=name))
+
+    async def read_state(self) -> dict[str, Any]:
+        """Look at the run."""
+        since = time.monotonic()
+        run = dict((await self.call(None, "GET", "")).json())
+        reason = run["state"].get("end_reason")
+        seen = StateRead(since=since, at=time.monotonic(), client="watcher", run=self.id, status=run["status"], end_reason=reason)
+        self.history.append(seen)
+        return run
+
+    async def read_inbox(self) -> list[dict[str, Any]]:
+        """Look at the inbox."""
+        since = time.monotonic()
+        found = (await self.call(None, "GET", "messages/", params={"limit": 1000})).json()["results"]
+        seen = tuple(MessageSeen(text=m["id"], status=m["status"], error=m["error"], id=m["id"]) for m in found)
+        self.history.append(InboxRead(since=since, at=time.monotonic(), client="watcher", run=self.id, messages=seen))
+        return list(found)
+
+    async def note_new_messages(self, began: float) -> None:
+        """What a start says is a message like any other."""
+        for message in await self.read_inbox():
+            if message["id"] not in self.messages:
+                self.messages.append(message["id"])
+                self.note(Kind.MESSAGE, began, True, message["id"])
+
+    async def read_stream(self, reading: str) -> None:
+        """Read the stream of the run, which has ended, from the first event to the end."""
+        self.history.append(Opened(at=time.monotonic(), client="reader", run=self.id, reading=reading))
+        answer = await self.call(None, "GET", "stream/", headers={"Accept": "text/event-stream"})
+        number, states = 0, []
+        for line in answer.text.split("\n"):
+            if line.startswith("id:"):
+                number = int(line[3:])
+            elif line.startswith("data:") and number:
+                text = line[5:].removeprefix(" ")
+                self.history.append(Frame(at=time.monotonic(), client="reader", reading=reading, number=number, text=text))
+                states += [json.loads(text)["updated_at"]] if '"task_run_state"' in text else []
+                number = 0
+        assert states == sorted(set(states)), "updated_at does not grow with every state"
+        self.history.append(Closed(at=time.monotonic(), client="reader", reading=reading, drained=True))
+
+    async def read_logs(self) -> None:
+        """Read the whole log."""
+        since = time.monotonic()
+        texts = tuple((await self.call(None, "GET", "logs/")).text.splitlines())
+        self.history.append(LogRead(since=since, at=time.monotonic(), client="reader", run=self.id, texts=texts))
+
+    async def row(self) -> TaskRun:
+        """The run with the facts of its execution."""
+        async with self.stage.node.backends.database.statement() as tx:
+            run = await runs.load(tx, UUID(self.id))
+        assert run is not None
+        return run
+
+    async def agent(self) -> PlayedAgent | None:
+        """The agent server that the row names, where it lives and has a session."""
+        handle = (await self.row()).execution.sandbox
+        agent = None if handle is None or handle.id not in self.stage.sandboxes.alive else self.stage.sandboxes.agents[handle.id]
+        if agent is not None and agent.session and (agent.token, agent.epoch) not in self.tokens:
+            self.tokens.append((agent.token, agent.epoch))
+        return agent if agent is not None and agent.session else None
+
+
+@asynccontextmanager
+async def stage(served: Served, folder: Path) -> AsyncIterator[Stage]:
+    """The API and a node on the database of this room, under a clock and with sandboxes of their own."""
+    clock, made = JumpingClock(), list[Stage]()
+
+    async def through_the_gate(request: httpx.Request) -> httpx.Response:
+        row = await made[0].runs[request.url.path.split("/")[2]].agent()
+        if row is None:
+            raise httpx.ConnectError("Nobody listens.", request=request)
+        status, document = await row.take("/command", json.loads(request.content))
+        return httpx.Response(status, json=document)
+
+    async with httpx.AsyncClient(transport=httpx.MockTransport(through_the_gate)) as gate:
+        decided = rules(drain_seconds=0.0, background_permissions=None, permission_timeout_seconds=60.0)
+        backends = replace(served.backends, clock=clock, http=gate, rules=decided)
+        api = create_api(backends)
+        sandboxes = PlayedSandboxes(lambda run_id: made[0].agent(run_id))  # noqa: PLW0108 - made later
+        node = _node(backends, folder, sandboxes)
+        async with backends.database.transaction() as tx:
+            await nodes.report(tx, node.id, _WORKER_URL, 30.0)
+        transport = httpx.ASGITransport(api, raise_app_exceptions=False)
+        async with httpx.AsyncClient(transport=transport, base_url=PUBLIC_URL, headers=served.client.headers) as client:
+            made.append(Stage(api, node, clock, client, served, sandboxes))
+            yield made[0]
+
+
+def _node(backends: Any, folder: Path, sandboxes: PlayedSandboxes) -> Node:
+    tree = folder / "runtime"
+    tree.mkdir()
+    repositories = MemoryRepositories(root=folder / "mirrors")
+    repositories.let_go.set()
+    return Node(
+        id=uuid7(),
+        backends=backends,
+        data_dir=folder,
+        worker_url=lambda: _WORKER_URL,
+        gate=MemoryGate(),
+        sandboxes=cast("dict[str, SandboxProvider]", {"process": sandboxes}),
+        sandbox_choice="process",
+        agents=cast("dict[str, AgentRuntime]", agents(MemoryAgent("scripted"), MemoryAgent("claude", has_key=False))),
+        runtime_tree=MemoryTree(tree),
+        repositories=cast("Repositories", repositories),
+        egress=frozenset(),
+        deadlines=Deadlines(inactivity=timedelta(minutes=30), wall_clock=timedelta(hours=6), look_again=timedelta(minutes=1)),
+    )
+
+
+class Machine(RuleBasedStateMachine):
+    """One run. Each rule is what somebody may do at any moment; what is refused is refused."""
+
+    stage: Stage
+    loop: asyncio.AbstractEventLoop
+    run: Watched
+
+    def do(self, work: Coroutine[Any, Any, Any]) -> Any:
+        """The outcome of work on the loop of the test, from the thread of the machine."""
+        return asyncio.run_coroutine_threadsafe(work, self.loop).result(timeout=20)
+
+    @initialize(mode=st.sampled_from(["interactive", "interactive", "background"]), schema=st.booleans(), looks=st.integers(0, 2))
+    def create(self, mode: str, schema: bool, looks: int) -> None:
+        self.do(self._create(mode, schema))
+        if looks:
+            self.do(self._begin("start/"))
+            self.do(self._work(looks))
+
+    async def _create(self, mode: str, schema: bool) -> None:
+        served, client = self.stage.served, self.stage.client
+        wanted = {"json_schema": {"type": "object"}} if schema else {}
+        task = (await client.post(served.tasks, json={"title": "Mend it", "description": "Mend it", **wanted})).json()
+        answer = await client.post(f"{served.tasks}{task['id']}/runs/", json={"environment": "cloud", "mode": mode})
+        run_id = answer.json()["id"]
+        self.run = self.stage.runs[run_id] = Watched(self.stage, f"{served.tasks}{task['id']}/runs/{run_id}/", run_id)
+        self.run.history.append(Scope(at=time.monotonic(), client="machine", run=run_id, agent=True))
+
+    async def _begin(self, path: str) -> None:
+        began = time.monotonic()
+        await self.run.call(Kind.START, "POST", path)
+        await self.run.note_new_messages(began)
+
+    @rule(path=st.sampled_from(["start/", "resume_in_cloud/"]))
+    def begin(self, path: str) -> None:
+        self.do(self._begin(path))
+
+    @rule(looks=st.integers(1, 3))
+    def work(self, looks: int) -> None:
+        self.do(self._work(looks))
+        self.do(self.run.read_state())
+
+    async def _work(self, looks: int) -> None:
+        for _ in range(looks):
+            await reconcile(self.stage.node, UUID(self.run.id))
+            await self.run.agent()
+
+    async def _die(self, pauses: int) -> None:
+        """A worker that gets as far as it gets in so many turns of the loop, a few of which are waits for the database."""
+        working = asyncio.ensure_future(reconcile(self.stage.node, UUID(self.run.id)))
+        for _ in range(pauses):
+            await asyncio.wait([working], timeout=0.001)
+        working.cancel()
+        await asyncio.wait([working])
+
+    @rule(what=st.sampled_from(_DISTURBANCES), while_working=st.booleans(), amount=st.integers(0, 30))
+    def disturb(self, what: str, while_working: bool, amount: int) -> None:
+        """Something that may end the run, or get in its way."""
+        self.do(self._beside_a_worker(self._disturb(what, amount), while_working and what != "a worker dies"))
+
+    async def _disturb(self, what: str, amount: int) -> None:
+        match what.split():
+            case ["patch", status]:
+                kind = Kind.END if status in _TERMINAL else Kind.OPEN
+                await self.run.call(kind, "PATCH", "", json={"status": status})
+            case ["hand", "over"]:
+                await self.run.call(Kind.OPEN, "PATCH", "", json={"environment": "local"})
+            case ["command", method]:
+                await self.run.call(None, "POST", "command/", json=_command(method))
+            case ["set", "output"]:
+                await self._as_agent(self._set_output)
+            case ["the", "agent", "dies"]:
+                await self._as_agent(self._lose_agent)
+            case ["the", "sandbox", "dies"]:
+                await self._kill()
+            case ["the", "clock", "jumps"]:
+                self.stage.clock.skew += timedelta(minutes=_JUMPS[amount % len(_JUMPS)])
+            case ["a", "worker", "dies"]:
+                await self._die(amount)
+
+    @rule(
+        texts=st.lists(st.sampled_from(_TEXTS), min_size=1, max_size=3),
+        how=st.sampled_from([None, None, *_CHANGES]),
+        insists=st.booleans(),
+        while_working=st.booleans(),
+    )
+    def talk(self, texts: list[str], how: str | None, insists: bool, while_working: bool) -> None:
+        """Somebody says something, and may think better of the last of it."""
+        for text in texts:
+            self.do(self._beside_a_worker(self._say(text, insists), while_working and how is None))
+        if how is not None and self.run.messages:
+            self.do(self._beside_a_worker(self._change(self.run.messages[-1], how), while_working))
+
+    async def _say(self, text: str, insists: bool) -> None:
+        """As clients do: where the run has ended, it is resumed, and then the message is sent again."""
+        began = time.monotonic()
+        answer = await self.run.call(None, "POST", "command/", json=_command("user_message", content=text))
+        if answer.is_success:
+            message_id = answer.json()["result"]["messageId"]
+            self.run.messages.append(message_id)
+            self.run.note(Kind.MESSAGE, began, True, message_id)
+        elif insists and "No active sandbox" in answer.text:
+            await self._begin("resume_in_cloud/")
+            await self._say(text, False)
+
+    async def _beside_a_worker(self, work: Coroutine[Any, Any, Any], while_working: bool) -> None:
+        await asyncio.gather(work, self._work(1) if while_working else asyncio.sleep(0))
+
+    @precondition(lambda self: self.run.messages)
+    @rule(index=st.integers(0, 9), how=st.sampled_from(_CHANGES), while_working=st.booleans())
+    def rearrange(self, index: int, how: str, while_working: bool) -> None:
+        message_id = self.run.messages[-1 - index % len(self.run.messages)]
+        self.do(self._beside_a_worker(self._change(message_id, how), while_working))
+
+    async def _change(self, message_id: str, how: str) -> None:
+        path = f"messages/{message_id}/"
+        match how:
+            case "move":
+                await self.run.call(Kind.MOVE, "PATCH", path, message_id, json={"position": 2})
+            case "take back":
+                await self.run.call(Kind.WITHDRAWAL, "DELETE", path, message_id)
+            case _:
+                await self.run.call(Kind.MOVE, "POST", f"{path}{how}/", message_id)
+
+    @rule(stop_reason=st.sampled_from(["end_turn", "end_turn", "end_turn", "refusal"]))
+    def end_turn(self, stop_reason: str) -> None:
+        self.do(self._as_agent(lambda agent: agent.end_turn(stop_reason)))
+
+    @rule(option=st.sampled_from([None, "yes", "no"]), while_working=st.booleans())
+    def ask(self, option: str | None, while_working: bool) -> None:
+        """The agent asks leave, and somebody may answer at once."""
+        self.do(self._work(1))
+        name = self.do(self._as_agent(lambda agent: agent.ask()))
+        if name is not None:
+            self.run.requests.append(name)
+            if option is not None:
+                self.do(self._beside_a_worker(self._answer(name, option, "person"), while_working))
+
+    async def _as_agent(self, deed: Any) -> Any:
+        agent = await self.run.agent()
+        return None if agent is None else await deed(agent)
+
+    @precondition(lambda self: self.run.requests)
+    @rule(index=st.integers(0, 9), options=st.lists(st.sampled_from(["yes", "no", "perhaps"]), min_size=1, max_size=3), work=st.booleans())
+    def answer(self, index: int, options: list[str], work: bool) -> None:
+        name = self.run.requests[-1 - index % len(self.run.requests)]
+        answers = [self._answer(name, option, f"person-{n}") for n, option in enumerate(options)]
+        self.do(self._beside_a_worker(_all(answers), work))
+
+    async def _answer(self, name: str, option: str, client: str) -> None:
+        began = time.monotonic()
+        answer = await self.run.call(None, "POST", "command/", json=_command("permission_response", requestId=name, optionId=option))
+        accepted = answer.is_success and "result" in answer.json()
+        if answer.is_success and not accepted:
+            assert name in answer.json()["error"]["message"] or option == "perhaps"
+        self.run.note(Kind.ANSWER, began, accepted, name, option, client=client)
+
+    @rule(index=st.integers(0, 3), words=st.text(max_size=10))
+    def append(self, index: int, words: str) -> None:
+        """The agent server of this start writes, or one of an earlier start that still believes that it may."""
+        self.do(self._append(index, words))
+
+    async def _append(self, index: int, words: str) -> None:
+        await self.run.agent()
+        number = next(self.run._calls)
+        text = json.dumps({"number": number, "words": words}, separators=(",", ":"))
+        body = f'{{"entries":[{text}]}}'.encode()
+        headers = {"Content-Type": "application/json"}
+        if not self.run.tokens:
+            await self.run.call(Kind.ENTRIES, "POST", "append_log/", text, content=body, headers=headers)
+            return
+        token, epoch = self.run.tokens[-1 - index % len(self.run.tokens)]
+        authorised = {"Authorization": f"Bearer {token}", "Idempotency-Key": f"{self.run.id}-{number}", **headers}
+        await self.run.call(Kind.ENTRIES, "POST", "append_log/", text, epoch=epoch, content=body, headers=authorised)
+
+    async def _set_output(self, agent: PlayedAgent) -> None:
+        await self.run.call(None, "PATCH", "set_output/", json={"output": {"done": True}}, headers=agent.authorised)
+
+    async def _lose_agent(self, agent: PlayedAgent) -> None:
+        """Its agent server says so, and reports the run as failed."""
+        await agent.take("/command", {"method": "close"})
+        body = {"status": "failed", "end_reason": "agent_lost", "error_message": "The agent ended."}
+        await self.run.call(None, "PATCH", "", json=body, headers=agent.authorised)
+
+    async def _kill(self) -> None:
+        """With everything in it, and the worker's watch sees it."""
+        run = await self.run.row()
+        if run.execution.sandbox is not None:
+            self.stage.sandboxes.kill(run.execution.sandbox.id)
+            ending = Ending(status=RunStatus.FAILED, reason=EndReason.SANDBOX_LOST, message="The sandbox ended.")
+            await conclude_unless_ending(self.stage.node, run, ending)
+
+    def teardown(self) -> None:
+        if hasattr(self, "run"):
+            self.do(self._conclude())
+
+    async def _conclude(self) -> None:
+        """The run is ended where nobody has ended it, everything comes to rest, and all is looked at once more."""
+        run = self.run
+        await self._rest()
+        if (await run.read_state())["status"] not in _TERMINAL:
+            await run.call(Kind.END, "PATCH", "", json={"status": "cancelled"})
+        await self._rest()
+        run.history.append(Settled(at=time.monotonic(), client="machine"))
+        await run.read_stream("last")
+        await run.read_inbox()
+        await run.read_logs()
+        await run.read_state()
+        self._note_leftovers(await run.row())
+        report = check(run.history, Bounds(end_seconds=_LEAVE_SECONDS, leave_seconds=_LEAVE_SECONDS))
+        assert report.held, "\n".join([*report.lines(), *(f"{n} {record}" for n, record in enumerate(run.history, 1))])
+
+    async def _rest(self) -> None:
+        for _ in range(_SOME_LOOKS):
+            await reconcile(self.stage.node, UUID(self.run.id))
+            await self._as_agent(lambda agent: agent.withdraw("session_ended"))
+            await self._as_agent(lambda agent: agent.end_turn("end_turn"))
+            wake_at = (await self.run.row()).execution.wake_at
+            if wake_at is None or wake_at > self.stage.clock.now() + timedelta(seconds=10):
+                return
+            self.stage.clock.skew += timedelta(seconds=10)
+        raise AssertionError("a run that does not come to rest")
+
+    def _note_leftovers(self, row: TaskRun) -> None:
+        folders = self.stage.node.folders(row.id)
+        left = [f"sandbox {name}" for name, spec in self.stage.sandboxes.alive.items() if spec.name.startswith(self.run.id)]
+        left += [str(folder) for folder in (folders.root, folders.sockets) if folder.exists()]
+        for what in left:
+            self.run.history.append(Leftover(at=time.monotonic() + 2 * _LEAVE_SECONDS, client="machine", run=self.run.id, what=what))
+
+
+def _command(method: str, **params: Any) -> dict[str, Any]:
+    return {"jsonrpc": "2.0", "method": method, "params": params, "id": 1}
+
+
+async def _all(work: list[Coroutine[Any, Any, Any]]) -> None:
+    await asyncio.gather(*work)
+
+
+@pytest.mark.timeout(600 + 10 * _EXAMPLES)
+async def test_whatever_is_done_to_a_run_the_checker_refutes_nothing(served: Served) -> None:
+    chosen = settings(
+        max_examples=_EXAMPLES,
+        stateful_step_count=_STEPS,
+        deadline=None,
+        database=None,
+        derandomize=True,
+        print_blob=True,
+        phases=(Phase.generate, Phase.shrink),
+        suppress_health_check=list(HealthCheck),
+    )
+    with tempfile.TemporaryDirectory(prefix="hedgerow-machine-") as folder:
+        async with stage(served, Path(folder)) as shared:
+            machine = type("Bound", (Machine,), {"stage": shared, "loop": asyncio.get_running_loop()})
+            await asyncio.to_thread(run_state_machine_as_test, machine, settings=chosen)
+            _assert_reached([record for run in shared.runs.values() for record in run.history])
+
+
+def _assert_reached(history: list[Record]) -> None:
+    """The runs came to what they are about: agents heard messages and answers, and much of what can be told was told."""
+    heard = {record.kind for record in history if isinstance(record, Heard)}
+    assert heard == {Kind.MESSAGE, Kind.ANSWER}
+    texts = "".join(record.text for record in history if isinstance(record, Frame))
+    for words in ("delivered", "acknowledged", "failed", "moved", "removed"):
+        assert f'"status":"{words}"' in texts, words
+    for words in ("request", "answered", "delivered"):
+        assert f'"type":"permission_{words}"' in texts, words
