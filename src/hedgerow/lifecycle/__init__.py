@@ -6,7 +6,8 @@ from hedgerow.lifecycle.housekeeping import Outcome, keep_house, plan_now
 from hedgerow.lifecycle.lease import NodeLease
 from hedgerow.lifecycle.leftovers import GRACE_SECONDS, Leftovers, close_doors, held
 from hedgerow.lifecycle.node import Node, RunFolders, SandboxGate
-from hedgerow.lifecycle.reconcile import reconcile
+from hedgerow.lifecycle.reconcile import reconcile, rest_those_that_wait
+from hedgerow.lifecycle.sandbox_watch import SandboxWatch
 from hedgerow.lifecycle.scan_repository import scan_repository
 from hedgerow.lifecycle.take_over import take_over
 
@@ -18,6 +19,7 @@ __all__ = [
     "Outcome",
     "RunFolders",
     "SandboxGate",
+    "SandboxWatch",
     "close_doors",
     "conclude_unless_ending",
     "held",
@@ -25,6 +27,7 @@ __all__ = [
     "plan_now",
     "reconcile",
     "reopen_door",
+    "rest_those_that_wait",
     "scan_repository",
     "take_over",
 ]
