@@ -26,6 +26,7 @@ from hedgerow.domain.clock import SystemClock
 from hedgerow.domain.errors import HedgerowError, UnavailableError
 from hedgerow.domain.lifecycle import Deadlines
 from hedgerow.domain.masking import Mask
+from hedgerow.domain.queue import RunLimits
 from hedgerow.domain.sandboxes import HostPort
 from hedgerow.integrations import MESSENGERS
 from hedgerow.integrations.base import Messenger, MessengerOptions
@@ -163,7 +164,13 @@ async def hold_runs(house: House, stop: asyncio.Event, serving: Callable[[bool],
     trees = RuntimeTrees(settings.data_dir, operator)
     early = asyncio.create_task(_lay_out(trees))
     try:
-        rhythm = Rhythm(concurrency=settings.worker_concurrency, scan_concurrency=settings.scan_concurrency)
+        rhythm = Rhythm(
+            watch_seconds=settings.sandbox_probe_seconds,
+            probe_seconds=settings.agent_probe_seconds,
+            agent_server_silence_seconds=settings.agent_server_silence_seconds,
+            concurrency=settings.worker_concurrency,
+            scan_concurrency=settings.scan_concurrency,
+        )
         worker_url = settings.worker_url or f"http://{settings.worker_host}:{port}"
         await work(_node(house, gate, worker_url, operator, trees), rhythm, stop, serving)
     finally:
@@ -199,6 +206,7 @@ def _node(house: House, gate: "Gate", worker_url: str, operator: "AgentOptions",
         ),
         egress=frozenset(settings.egress_allow),
         deadlines=_deadlines(settings),
+        limits=RunLimits(per_project=settings.max_runs_per_project, total=settings.max_runs),
         scan_limits=ScanLimits(seconds=settings.scan_seconds, file_bytes=settings.scan_file_bytes),
     )
 
@@ -231,7 +239,17 @@ def _deadlines(settings: Settings) -> Deadlines:
         inactivity=timedelta(minutes=settings.inactivity_timeout_minutes),
         wall_clock=timedelta(minutes=settings.wall_clock_minutes),
         look_again=timedelta(seconds=settings.look_again_seconds),
+        sandbox=_or_none(settings.sandbox_minutes),
+        turn_silence=_or_none(settings.turn_silence_minutes),
+        landing=timedelta(seconds=settings.landing_seconds),
+        stopping=timedelta(seconds=settings.stopping_seconds),
+        prepare_attempts=settings.prepare_attempts,
+        first_pause=timedelta(seconds=settings.prepare_pause_seconds),
     )
+
+
+def _or_none(minutes: float) -> timedelta | None:
+    return timedelta(minutes=minutes) if minutes else None
 
 
 def _messenger(settings: Settings) -> Messenger:

@@ -15,7 +15,7 @@ from hedgerow.db.jobs import RUNS_QUEUE, node_queue
 from hedgerow.domain.errors import HedgerowError
 from hedgerow.domain.readiness import LONGEST_WINDOW_DAYS
 from hedgerow.domain.runs import Ending, EndReason, RunStatus, TaskRun
-from hedgerow.lifecycle import Node, conclude_unless_ending, reconcile, reopen_door, scan_repository
+from hedgerow.lifecycle import AgentProbe, Node, conclude_unless_ending, reconcile, reopen_door, scan_repository
 from hedgerow.operations import artifact_collection, relay_delivery
 
 log = structlog.get_logger()
@@ -29,6 +29,8 @@ class Rhythm:
 
     sweep_seconds: float = 1.0  # runs whose time has come, and jobs of workers that died
     watch_seconds: float = 1.0  # sandboxes that died
+    probe_seconds: float = 15.0  # agent servers that do not answer
+    agent_server_silence_seconds: float = 60.0  # how long they may not
     report_seconds: float = 5.0  # the node's own sign of life
     relay_seconds: float = 1.0  # messages that are to be posted
     forget_seconds: float = 600.0  # whatever has a time that is over: answers, tokens, relays, artifacts
@@ -52,6 +54,7 @@ async def work(node: Node, rhythm: Rhythm, stop: asyncio.Event, serving: Callabl
             for pause, look in (
                 (rhythm.sweep_seconds, partial(_sweep, node, rhythm)),
                 (rhythm.watch_seconds, partial(_watch, node)),
+                (rhythm.probe_seconds, AgentProbe(node, rhythm.agent_server_silence_seconds)),
                 (rhythm.report_seconds, partial(_report, node)),
                 (rhythm.relay_seconds, partial(_relay, node, stop)),
                 (rhythm.forget_seconds, partial(_forget, node)),
@@ -160,11 +163,16 @@ async def _forget(node: Node) -> None:
     await artifact_collection.collect(node.backends)
 
 
+def _starts(run: TaskRun) -> bool:
+    """Whether the agent is being started, and whoever does that sees by himself that the sandbox dies."""
+    return run.execution.checked_out_at is not None and run.execution.session_ready_at is None
+
+
 async def _watch(node: Node) -> None:
     """Write down the loss of sandboxes that died without being asked to."""
     for run in await _held(node):
         handle = run.execution.sandbox
-        if handle is None or run.execution.ending is not None or run.status.terminal:
+        if handle is None or run.execution.ending is not None or run.status.terminal or _starts(run):
             continue
         state = await node.sandboxes[handle.provider].inspect(handle)
         if not state.alive:

@@ -26,8 +26,13 @@ _SEEN: tuple[LiteralString, ...] = (
 )
 _FACTS: tuple[LiteralString, ...] = (
     "started_at",
+    "claimed_at",
+    "place",
     "epoch",
     "node_id",
+    "sandbox_made_at",
+    "prepare_attempts",
+    "retry_at",
     "checked_out_at",
     "base_commit",
     "session_ready_at",
@@ -36,13 +41,14 @@ _FACTS: tuple[LiteralString, ...] = (
     "stop_reason",
     "active_at",
     "cancel_requested_at",
+    "stop_by",
     "landed_at",
     "cleaned_at",
     "checkpoint",
     "restarting",
     "wake_at",
 )
-_NAMES: tuple[LiteralString, ...] = (*_SEEN, "status", "environment", "state", *_FACTS, "sandbox", "ending")
+_NAMES: tuple[LiteralString, ...] = (*_SEEN, "status", "environment", "state", *_FACTS, "sandbox", "stopping", "ending")
 
 # Most runs have no artifacts, and an append answers with the run: the manifest is put together only where there is one.
 _MANIFEST = sql.SQL("""
@@ -56,7 +62,7 @@ _MANIFEST = sql.SQL("""
 """)
 COLUMNS = sql.SQL(", ").join([*map(sql.Identifier, _NAMES), _MANIFEST.format(run=sql.Identifier("runs"), name=sql.Identifier("artifacts"))])
 
-_JSON_COLUMNS = frozenset({"output", "state", "sandbox", "ending", "checkpoint"})
+_JSON_COLUMNS = frozenset({"output", "state", "sandbox", "stopping", "ending", "checkpoint"})
 _ONE_STEP = timedelta(milliseconds=1)
 _HOPS = 10  # the most steps back that a resume chain is followed
 
@@ -70,7 +76,7 @@ def prefixed_columns(alias: LiteralString) -> sql.Composed:
 def from_row(row: Mapping[str, Any], prefix: str = "") -> TaskRun:
     """The run of a row."""
     facts = {name: row[prefix + name] for name in _FACTS}
-    sandbox, ending = row[prefix + "sandbox"], row[prefix + "ending"]
+    sandbox, stopping, ending = row[prefix + "sandbox"], row[prefix + "stopping"], row[prefix + "ending"]
     return TaskRun(
         **{name: row[prefix + name] for name in _SEEN},
         status=RunStatus(row[prefix + "status"]),
@@ -80,6 +86,7 @@ def from_row(row: Mapping[str, Any], prefix: str = "") -> TaskRun:
         execution=Execution(
             **facts,
             sandbox=None if sandbox is None else SandboxHandle(provider=sandbox["provider"], id=sandbox["id"]),
+            stopping=None if stopping is None else _ending(stopping),
             ending=None if ending is None else _ending(ending),
         ),
     )

@@ -13,6 +13,8 @@ from hedgerow.domain.messages import UNANSWERED
 from hedgerow.domain.runs import Ending, EndReason, Environment, RunStatus, TaskRun
 from hedgerow.lifecycle.facts import TakenOverError, change_in, decide_again
 from hedgerow.lifecycle.node import Node
+from hedgerow.lifecycle.queue import call_next
+from hedgerow.lifecycle.steps import pause_before_retry
 
 log = structlog.get_logger()
 
@@ -30,9 +32,11 @@ class EndsRunError(HedgerowError):
 
     code = "refused"
 
-    def __init__(self, reason: EndReason, message: str) -> None:
+    def __init__(self, reason: EndReason, message: str, *, passing: bool = False) -> None:
+        """`passing`: it is worth trying again before the run ends."""
         super().__init__(message)
         self.reason = reason
+        self.passing = passing
 
 
 async def conclude(node: Node, run: TaskRun, action: Conclude) -> None:
@@ -102,6 +106,10 @@ async def fail(node: Node, run: TaskRun, action: Action, error: BaseException) -
     message = cause.message if isinstance(cause, HedgerowError) else _UNEXPECTED
     match action:
         case Prepare() | StartSession() | Deliver():
+            pause = None if isinstance(action, Deliver) else pause_before_retry(node, run, cause)
+            if pause is not None:
+                await _try_again(node, run, pause)
+                return True
             reason = cause.reason if isinstance(cause, EndsRunError) else _REASONS[type(action)]
             await _conclude_failed(node, run, Ending(status=RunStatus.FAILED, reason=reason, message=message))
         case Land():
@@ -110,6 +118,20 @@ async def fail(node: Node, run: TaskRun, action: Action, error: BaseException) -
             await _try_later(node, run, message)
             return False
     return True
+
+
+async def _try_again(node: Node, run: TaskRun, pause: timedelta) -> None:
+    """Have what failed tried again after a pause. An agent server that did not do what was asked of it gets a new sandbox."""
+    handle = run.execution.sandbox
+    if handle is not None and run.execution.checked_out_at is not None:
+        await node.sandboxes[handle.provider].destroy(handle)
+    async with node.backends.database.transaction() as tx:
+        fresh = await runs.load_for_update(tx, run.id)
+        if fresh is None or fresh.execution.epoch != run.execution.epoch:
+            raise TakenOverError
+        gone = {"sandbox": None} if handle is not None and run.execution.checked_out_at is not None else {}
+        retry = {"prepare_attempts": run.execution.prepare_attempts + 1, "retry_at": node.backends.clock.now() + pause}
+        await executions.record(tx, run, retry | gone)
 
 
 async def _conclude_failed(node: Node, run: TaskRun, ending: Ending) -> None:
@@ -138,6 +160,7 @@ async def _keep_workspace(node: Node, run: TaskRun, message: str) -> None:
             raise TakenOverError
         await change_in(tx, node, run, lambda fresh: _with_sentence(fresh, text) if fresh.status.terminal else {})
         await messages.fail_unfinished(tx, run.id, UNANSWERED)
+    await call_next(node, run)
 
 
 def _with_sentence(run: TaskRun, text: str) -> dict[str, Any]:
@@ -158,6 +181,7 @@ def _came_from(error: BaseException | None, kind: type[Exception]) -> bool:
 
 
 def _first(error: BaseException) -> BaseException:
+    """The error that counts among several: one that will not pass, where there is one."""
     while isinstance(error, BaseExceptionGroup):
-        error = error.exceptions[0]
+        error = next((each for each in error.exceptions if not getattr(each, "passing", False)), error.exceptions[0])
     return error

@@ -1,5 +1,6 @@
 """A machine that holds runs: what its workers act with, and where a run's folders lie on it."""
 
+import asyncio
 import hashlib
 import os
 import shutil
@@ -14,6 +15,7 @@ from uuid import UUID
 
 from hedgerow.agents.base import AgentRuntime
 from hedgerow.domain.lifecycle import Deadlines
+from hedgerow.domain.queue import RunLimits
 from hedgerow.domain.sandboxes import NO_PUBLIC_HOSTS, HostPort, PublicHosts
 from hedgerow.operations.backends import Backends
 from hedgerow.repositories import Repositories, ScanLimits
@@ -123,6 +125,8 @@ class Node:
     repositories: Repositories
     egress: frozenset[HostPort]
     deadlines: Deadlines
+    limits: RunLimits = field(default_factory=RunLimits)
+    claiming: asyncio.Lock = field(default_factory=asyncio.Lock)  # so that those who wait for a line hold no connection meanwhile
     scan_limits: ScanLimits = field(default_factory=ScanLimits)
 
     def folders(self, run_id: UUID) -> RunFolders:

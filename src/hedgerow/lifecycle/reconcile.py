@@ -23,9 +23,11 @@ from hedgerow.domain.lifecycle import (
     HandOver,
     Inbox,
     Land,
+    LeaveQueue,
     Prepare,
     StartSession,
     StopSandbox,
+    StopTurn,
 )
 from hedgerow.domain.runs import TaskRun
 from hedgerow.lifecycle.begin_again import begin_again
@@ -36,8 +38,11 @@ from hedgerow.lifecycle.land import land
 from hedgerow.lifecycle.node import Node
 from hedgerow.lifecycle.permission_requests import expire_requests, give_answer
 from hedgerow.lifecycle.prepare import prepare
+from hedgerow.lifecycle.queue import claim, leave_queue
 from hedgerow.lifecycle.start_session import start_session
 from hedgerow.lifecycle.stop_sandbox import stop_sandbox
+from hedgerow.lifecycle.stop_turn import stop_turn
+from hedgerow.operations import queue
 
 log = structlog.get_logger()
 
@@ -48,21 +53,15 @@ _NET_SECONDS = 1.0  # a change whose announcement was lost is seen after this ti
 Act = Callable[[Node, TaskRun, Any], Awaitable[None]]
 
 
-async def _claim(node: Node, run: TaskRun, action: Claim) -> None:
-    kept = await asyncio.to_thread(node.folders(run.id).set_aside)
-    if kept is not None:
-        log.warning("files of an earlier start, which could not be collected, were moved", folder=str(kept))
-    async with node.backends.database.transaction() as tx:
-        await executions.claim(tx, run.id, node.id)
-
-
 _ACTIONS: dict[type[Action], Act] = {
-    Claim: _claim,
+    Claim: claim,
+    LeaveQueue: leave_queue,
     Prepare: prepare,
     StartSession: start_session,
     Deliver: deliver,
     GiveAnswer: give_answer,
     ExpireRequests: expire_requests,
+    StopTurn: stop_turn,
     Conclude: conclude,
     StopSandbox: stop_sandbox,
     Land: land,
@@ -107,14 +106,15 @@ Looked = tuple[TaskRun, Action]
 async def _look(node: Node, run_id: UUID) -> Looked | None:
     async with node.backends.database.transaction() as tx:
         found = await executions.look(tx, run_id)
+        room = found is None or found[0].execution.node_id is not None or await queue.has_room(tx, found[0], node.limits)
     if found is None:
         return None
     run, inbox = found
-    return run, _decide(node, run, inbox)
+    return run, _decide(node, run, inbox, room=room)
 
 
-def _decide(node: Node, run: TaskRun, inbox: Inbox) -> Action:
-    return lifecycle.decide(run, inbox, node.backends.clock.now(), node.deadlines, node.id)
+def _decide(node: Node, run: TaskRun, inbox: Inbox, *, room: bool) -> Action:
+    return lifecycle.decide(run, inbox, node.backends.clock.now(), node.deadlines, node.id, room=room)
 
 
 async def _rests(node: Node, run: TaskRun, until: datetime | None) -> bool:
