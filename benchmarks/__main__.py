@@ -4,7 +4,7 @@ import shutil
 import tempfile
 from pathlib import Path
 
-from benchmarks import append, latency, memory, readiness, run_start, task_list, upload, volume
+from benchmarks import append, decide, latency, memory, readiness, run_start, task_list, upload, volume
 from benchmarks.house import House, running_house
 from benchmarks.report import Figure, show
 from hedgerow.db.embedded import EmbeddedPostgres
@@ -52,7 +52,7 @@ def main() -> None:
         print("bubblewrap is not installed: its start is not measured")
     else:
         figures += _starts("bubblewrap")
-    print(show(figures + _journal() + _readiness() + _uploads()))
+    print(show(figures + decide.measure() + _journal() + _readiness() + _uploads()))
 
 
 main()
