@@ -305,7 +305,7 @@ def _ending(run: TaskRun, inbox: Inbox, now: datetime, deadlines: Deadlines) -> 
 def _hard_stop(execution: Execution, deadlines: Deadlines) -> datetime:
     """When the run's work is over, whatever it does."""
     moment = _began(execution) + deadlines.wall_clock
-    if deadlines.sandbox is None or execution.sandbox_made_at is None:
+    if deadlines.sandbox is None or execution.sandbox is None or execution.sandbox_made_at is None:
         return moment
     return min(moment, execution.sandbox_made_at + deadlines.sandbox)
 

@@ -35,8 +35,9 @@ async def take_in(backends: Backends, tx: Transaction, run: TaskRun, limits: Run
 
 
 def _is_wanted(run: TaskRun) -> bool:
-    """Whether nobody has ended the run, or taken it over, since it was looked at."""
-    return run.environment is Environment.CLOUD and not run.status.terminal and run.execution.ending is None
+    """Whether nobody has ended the run, or taken it over, before it was ever claimed. One that was is its node's to finish."""
+    waits = run.environment is Environment.CLOUD and not run.status.terminal and run.execution.ending is None
+    return waits or run.execution.claimed_at is not None
 
 
 async def leave(backends: Backends, tx: Transaction, run: TaskRun, limits: RunLimits) -> None:
