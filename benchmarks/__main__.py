@@ -4,7 +4,20 @@ import shutil
 import tempfile
 from pathlib import Path
 
-from benchmarks import append, checkpoint, latency, many_runs, memory, readiness, run_start, stalled_reader, task_list, upload, volume
+from benchmarks import (
+    append,
+    checkpoint,
+    decide,
+    latency,
+    many_runs,
+    memory,
+    readiness,
+    run_start,
+    stalled_reader,
+    task_list,
+    upload,
+    volume,
+)
 from benchmarks.house import House, running_house
 from benchmarks.report import Figure, show
 from hedgerow.db.embedded import EmbeddedPostgres
@@ -52,7 +65,7 @@ def main() -> None:
         print("bubblewrap is not installed: its start is not measured")
     else:
         figures += [*_starts("bubblewrap"), *checkpoint.measure("bubblewrap")]
-    print(show(figures + many_runs.measure() + _journal() + _readiness() + _uploads()))
+    print(show(figures + decide.measure() + many_runs.measure() + _journal() + _readiness() + _uploads()))
 
 
 main()

@@ -28,6 +28,7 @@ from hedgerow.domain.errors import HedgerowError, UnavailableError
 from hedgerow.domain.housekeeping import Retention
 from hedgerow.domain.lifecycle import Deadlines
 from hedgerow.domain.masking import Mask
+from hedgerow.domain.queue import RunLimits
 from hedgerow.domain.sandboxes import HostPort
 from hedgerow.integrations import MESSENGERS
 from hedgerow.integrations.base import Messenger, MessengerOptions
@@ -172,7 +173,12 @@ async def hold_runs(house: House, stop: asyncio.Event, serving: Callable[[bool],
     early = asyncio.create_task(_lay_out(trees))
     try:
         rhythm = Rhythm(
-            concurrency=settings.worker_concurrency, scan_concurrency=settings.scan_concurrency, gc_seconds=settings.gc_hours * 3600
+            watch_seconds=settings.sandbox_probe_seconds,
+            probe_seconds=settings.agent_probe_seconds,
+            agent_server_silence_seconds=settings.agent_server_silence_seconds,
+            concurrency=settings.worker_concurrency,
+            scan_concurrency=settings.scan_concurrency,
+            gc_seconds=settings.gc_hours * 3600,
         )
         worker_url = settings.worker_url or f"http://{settings.worker_host}:{port}"
         await work(_node(house, gate, lease, worker_url, operator, trees), rhythm, stop, serving)
@@ -225,6 +231,7 @@ def _node(house: House, gate: "Gate", lease: "NodeLease", worker_url: str, opera
         least_free_percent=settings.disk_free_percent,
         retention=_retention(settings),
         lease=lease,
+        limits=RunLimits(per_project=settings.max_runs_per_project, total=settings.max_runs),
         scan_limits=ScanLimits(seconds=settings.scan_seconds, file_bytes=settings.scan_file_bytes),
     )
 
@@ -258,6 +265,12 @@ def _deadlines(settings: Settings) -> Deadlines:
         wall_clock=timedelta(minutes=settings.wall_clock_minutes),
         look_again=timedelta(seconds=settings.look_again_seconds),
         checkpoint=timedelta(minutes=settings.checkpoint_minutes),
+        sandbox=_or_none(settings.sandbox_minutes),
+        turn_silence=_or_none(settings.turn_silence_minutes),
+        landing=timedelta(seconds=settings.landing_seconds),
+        stopping=timedelta(seconds=settings.stopping_seconds),
+        prepare_attempts=settings.prepare_attempts,
+        first_pause=timedelta(seconds=settings.prepare_pause_seconds),
     )
 
 
@@ -269,6 +282,10 @@ def _retention(settings: Settings) -> Retention:
         mirror_days=settings.mirror_days,
         runtime_days=settings.runtime_days,
     )
+
+
+def _or_none(minutes: float) -> timedelta | None:
+    return timedelta(minutes=minutes) if minutes else None
 
 
 def _messenger(settings: Settings) -> Messenger:

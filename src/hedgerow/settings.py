@@ -164,6 +164,51 @@ class Settings(BaseSettings):
 
     inactivity_timeout_minutes: float = Field(30, gt=0, description="How long an interactive run waits for a message before it ends.")
     wall_clock_minutes: float = Field(24 * 60, gt=0, description="How long a run may take as a whole.")
+    turn_silence_minutes: float = Field(
+        60,
+        ge=0,
+        le=525_600,
+        description="How long nothing may come of a running turn before its agent is given up; what waits for a person is not silent. "
+        "0: as long as the run may take.",
+    )
+    sandbox_minutes: float = Field(
+        0, ge=0, le=525_600, description="How long one sandbox may live before its run ends; 0: as long as the run may take."
+    )
+    landing_seconds: float = Field(
+        60,
+        ge=0,
+        le=86_400,
+        description="How long before a run's time or its sandbox's is over the agent is asked to stop its turn; a quarter of it at most.",
+    )
+    stopping_seconds: Annotated[float, Field(gt=0, le=86_400)] = Field(
+        30, description="How long an agent that has gone silent may take to stop its turn when it is asked to."
+    )
+    max_runs_per_project: int = Field(
+        0,
+        ge=0,
+        le=1_000_000,
+        description="How many runs of one project may be at work at once; further ones wait in line. 0: as many as there are. "
+        "The same for all workers.",
+    )
+    max_runs: int = Field(
+        0,
+        ge=0,
+        le=1_000_000,
+        description="How many runs may be at work at once over all projects. 0: as many as there are. The same for all workers.",
+    )
+    prepare_attempts: int = Field(
+        3, ge=1, le=100, description="How often it is tried to prepare a run where that fails for a reason that may pass."
+    )
+    prepare_pause_seconds: float = Field(
+        2, gt=0, le=3600, description="How long to wait before preparing a run is tried again; each further pause is twice as long."
+    )
+    sandbox_probe_seconds: float = Field(1, gt=0, le=15, description="How often a worker looks whether its sandboxes live.")
+    agent_probe_seconds: float = Field(
+        15, gt=0, le=3600, description="How often a worker asks the agent servers of running turns for a sign of life."
+    )
+    agent_server_silence_seconds: float = Field(
+        60, gt=0, le=86_400, description="How long the agent server of a running turn may leave that unanswered before its run ends."
+    )
     look_again_seconds: Seconds = Field(30, description="The longest time between two looks at a live run.")
 
     checkpoint_minutes: float = Field(

@@ -21,6 +21,7 @@ from hedgerow.domain.readiness import LONGEST_WINDOW_DAYS
 from hedgerow.domain.runs import TaskRun
 from hedgerow.lifecycle import (
     GRACE_SECONDS,
+    AgentProbe,
     Leftovers,
     Node,
     SandboxWatch,
@@ -50,6 +51,8 @@ class Rhythm:
     sweep_seconds: float = 1.0  # runs whose time has come, and jobs of workers that died
     watch_seconds: float = 1.0  # sandboxes that died
     tidy_seconds: float = 60.0  # sandboxes and folders that no run of the node claims
+    probe_seconds: float = 15.0  # agent servers that do not answer
+    agent_server_silence_seconds: float = 60.0  # how long they may not
     relay_seconds: float = 1.0  # messages that are to be posted
     forget_seconds: float = 600.0  # whatever has a time that is over: answers, tokens, relays, artifacts
     disk_seconds: float = 5.0  # whether the disk has room for new runs
@@ -79,6 +82,7 @@ async def work(node: Node, rhythm: Rhythm, stop: asyncio.Event, serving: Callabl
                 (rhythm.sweep_seconds, partial(_sweep, node, rhythm)),
                 (rhythm.watch_seconds, watch.look),
                 (_LOOK_SECONDS, signs.tidy),
+                (rhythm.probe_seconds, AgentProbe(node, rhythm.agent_server_silence_seconds)),
                 (rhythm.relay_seconds, partial(_relay, node, stop)),
                 (rhythm.forget_seconds, partial(_forget, node)),
                 (rhythm.disk_seconds, _Housekeeping(node, rhythm.gc_seconds, stop).look),

@@ -204,3 +204,17 @@ async def test_a_connection_token_opens_the_agent_server(served: Served) -> None
     assert claims["mode"] == "interactive"
     assert isinstance(claims["user_id"], int)
     assert isinstance(claims["distinct_id"], str)
+
+
+async def test_a_run_may_have_deadlines_of_its_own(served: Served) -> None:
+    task = (await served.client.post(served.tasks, json={"title": "t"})).json()
+    asked = {"wall_clock_minutes": 5, "inactivity_timeout_minutes": 0.5, "turn_silence_minutes": 2, "sandbox_minutes": 3}
+    started = (await served.client.post(f"{served.tasks}{task['id']}/run/", json=asked)).json()
+    assert {key: started["latest_run"]["state"][key] for key in asked} == asked
+    for key in asked:
+        for value in (0, -1, "soon", 1e12):
+            refused = await served.client.post(f"{served.tasks}{task['id']}/run/", json={key: value})
+            assert (refused.status_code, refused.json()["attr"]) == (400, key)
+        run = f"{served.tasks}{task['id']}/runs/{started['latest_run']['id']}/"
+        refused = await served.client.patch(run, json={"state": {key: -1}})
+        assert (refused.status_code, refused.json()["attr"]) == (400, f"state__{key}")

@@ -302,3 +302,10 @@ def test_artifacts_are_listed_and_downloaded_without_replacing_anything(server: 
 def test_a_run_without_artifacts_says_so(server: FakeServer, hedgerow: Hedgerow) -> None:
     run = server.add_run(server.add_task())
     assert hedgerow("artifacts", run.id).stdout == "The run has no artifacts.\n"
+
+
+def test_a_run_that_waits_is_shown_with_its_place_in_line(server: FakeServer, hedgerow: Hedgerow) -> None:
+    run = server.add_run(server.add_task(title="Patience"))
+    run.fields["state"] = {"queue_position": 3}
+    done = hedgerow("task", "list", COLUMNS="160")
+    assert "waiting, 3rd in line" in done.stdout

@@ -147,3 +147,9 @@ def test_what_has_no_known_shape_is_passed_over() -> None:
 
 def test_the_status_of_the_run_is_followed() -> None:
     assert fold({"type": "task_run_state", "status": "in_progress"})[0].status is RunStatus.IN_PROGRESS
+
+
+def test_a_place_in_line_is_known_while_the_run_waits_there() -> None:
+    waits = {"type": "task_run_state", "status": "queued", "queue_position": 3}
+    assert fold(waits)[0].place == 3
+    assert fold(waits, {"type": "task_run_state", "status": "queued"})[0].place is None

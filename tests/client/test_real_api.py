@@ -179,6 +179,8 @@ async def test_the_caller_the_project_and_the_server_are_asked(house: House) -> 
         assert raised.value.status == 403
     assert await client.health()
     run = await client.create_run(await client.create_task(title="Token"))
+    reasons = {each.reason: each for each in await client.list_end_reasons()}
+    assert (reasons["agent_lost"].category, reasons["agent_lost"].retryable) == ("agent", True)
     assert (await client.public_key()).startswith("-----BEGIN PUBLIC KEY-----")
     payload = (await client.connection_token(run)).split(".")[1]
     assert run.id in base64.urlsafe_b64decode(payload + "===").decode()

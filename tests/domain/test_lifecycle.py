@@ -26,10 +26,12 @@ from hedgerow.domain.lifecycle import (
     Hold,
     Inbox,
     Land,
+    LeaveQueue,
     Nothing,
     Prepare,
     StartSession,
     StopSandbox,
+    StopTurn,
     Wait,
     decide,
 )
@@ -299,10 +301,114 @@ def test_files_at_rest_are_checkpointed_once_before_they_go(facts: dict[str, Any
     assert next_action(run) == (CleanUp() if "environment" in facts else Land())
 
 
+ALL_DEADLINES = replace(
+    DEADLINES,
+    sandbox=timedelta(hours=2),
+    turn_silence=timedelta(hours=1),
+    landing=timedelta(minutes=1),
+    prepare_attempts=3,
+)
+TOO_LONG = Ending(status=RunStatus.FAILED, reason=EndReason.WALL_CLOCK, message="The run took longer than 6 hours, the most it may.")
+
+
+def test_a_run_without_room_takes_its_place_once_and_then_waits() -> None:
+    assert decide(a_run(), Inbox(), NOW, DEADLINES, HERE, room=False) == Claim()
+    assert decide(a_run(place=1), Inbox(), NOW, DEADLINES, HERE, room=False) == Wait(NOW + timedelta(minutes=1))
+    assert decide(a_run(place=40), Inbox(), NOW, DEADLINES, HERE, room=False) == Wait(NOW + timedelta(minutes=10))
+    assert decide(a_run(place=1), Inbox(), NOW, DEADLINES, HERE, room=True) == Claim()
+
+
+@pytest.mark.parametrize("changed", [{"status": RunStatus.CANCELLED}, {"environment": Environment.LOCAL}, {"ending": FAILED}])
+def test_a_run_that_waits_no_more_leaves_its_line_before_anything_else(changed: dict[str, Any]) -> None:
+    run = a_run(place=2, **changed)
+    assert next_action(run) == LeaveQueue()
+    left = replace(run, execution=replace(run.execution, place=None))
+    assert next_action(left) in {CleanUp(), End(FAILED), Nothing()}
+
+
+def test_waiting_in_line_is_no_part_of_the_time_that_a_run_may_take() -> None:
+    tomorrow = NOW + timedelta(days=1)
+    assert decide(a_run(place=1), Inbox(), tomorrow, DEADLINES, HERE, room=False) == Wait(tomorrow + timedelta(minutes=1))
+    assert next_action(ready(claimed_at=tomorrow), Inbox(queued=1), tomorrow) == Deliver()
+    assert next_action(ready(claimed_at=tomorrow), Inbox(delivered=1), tomorrow + timedelta(hours=6)) == Conclude(TOO_LONG)
+
+
+def decided(run: TaskRun, inbox: Inbox, now: datetime) -> Action:
+    return decide(run, inbox, now, replace(ALL_DEADLINES, sandbox=None, turn_silence=None), HERE)
+
+
+def test_a_turn_is_asked_to_stop_before_the_time_is_over_and_the_run_ends_once_it_has() -> None:
+    last = NOW + timedelta(hours=6)
+    soon = last - timedelta(minutes=1)
+    assert decided(ready(), Inbox(delivered=1), soon - timedelta(seconds=10)) == Wait(soon)
+    assert decided(ready(), Inbox(delivered=1, queued=1), soon) == StopTurn(TOO_LONG, last)
+    asked = ready(stopping=TOO_LONG, stop_by=last)
+    assert decided(asked, Inbox(delivered=1, queued=1), soon) == Wait(last)
+    assert decided(asked, Inbox(queued=1), soon) == Conclude(TOO_LONG)
+    assert decided(asked, Inbox(delivered=1), last) == Conclude(TOO_LONG)
+
+
+def test_no_turn_is_begun_that_would_be_asked_to_stop_at_once_but_what_is_done_counts_as_done() -> None:
+    soon = NOW + timedelta(hours=6) - timedelta(seconds=30)
+    assert decided(ready(), Inbox(queued=1), soon) == Conclude(TOO_LONG)
+    done = decided(ready(turn_ended_at=soon, stop_reason="end_turn"), Inbox(), soon)
+    assert done == Conclude(Ending(status=RunStatus.COMPLETED, reason=EndReason.FINISHED))
+
+
+def test_a_short_time_leaves_three_quarters_of_it_for_work() -> None:
+    run = replace(ready(), state={"mode": "background", "wall_clock_minutes": 2})
+    assert decided(run, Inbox(delivered=1), NOW + timedelta(seconds=80)) == Wait(NOW + timedelta(seconds=90))
+
+
+def test_the_life_of_a_sandbox_ends_a_run_as_well() -> None:
+    run = ready(sandbox_made_at=NOW + timedelta(hours=1))
+    action = decide(run, Inbox(delivered=1, heard_at=NOW + timedelta(hours=3)), NOW + timedelta(hours=3), ALL_DEADLINES, HERE)
+    assert action == Conclude(replace(TOO_LONG, message="Its sandbox has lived for 2 hours, the most it may."))
+
+
+def test_a_turn_of_which_nothing_comes_is_asked_to_stop_and_the_run_has_lost_its_agent() -> None:
+    late = NOW + timedelta(hours=1)
+    run = ready(turn_started_at=NOW)
+    action = decide(run, Inbox(delivered=1), late, ALL_DEADLINES, HERE)
+    assert isinstance(action, StopTurn)
+    assert (action.ending.reason, action.by) == (EndReason.AGENT_LOST, late + timedelta(seconds=30))
+    assert "60 minutes" in (action.ending.message or "")
+
+
+@pytest.mark.parametrize(
+    "inbox",
+    [Inbox(), Inbox(delivered=1, heard_at=NOW + timedelta(minutes=1)), Inbox(delivered=1, asked=1, answer_by=NOW + timedelta(hours=2))],
+)
+def test_whoever_is_heard_or_idle_or_waits_for_a_person_is_not_silent(inbox: Inbox) -> None:
+    deadlines = replace(ALL_DEADLINES, inactivity=timedelta(days=1))
+    assert isinstance(decide(ready(turn_started_at=NOW), inbox, NOW + timedelta(hours=1), deadlines, HERE), Wait)
+
+
+def test_what_failed_in_passing_is_tried_again_after_its_pause_and_no_earlier() -> None:
+    run = a_run(node_id=HERE, prepare_attempts=1, retry_at=NOW + timedelta(seconds=2))
+    assert next_action(run) == Wait(NOW + timedelta(seconds=2))
+    assert next_action(run, now=NOW + timedelta(seconds=2)) == Prepare(sandbox=True, workspace=True)
+    assert next_action(replace(run, status=RunStatus.CANCELLED)) == CleanUp()
+
+
+def test_the_pauses_double_up_to_minutes_and_end() -> None:
+    pauses = [replace(DEADLINES, prepare_attempts=20).pause_before_retry(failed) for failed in (1, 2, 3, 19, 20)]
+    assert pauses == [timedelta(seconds=2), timedelta(seconds=4), timedelta(seconds=8), timedelta(minutes=5), None]
+    assert DEADLINES.pause_before_retry(1) is None
+    slow = replace(DEADLINES, prepare_attempts=100, first_pause=timedelta(hours=1))
+    assert {slow.pause_before_retry(failed) for failed in (1, 2, 99)} == {timedelta(hours=1)}
+
+
 _moments = st.none() | st.integers(0, 10_000).map(lambda minutes: NOW + timedelta(minutes=minutes))
 _executions = st.builds(
     Execution,
     started_at=_moments,
+    claimed_at=_moments,
+    place=st.none() | st.integers(1, 3),
+    sandbox_made_at=_moments,
+    retry_at=_moments,
+    stopping=st.sampled_from([None, FAILED]),
+    stop_by=_moments,
     node_id=st.sampled_from([None, HERE, ELSEWHERE]),
     sandbox=st.sampled_from([None, SANDBOX]),
     checked_out_at=_moments,
@@ -323,19 +429,30 @@ _executions = st.builds(
 )
 
 
+_states: st.SearchStrategy[dict[str, Any]] = st.dictionaries(
+    st.sampled_from(["mode", "wall_clock_minutes", "inactivity_timeout_minutes", "turn_silence_minutes", "sandbox_minutes"]),
+    st.sampled_from(["background", 0.5, 10, 10_000, -1, True, None, float("nan"), float("inf"), [], 10**400]),
+)
 _inboxes = st.builds(
-    Inbox, queued=st.integers(0, 2), delivered=st.integers(0, 2), asked=st.integers(0, 2), answers=st.integers(0, 2), answer_by=_moments
+    Inbox,
+    queued=st.integers(0, 2),
+    delivered=st.integers(0, 2),
+    asked=st.integers(0, 2),
+    answers=st.integers(0, 2),
+    answer_by=_moments,
+    heard_at=_moments,
 )
 
 
-@given(_executions, st.sampled_from(RunStatus), st.sampled_from(Environment), _inboxes, st.integers(0, 20_000))
+@given(_executions, st.sampled_from(RunStatus), st.sampled_from(Environment), _inboxes, st.integers(0, 20_000), _states, st.booleans())
 def test_every_state_has_an_answer_and_no_wait_lasts_longer_than_the_next_look(
-    execution: Execution, status: RunStatus, environment: Environment, inbox: Inbox, minutes: int
+    execution: Execution, status: RunStatus, environment: Environment, inbox: Inbox, minutes: int, state: dict[str, Any], room: bool
 ) -> None:
     now = NOW + timedelta(minutes=minutes)
-    action = next_action(replace(a_run(status=status, environment=environment), execution=execution), inbox, now)
+    run = replace(a_run(status=status, environment=environment), execution=execution, state=state)
+    action = decide(run, inbox, now, ALL_DEADLINES, HERE, room=room)
     if isinstance(action, Wait):
-        assert now < action.until <= now + DEADLINES.look_again
+        assert now < action.until <= now + DEADLINES.look_again * (execution.place or 1)
     if isinstance(action, Nothing) and execution.sandbox is not None:
         assert execution.node_id == ELSEWHERE
 

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+from typing import Any
 
 from hedgerow.db import executions
 from hedgerow.domain.errors import UnavailableError
@@ -13,12 +14,17 @@ from tests.lifecycle.conftest import World
 from tests.lifecycle.plugs import MemoryAgent, agents
 
 
-async def steps(world: World, run: TaskRun) -> list[tuple[str, str]]:
-    """The steps that the run's log shows, with their status."""
+async def progress(world: World, run: TaskRun) -> list[dict[str, Any]]:
+    """What the run's log shows of its steps."""
     pieces = await logs.read_logs(world.node.backends, world.caller, world.project, run.task_id, run.id)
     text = b"".join([piece async for piece in pieces])
     entries = [json.loads(line)["notification"] for line in text.splitlines()]
-    return [(entry["params"]["step"], entry["params"]["status"]) for entry in entries if entry["method"] == "_posthog/progress"]
+    return [entry["params"] for entry in entries if entry["method"] == "_posthog/progress"]
+
+
+async def steps(world: World, run: TaskRun) -> list[tuple[str, str]]:
+    """The steps that the run's log shows, with their status."""
+    return [(params["step"], params["status"]) for params in await progress(world, run)]
 
 
 async def assert_nothing_left(world: World, run: TaskRun) -> None:

@@ -175,6 +175,35 @@ async def test_message_chunks_are_never_stored(desk: Desk) -> None:
     assert [json.loads(event.text) for event in await events_of(desk, run)] == [{"n": 1}]
 
 
+async def heard_at(desk: Desk, run: TaskRun) -> datetime | None:
+    async with desk.backends.database.statement() as tx:
+        found = await executions.look(tx, run.id)
+    assert found is not None
+    return found[1].heard_at
+
+
+async def test_whatever_the_agent_server_hands_over_is_a_sign_of_life_and_what_others_write_is_none(desk: Desk) -> None:
+    clock = FixedClock(datetime(2026, 5, 7, 12, tzinfo=UTC))
+    desk = replace(desk, backends=replace(desk.backends, clock=clock))
+    run = await desk.run()
+    agent = desk.agent(run)
+    await appended(desk, run, {"n": 1})
+    assert await heard_at(desk, run) is None
+    await appended(desk, run, {"n": 2}, caller=agent)
+    assert await heard_at(desk, run) == clock.now()
+    clock.advance(timedelta(seconds=30))
+    await appended(desk, run, update("agent_message_chunk", "a"), caller=agent)
+    assert await heard_at(desk, run) == clock.now() - timedelta(seconds=30)  # chunks are many: they count once a minute
+    clock.advance(timedelta(seconds=31))
+    await appended(desk, run, update("agent_message_chunk", "b"))
+    assert await heard_at(desk, run) != clock.now()
+    await appended(desk, run, update("agent_message_chunk", "c"), caller=agent)
+    assert await heard_at(desk, run) == clock.now()
+    clock.advance(timedelta(seconds=1))
+    await appended(desk, run, {"n": 3}, caller=agent, key="k")
+    assert await heard_at(desk, run) == clock.now()
+
+
 async def test_known_secrets_do_not_reach_the_journal(desk: Desk) -> None:
     run = await desk.run()
 

@@ -9,7 +9,7 @@ import pytest
 from hedgerow.db import journal
 from hedgerow.db import runs as rows
 from hedgerow.domain.clock import FixedClock
-from hedgerow.domain.errors import ForbiddenError, NotFoundError
+from hedgerow.domain.errors import ForbiddenError, InvalidError, NotFoundError
 from hedgerow.domain.runs import Environment, RunStatus, TaskRun
 from hedgerow.operations.run_updates import RunPatch, update_run
 from tests.operations.conftest import Desk
@@ -203,3 +203,28 @@ async def test_the_address_of_the_servers_own_sandbox_cannot_be_removed_by_namin
         await rows.note(tx, run.id, {"state": run.state | {"sandbox_url": "http://gate.test/sandboxes/1"}})
     changed = await patched(desk, run, state_remove_keys=("sandbox_url", "sandbox_url"))
     assert changed.state["sandbox_url"] == "http://gate.test/sandboxes/1"
+
+
+@pytest.mark.parametrize("key", ["wall_clock_minutes", "inactivity_timeout_minutes", "turn_silence_minutes", "sandbox_minutes"])
+async def test_a_deadline_of_its_own_is_checked_before_anything_is_changed_and_has_a_worker_look(desk: Desk, key: str) -> None:
+    run = await desk.run()
+    for value in (0, "5", None, True, 1e9):
+        with pytest.raises(InvalidError) as refused:
+            await patched(desk, run, state={key: value, "other": 1})
+        assert refused.value.attr == f"state__{key}"
+    assert len(await states(desk, run)) == 1
+    async with desk.backends.database.transaction() as tx:
+        await rows.note(tx, run.id, {"started_at": run.created_at, "wake_at": None})
+    changed = await patched(desk, run, state={key: 5})
+    assert changed.state[key] == 5
+    assert changed.execution.wake_at is not None
+    assert key not in (await patched(desk, run, state_remove_keys=(key,))).state
+
+
+async def test_an_agent_does_not_set_its_own_deadlines(desk: Desk) -> None:
+    run = await desk.run()
+    await patched(desk, run, state={"wall_clock_minutes": 5})
+    changed = await by_agent(
+        desk, run, state={"wall_clock_minutes": 500, "sandbox_minutes": "x"}, state_remove_keys=("wall_clock_minutes",)
+    )
+    assert (changed.state["wall_clock_minutes"], "sandbox_minutes" in changed.state) == (5, False)

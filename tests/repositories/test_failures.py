@@ -33,6 +33,25 @@ def test_words_of_git_become_one_sentence(errors: str, sentence: str) -> None:
     assert error.message.endswith(".")
 
 
+@pytest.mark.parametrize(
+    ("errors", "passing"),
+    [
+        ("fatal: unable to access 'x': Could not resolve host: example.com", True),
+        ("fatal: unable to access 'x': Failed to connect to example.com port 443", True),
+        ("fatal: unable to access 'x': Operation too slow", True),
+        ("fatal: unable to access 'x': The requested URL returned error: 503", True),
+        ("error: RPC failed; curl 92\nfatal: early EOF", True),
+        ("remote: Repository not found.", False),
+        ("fatal: Authentication failed for 'x'", False),
+        ("fatal: couldn't find remote ref refs/x/y", False),
+        ("fatal: write error: No space left on device\nfatal: early EOF", False),
+        ("fatal: the flux is out", False),
+    ],
+)
+def test_what_may_pass_is_told_from_what_will_not(errors: str, passing: bool) -> None:
+    assert failure(URL, errors).passing is passing
+
+
 def test_a_ref_that_is_missing_is_the_callers_mistake() -> None:
     error = failure(URL, "fatal: couldn't find remote ref refs/x/y")
     assert isinstance(error, InvalidError)

@@ -4,11 +4,11 @@ from hedgerow.checker import Bounds, check
 from hedgerow.domain import lifecycle
 from hedgerow.domain.runs import Environment
 from tests.simulation.workers import Decide, Workers
-from tests.simulation.world import DEADLINES, World
+from tests.simulation.world import DEADLINES, LONGEST_LINE_SECONDS, World
 
 LAST_EVENT_SECONDS = 400.0
 TIDY_SECONDS = 600.0  # landing and tidying up, with everything in their way that a scenario holds
-BOUNDS = Bounds(end_seconds=DEADLINES.wall_clock.total_seconds() + TIDY_SECONDS, leave_seconds=TIDY_SECONDS)
+BOUNDS = Bounds(end_seconds=LONGEST_LINE_SECONDS + DEADLINES.wall_clock.total_seconds() + TIDY_SECONDS, leave_seconds=TIDY_SECONDS)
 
 
 class BrokenError(AssertionError):
@@ -41,6 +41,9 @@ def _play(world: World, decide: Decide) -> None:
     world.nudge, world.find, world.stir = workers.nudge, workers.arrive, workers.stir
     world.reachable = workers.up.__getitem__
     world.after(0.0, world.start)
+    world.after(world.full_until, world.call_next)
+    for _ in range(world.ahead):
+        world.after(random.uniform(0.0, world.full_until), world.move_up)
     deeds = [world.message, world.message, world.withdraw, world.move, world.cancel, world.cancel, world.end_by_hand, world.open_again]
     deeds += [world.requests.ask, world.requests.ask, world.hand_over, world.resume, world.resume, world.accept_output]
     faults = [workers.crash, workers.crash, workers.lose_machine, workers.lose_machine, world.lose_agent, world.lose_sandbox, world.jump]
@@ -76,6 +79,7 @@ def _check_rest(world: World) -> None:
         return  # what is left to do, its machine alone could do
     assert execution.wake_at is None, "somebody still means to look at the run"
     assert execution.sandbox is None, "a sandbox is left"
+    assert execution.place is None, "it still stands in line"
     assert execution.node_id is None or execution.cleaned_at is not None, "a node has not tidied up"
     if world.run.environment is Environment.CLOUD and execution.started_at is not None:
         assert world.run.status.terminal, "the run has not ended"

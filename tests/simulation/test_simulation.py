@@ -7,12 +7,14 @@ import os
 from collections import Counter
 from dataclasses import replace
 from datetime import datetime
+from typing import Any
 from uuid import UUID
 
 import pytest
 
 from hedgerow.checker.records import Answered, Frame, Heard, Kind, Sent
 from hedgerow.domain import lifecycle
+from hedgerow.domain.end_reasons import EXPLANATIONS
 from hedgerow.domain.lifecycle import Action, Checkpoint, CleanUp, Conclude, Deadlines, Inbox, Land, Nothing, StopSandbox, Wait
 from hedgerow.domain.runs import EndReason, TaskRun
 from tests.simulation.scenario import BrokenError, play
@@ -40,12 +42,13 @@ def test_the_same_number_plays_the_same_history() -> None:
 
 
 def test_the_histories_reach_what_they_are_about() -> None:
-    worlds = [play(seed) for seed in range(600)]
+    worlds = [play(seed) for seed in range(800)]
     actions = Counter(type(action).__name__ for world in worlds for _, _, action in world.trace)
     assert set(actions) == {kind.__name__ for kind in Action.__args__} - _NOT_PLAYED
     reasons = {world.run.state.get("end_reason") for world in worlds}
     assert reasons >= {"finished", "output_accepted", "cancelled", "inactivity", "wall_clock", "agent_failed", "agent_lost", "client"}
     assert reasons >= {reason.value for reason in (EndReason.SANDBOX_LOST, EndReason.SANDBOX_FAILED, EndReason.START_FAILED)}
+    assert reasons - {None} <= {reason.value for reason in EXPLANATIONS}
     heard = [record for world in worlds for record in world.history if isinstance(record, Heard)]
     assert {record.kind for record in heard} == {Kind.MESSAGE, Kind.ANSWER}
     told = {record.text.partition(",")[0] for world in worlds for record in world.history if isinstance(record, Frame)}
@@ -54,7 +57,7 @@ def test_the_histories_reach_what_they_are_about() -> None:
 
 
 def test_the_histories_hold_machines_that_are_lost_in_every_situation() -> None:
-    worlds = [play(seed) for seed in range(1000)]
+    worlds = [play(seed) for seed in range(2500)]
     takeovers = [takeover for world in worlds for takeover in world.takeovers]
     assert {takeover.sentence.partition(".")[0] for takeover in takeovers} == {
         "It begins again on another one",
@@ -78,28 +81,28 @@ def test_a_control_plane_that_hears_older_epochs_is_found() -> None:
         _play_all(range(5000), lifecycle.decide, fenced=False)
 
 
-def _without_a_wall_clock(run: TaskRun, inbox: Inbox, now: datetime, deadlines: Deadlines, node_id: UUID) -> Action:
-    action = lifecycle.decide(run, inbox, now, deadlines, node_id)
+def _without_a_wall_clock(run: TaskRun, inbox: Inbox, now: datetime, deadlines: Deadlines, node_id: UUID, **facts: Any) -> Action:
+    action = lifecycle.decide(run, inbox, now, deadlines, node_id, **facts)
     endless = isinstance(action, Conclude) and action.ending.reason is EndReason.WALL_CLOCK
     return Wait(now + deadlines.look_again) if endless else action
 
 
-def _without_tidying_up(run: TaskRun, inbox: Inbox, now: datetime, deadlines: Deadlines, node_id: UUID) -> Action:
-    action = lifecycle.decide(run, inbox, now, deadlines, node_id)
+def _without_tidying_up(run: TaskRun, inbox: Inbox, now: datetime, deadlines: Deadlines, node_id: UUID, **facts: Any) -> Action:
+    action = lifecycle.decide(run, inbox, now, deadlines, node_id, **facts)
     return Nothing() if isinstance(action, CleanUp) else action
 
 
-def _with_a_forgotten_sandbox(run: TaskRun, inbox: Inbox, now: datetime, deadlines: Deadlines, node_id: UUID) -> Action:
-    action = lifecycle.decide(run, inbox, now, deadlines, node_id)
+def _with_a_forgotten_sandbox(run: TaskRun, inbox: Inbox, now: datetime, deadlines: Deadlines, node_id: UUID, **facts: Any) -> Action:
+    action = lifecycle.decide(run, inbox, now, deadlines, node_id, **facts)
     return Land() if isinstance(action, StopSandbox) else action
 
 
-def _in_circles(run: TaskRun, inbox: Inbox, now: datetime, deadlines: Deadlines, node_id: UUID) -> Action:
-    return lifecycle.decide(replace(run, execution=replace(run.execution, ending=None)), inbox, now, deadlines, node_id)
+def _in_circles(run: TaskRun, inbox: Inbox, now: datetime, deadlines: Deadlines, node_id: UUID, **facts: Any) -> Action:
+    return lifecycle.decide(replace(run, execution=replace(run.execution, ending=None)), inbox, now, deadlines, node_id, **facts)
 
 
-def _past_the_end(run: TaskRun, inbox: Inbox, now: datetime, deadlines: Deadlines, node_id: UUID) -> Action:
-    action = lifecycle.decide(run, inbox, now, deadlines, node_id)
+def _past_the_end(run: TaskRun, inbox: Inbox, now: datetime, deadlines: Deadlines, node_id: UUID, **facts: Any) -> Action:
+    action = lifecycle.decide(run, inbox, now, deadlines, node_id, **facts)
     return lifecycle.Deliver() if inbox.queued and run.execution.session_ready_at is not None else action
 
 

@@ -6,7 +6,7 @@ transaction of the real action, with the same conditions.
 
 from collections.abc import Callable, Generator
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
@@ -18,7 +18,6 @@ from hedgerow.domain.lifecycle import (
     Claim,
     CleanUp,
     Conclude,
-    Deadlines,
     Deliver,
     End,
     ExpireRequests,
@@ -26,9 +25,11 @@ from hedgerow.domain.lifecycle import (
     HandOver,
     Inbox,
     Land,
+    LeaveQueue,
     Prepare,
     StartSession,
     StopSandbox,
+    StopTurn,
 )
 from hedgerow.domain.messages import UNANSWERED, MessageStatus
 from hedgerow.domain.permission_requests import SESSION_OVER
@@ -42,16 +43,17 @@ MOST_STEPS = 40  # more looks in one go than any run needs
 MOST_REPEATS = 2  # equal actions in a row, with equal facts, and nothing in their way
 _ONWARD = (Prepare, StartSession, Deliver, Checkpoint, GiveAnswer, ExpireRequests)
 
-Decide = Callable[[TaskRun, Inbox, datetime, Deadlines, UUID], Action]
+Decide = Callable[..., Action]
 Steps = Generator[float, None, None]
 
 
 class FaultError(Exception):
     """An action met something that the real one would meet as a HedgerowError."""
 
-    def __init__(self, reason: EndReason) -> None:
+    def __init__(self, reason: EndReason, *, passing: bool = False) -> None:
         super().__init__(reason.value)
         self.reason = reason
+        self.passing = passing
 
 
 class TakenOverError(Exception):
@@ -289,6 +291,8 @@ class Workers:
             return
         if run.execution.ending is not None or run.status.terminal:
             return
+        if run.execution.checked_out_at is not None and run.execution.session_ready_at is None:
+            return  # whoever starts the agent sees it
         self.world.after(self.world.random.uniform(0.0, 1.0), lambda: self._conclude_unless_ending(run))
 
     def _conclude_unless_ending(self, run: TaskRun) -> None:
@@ -299,7 +303,7 @@ class Workers:
     # Looking, deciding, acting
 
     def _decide(self, node: UUID) -> Action:
-        return self.decide(self.world.run, self.world.inbox(), self.world.clock(), DEADLINES, node)
+        return self.decide(self.world.run, self.world.inbox(), self.world.clock(), DEADLINES, node, room=self.world.room())
 
     def _decide_again(self, node: UUID, run: TaskRun) -> Action:
         if self.world.run.execution.epoch != run.execution.epoch:
@@ -373,7 +377,7 @@ class Workers:
 
     def _trouble(self, *reasons: EndReason) -> None:
         if self.world.random.random() < self.trouble:
-            raise FaultError(self.world.random.choice(reasons))
+            raise FaultError(self.world.random.choice(reasons), passing=self.world.random.random() < 0.5)
 
     def _pause(self, most: float) -> float:
         return self.world.random.uniform(0.0, most) * self.slow
@@ -387,6 +391,8 @@ class Workers:
         match action:
             case Prepare(sandbox=False) if run.status.terminal or run.execution.ending is not None:
                 self._give_work_up(run)
+            case Prepare() | StartSession() if fault.passing and self._try_again(run):
+                return True
             case Prepare() | StartSession() | Deliver():
                 self._conclude_failed(run, Ending(status=RunStatus.FAILED, reason=fault.reason, message="It failed."))
             case Land():
@@ -394,6 +400,19 @@ class Workers:
             case _:
                 self._record(run, wake_at=self.world.clock() + timedelta(seconds=5))
                 return False
+        return True
+
+    def _try_again(self, run: TaskRun) -> bool:
+        """Whether what has failed is tried again, after a pause and with a new sandbox where the agent server did not do its part."""
+        attempts = run.execution.prepare_attempts + 1
+        pause = DEADLINES.pause_before_retry(attempts)
+        if pause is None:
+            return False
+        gone: dict[str, Any] = {}
+        if run.execution.sandbox is not None and run.execution.checked_out_at is not None:
+            self.world.sandboxes[run.execution.sandbox.id].alive = False
+            gone = {"sandbox": None}
+        self._record(run, prepare_attempts=attempts, retry_at=self.world.clock() + pause, **gone)
         return True
 
     def _conclude_failed(self, run: TaskRun, ending: Ending) -> None:
@@ -416,12 +435,14 @@ class Workers:
     def _steps(self, node: UUID, run: TaskRun, action: Action) -> Steps:
         kinds: dict[type[Action], Callable[[UUID, TaskRun, Any], Steps]] = {
             Claim: self._claim,
+            LeaveQueue: self._leave_queue,
             Prepare: self._prepare,
             StartSession: self._start_session,
             Deliver: self._deliver,
             Checkpoint: self._checkpoint,
             GiveAnswer: self._give_answer,
             ExpireRequests: self._expire_requests,
+            StopTurn: self._stop_turn,
             Conclude: self._conclude,
             StopSandbox: self._stop_sandbox,
             Land: self._land,
@@ -435,8 +456,18 @@ class Workers:
         self.world.folders.discard(node)  # what could not be collected is moved aside
         yield self._pause(0.1)
         execution = self.world.run.execution
-        if execution.node_id is None:
-            self.world.facts(node_id=node, epoch=execution.epoch + 1)
+        ends = self.world.run.status.terminal or execution.ending is not None
+        if execution.node_id is not None or (ends and execution.claimed_at is None):
+            return
+        if self.world.room():
+            claimed_at = execution.claimed_at or self.world.clock()
+            self.world.facts(node_id=node, epoch=execution.epoch + 1, claimed_at=claimed_at, place=None)
+        elif execution.place is None:
+            self.world.facts(place=self.world.ahead + 1)
+
+    def _leave_queue(self, node: UUID, run: TaskRun, action: LeaveQueue) -> Steps:
+        yield self._pause(0.1)
+        self.world.facts(place=None)
 
     def _prepare(self, node: UUID, run: TaskRun, action: Prepare) -> Steps:
         """Both side by side; which is ready first is a matter of luck."""
@@ -455,7 +486,7 @@ class Workers:
         yield -self._pause(0.2)
         self.world.orphans.discard(sandbox.handle.id)
         try:
-            self._record(run, sandbox=sandbox.handle)
+            self._record(run, sandbox=sandbox.handle, sandbox_made_at=self.world.clock())
         except TakenOverError:
             sandbox.alive = False
             raise
@@ -550,6 +581,17 @@ class Workers:
         at_rest = run.execution.sandbox is None
         assert not at_rest or work == self.world.work[node], "an agent works on files that are at rest"
         self._record(run, checkpointed_at=began, checkpointed_turn=run.execution.turn_ended_at, checkpointed_at_rest=at_rest, **facts)
+
+    def _stop_turn(self, node: UUID, run: TaskRun, action: StopTurn) -> Steps:
+        yield self._pause(0.1)
+        decided = self._decide_again(node, run)
+        if not isinstance(decided, StopTurn):
+            return
+        self._record(run, stopping=decided.ending, stop_by=decided.by)
+        yield self._pause(0.5)
+        sandbox = self.world.sandbox()
+        if sandbox is not None and sandbox.alive and sandbox.agent_alive:
+            self.world.ask_to_stop(sandbox)
 
     def _conclude(self, node: UUID, run: TaskRun, action: Conclude) -> Steps:
         yield self._pause(0.1)

@@ -38,9 +38,18 @@ from tests.simulation.requests import Requests
 
 BEGIN = datetime(2026, 5, 7, 12, tzinfo=UTC)
 DEADLINES = Deadlines(
-    inactivity=timedelta(seconds=120), wall_clock=timedelta(seconds=900), look_again=timedelta(seconds=60), checkpoint=timedelta(seconds=50)
+    inactivity=timedelta(seconds=120),
+    wall_clock=timedelta(seconds=900),
+    look_again=timedelta(seconds=60),
+    checkpoint=timedelta(seconds=50),
+    sandbox=timedelta(seconds=800),
+    turn_silence=timedelta(seconds=250),
+    landing=timedelta(seconds=40),
+    stopping=timedelta(seconds=15),
+    prepare_attempts=3,
 )
 LEASE_SECONDS = 25.0  # longer than any worker takes to come back after a crash
+LONGEST_LINE_SECONDS = 100.0
 NODES = (UUID(int=1), UUID(int=2))
 RUN = "run"
 BASE = "1" * 40
@@ -48,14 +57,21 @@ KEPT = "The result could not be collected."  # the one thing that may come betwe
 
 # As in db/executions: what a run that begins again no longer knows.
 FORGOTTEN: dict[str, Any] = {
+    "claimed_at": None,
+    "place": None,
     "node_id": None,
     "sandbox": None,
+    "sandbox_made_at": None,
+    "prepare_attempts": 0,
+    "retry_at": None,
     "checked_out_at": None,
     "base_commit": None,
     "session_ready_at": None,
     "turn_started_at": None,
     "turn_ended_at": None,
     "stop_reason": None,
+    "stopping": None,
+    "stop_by": None,
     "landed_at": None,
     "cleaned_at": None,
     "checkpointed_at": None,
@@ -129,6 +145,9 @@ class World:
         self.gone: set[UUID] = set()  # nodes that never come back
         self.repository = self.random.random() < 0.7  # whether the task has one: only then there is something to checkpoint
         self.work = dict.fromkeys(NODES, 0)  # what stands in the workspace of each node: it grows whenever an agent works
+        self.heard_at: datetime | None = None
+        self.full_until = self.random.choice([0.0, 0.0, 0.0, 10.0, LONGEST_LINE_SECONDS])  # other runs hold every place until then
+        self.ahead = self.random.randrange(3)  # how many wait before this run
         self.nudge: Callable[[UUID | None], None] = lambda node_id: None
         self.find: Callable[[UUID | None], None] = lambda node_id: None
         self.stir: Callable[[], None] = lambda: None
@@ -167,6 +186,24 @@ class World:
             event()
         return not self._events
 
+    # The line
+
+    def room(self) -> bool:
+        """Whether the run may be claimed; one that was claimed before keeps its place."""
+        return self.now >= self.full_until or self.run.execution.claimed_at is not None
+
+    def move_up(self) -> None:
+        """Somebody who waited before the run waits no more."""
+        place = self.run.execution.place
+        if self.ahead and place is not None:
+            self.ahead -= 1
+            self.facts(place=place - 1)
+
+    def call_next(self) -> None:
+        """A place has come free: whoever is next hears of it."""
+        if self.run.execution.place is not None and self.run.execution.claimed_at is None:
+            self.wake()
+
     # The row
 
     def facts(self, **facts: Any) -> None:
@@ -175,6 +212,8 @@ class World:
         if ending is not None and ending.message != KEPT:
             assert before is None, f"an end that was decided is overwritten: {before}"
             assert not self.run.execution.restarting, f"what befell an earlier start ends the new one: {ending}"
+        place, stood = facts.get("place"), self.run.execution.place
+        assert place is None or stood is None or place < stood, f"the run moved back in its line, from {stood} to {place}"
         self.run = _copied(self.run, {"execution": _copied(self.run.execution, facts)})
         if facts.get("wake_at") is not None:
             self._await_sweep(facts["wake_at"])
@@ -247,7 +286,7 @@ class World:
         for message in self.messages:
             queued += message.status is MessageStatus.QUEUED
             delivered += message.status is MessageStatus.DELIVERED
-        return Inbox(queued=queued, delivered=delivered, **self.requests.facts())
+        return Inbox(queued=queued, delivered=delivered, heard_at=self.heard_at, **self.requests.facts())
 
     def fail_unfinished(self, error: str) -> None:
         """Give up every message whose turn has not ended."""
@@ -400,6 +439,11 @@ class World:
         sandbox = self.sandboxes[handle.id] = Sandbox(handle, epoch, node)
         return sandbox
 
+    def ask_to_stop(self, sandbox: Sandbox) -> None:
+        """Somebody wants the turn to stop. Most agents do so; some go on."""
+        if sandbox.playing is not None and self.random.random() < 0.7:
+            self.after(self.random.uniform(0.0, 5.0), lambda turn=sandbox.turn: self._end_turn(sandbox, turn, "cancelled"))  # type: ignore[misc]
+
     def take_in(self, sandbox: Sandbox, message: Message) -> None:
         """The agent server takes a message, once."""
         if message.text not in sandbox.known:
@@ -421,8 +465,19 @@ class World:
         turn, stop_reason = sandbox.turn, self.random.choice(["end_turn", "end_turn", "end_turn", "refusal", None])
         if self.random.random() < 0.1:
             self.after(self.random.uniform(0.0, 3.0), self.requests.ask)
-        if length is not None:  # otherwise it hangs
+        if length is not None:
             self.after(self.random.uniform(0.0, 2.0) * length, lambda: self._end_turn(sandbox, turn, stop_reason))
+        elif self.random.random() < 0.5:  # otherwise it hangs
+            self._go_on(sandbox, turn)
+
+    def _go_on(self, sandbox: Sandbox, turn: int) -> None:
+        """The agent works without end, and says something now and then."""
+        if sandbox.turn == turn and sandbox.playing is not None and sandbox.alive and sandbox.agent_alive:
+            self.push(sandbox, lambda: self._hear(sandbox))
+            self.after(90.0, lambda: self._go_on(sandbox, turn))
+
+    def _hear(self, sandbox: Sandbox) -> None:
+        self.accepts(sandbox, f"something in turn {sandbox.turn}, at {self.now}")
 
     def _has_leave(self, sandbox: Sandbox) -> bool:
         """Whether the gate tells an agent that it may go on: not where its node is silent, nor where it has lost the run."""
@@ -480,6 +535,8 @@ class World:
     def accepts(self, sandbox: Sandbox, what: str) -> bool:
         """Whether the control plane hears the run token of a sandbox: it refuses those of an older epoch."""
         accepted = sandbox.epoch == self.run.execution.epoch or not self.fenced
+        if accepted:
+            self.heard_at = self.clock()
         self.say("agent", Kind.ENTRIES, what, accepted=accepted, epoch=sandbox.epoch)
         return accepted
 

@@ -9,7 +9,7 @@ from uuid import UUID
 
 import httpx
 
-from hedgerow.domain.errors import UnavailableError
+from hedgerow.domain.errors import PassingError, TimedOutError, UnavailableError
 
 _CONNECT_PAUSE_SECONDS = 0.01
 
@@ -35,7 +35,7 @@ class AgentConnection:
                 while not await self.healthy():  # noqa: ASYNC110 - another process makes the socket, and tells nobody
                     await asyncio.sleep(_CONNECT_PAUSE_SECONDS)
         except TimeoutError as error:
-            raise UnavailableError(f"The agent server did not answer within {timeout_seconds:g} seconds.") from error
+            raise TimedOutError(f"The agent server did not answer within {timeout_seconds:g} seconds.") from error
 
     async def healthy(self) -> bool:
         """Whether the agent server answers now."""
@@ -85,6 +85,12 @@ class AgentConnection:
             raise UnavailableError(_sentence(answer, "The agent server did not take the answer."))
         return "error" not in document
 
+    async def cancel(self) -> None:
+        """Ask the agent to stop its turn; when it has, its entries say so. Raises UnavailableError."""
+        answer = await self._post("/command", {"jsonrpc": "2.0", "id": 1, "method": "cancel", "params": {}}, 10.0)
+        if not answer.is_success or "error" in _object(answer):
+            raise UnavailableError(_sentence(answer, "The agent server did not take the wish to stop."))
+
     async def close(self, timeout_seconds: float) -> bool:
         """End the agent and have the last entries handed over. Whether all were; False also where nobody answers."""
         body = {"jsonrpc": "2.0", "id": 1, "method": "close", "params": {"timeout_seconds": timeout_seconds}}
@@ -100,9 +106,17 @@ class AgentConnection:
         try:
             return await self._http.post(path, json=body, headers=authorised, timeout=timeout_seconds)
         except httpx.TimeoutException as error:
-            raise UnavailableError(f"The agent server did not answer within {timeout_seconds:g} seconds.") from error
+            raise TimedOutError(f"The agent server did not answer within {timeout_seconds:g} seconds.") from error
         except httpx.HTTPError as error:
-            raise UnavailableError("The agent server does not answer.") from error
+            raise PassingError("The agent server does not answer.") from error
+
+
+def _object(answer: httpx.Response) -> dict[str, Any]:
+    try:
+        document = answer.json()
+    except ValueError:
+        return {}
+    return document if isinstance(document, dict) else {}
 
 
 def _sentence(answer: httpx.Response, otherwise: str) -> str:

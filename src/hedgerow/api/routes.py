@@ -9,6 +9,7 @@ from hedgerow.api import (
     audit,
     commands,
     connection_tokens,
+    end_reasons,
     github,
     health,
     logs,
@@ -462,6 +463,7 @@ ENDPOINTS: tuple[Endpoint, ...] = (
         answers=connection_tokens.PublicKey,
         open=True,
     ),
+    Endpoint(method="GET", path="/api/end_reasons/", handler=end_reasons.list_end_reasons, answers=end_reasons.EndReasonList, open=True),
     Endpoint(
         method="GET",
         path=log_urls.PATH,

@@ -16,7 +16,7 @@ from hedgerow.cli.finding import repository_of, short
 from hedgerow.cli.headline import headline
 from hedgerow.cli.items import Prompted, Question, Remark
 from hedgerow.cli.program import command_line
-from hedgerow.cli.safe_text import duration, one_line
+from hedgerow.cli.safe_text import duration, one_line, ordinal
 from hedgerow.cli.screen import Screen
 from hedgerow.cli.stopping import cancel_run, close_run
 from hedgerow.cli.transcript import Transcript
@@ -193,5 +193,6 @@ class _Follower:
         if self._transcript.turns:
             return "Waiting for a message" if self._run.interactive else "Finishing"
         if self._transcript.status in {None, RunStatus.QUEUED, RunStatus.NOT_STARTED} and not self._transcript.steps:
-            return "Waiting for a worker"
+            place = self._transcript.place
+            return "Waiting for a worker" if place is None else f"Waiting, {ordinal(place)} in line"
         return "Preparing"

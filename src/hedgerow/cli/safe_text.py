@@ -37,6 +37,12 @@ def cut_lines(text: str, limit: int) -> str:
     return "\n".join([*lines[: limit - 1], f"… {len(lines) - limit + 1} more lines"])
 
 
+def ordinal(number: int) -> str:
+    """A place in a row: `1st`, `2nd`, `3rd`, `11th`."""
+    ending = "th" if number % 100 in {11, 12, 13} else {1: "st", 2: "nd", 3: "rd"}.get(number % 10, "th")
+    return f"{number}{ending}"
+
+
 def duration(seconds: float) -> str:
     """How long something took, in the words of a stopwatch: `0.3 s`, `42 s`, `3 min 05 s`, `2 h 10 min`."""
     if seconds < 9.95:

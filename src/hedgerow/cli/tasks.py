@@ -13,7 +13,7 @@ from hedgerow.cli.connect import connect, output
 from hedgerow.cli.finding import find_task, short
 from hedgerow.cli.painting import marks_for, message
 from hedgerow.cli.program import command_line
-from hedgerow.cli.safe_text import one_line, safe
+from hedgerow.cli.safe_text import one_line, ordinal, safe
 from hedgerow.client import Run, Task
 from hedgerow.domain.runs import RunStatus
 
@@ -107,7 +107,9 @@ def _bare_table(*columns: str, wide: str) -> Table:
 def _status(run: Run | None) -> Text:
     if run is None:
         return Text("no run", "dim")
-    return Text(run.status.value.replace("_", " "), STATUS_STYLES.get(run.status, "dim"))
+    place = run.queue_position if run.status is RunStatus.QUEUED else None
+    words = run.status.value.replace("_", " ") if place is None else f"waiting, {ordinal(place)} in line"
+    return Text(words, STATUS_STYLES.get(run.status, "dim"))
 
 
 def age(span: timedelta) -> str:

@@ -28,6 +28,7 @@ class Transcript:
 
     def __init__(self) -> None:
         self.status: RunStatus | None = None
+        self.place: int | None = None  # in line, while the run waits there
         self.steps: dict[str, RunningStep] = {}
         self.tools: dict[str, ToolCall] = {}
         self.questions: dict[str, Question] = {}
@@ -69,6 +70,8 @@ class Transcript:
         return [*unfinished, *self._end_turn()]
 
     def _state(self, data: Mapping[str, Any]) -> list[Item]:
+        place = data.get("queue_position")
+        self.place = place if isinstance(place, int) and place > 0 else None
         try:
             self.status = RunStatus(data.get("status", ""))
         except ValueError:

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from hedgerow.client.answers.accounts import CurrentUser, PersonalKey, Project
     from hedgerow.client.answers.artifacts import Artifact, PreparedUpload, PresignedUrl
     from hedgerow.client.answers.audit import AuditEntry
+    from hedgerow.client.answers.end_reasons import EndReasonDetail
     from hedgerow.client.answers.environments import SandboxEnvironment
     from hedgerow.client.answers.integrations import (
         GitHubBranches,
@@ -46,6 +47,7 @@ __all__ = [
     "Credentials",
     "CurrentUser",
     "Cut",
+    "EndReasonDetail",
     "Ended",
     "GitHubBranches",
     "GitHubInstallation",
@@ -85,6 +87,7 @@ _LATER = {
     "AuditEntry": "answers.audit",
     "Capability": "answers.readiness",
     "CurrentUser": "answers.accounts",
+    "EndReasonDetail": "answers.end_reasons",
     "GitHubBranches": "answers.integrations",
     "GitHubInstallation": "answers.integrations",
     "GitHubRepository": "answers.integrations",

@@ -20,14 +20,21 @@ from hedgerow.domain.runs import Ending, Environment, RunStatus, SandboxHandle, 
 from hedgerow.domain.tasks import slug_prefix
 
 FORGOTTEN: Mapping[str, Any] = {
+    "claimed_at": None,
+    "place": None,
     "node_id": None,
     "sandbox": None,
+    "sandbox_made_at": None,
+    "prepare_attempts": 0,
+    "retry_at": None,
     "checked_out_at": None,
     "base_commit": None,
     "session_ready_at": None,
     "turn_started_at": None,
     "turn_ended_at": None,
     "stop_reason": None,
+    "stopping": None,
+    "stop_by": None,
     "landed_at": None,
     "cleaned_at": None,
     "checkpointed_at": None,
@@ -41,7 +48,7 @@ Its epoch stays until then. An end that is decided stays too, and so does a wish
 """
 
 _LOOK: LiteralString = """
-    SELECT * FROM (
+    SELECT *, (SELECT heard_at FROM journals WHERE run_id = %(run_id)s) AS heard_at FROM (
         SELECT count(*) FILTER (WHERE status = 'queued') AS queued, count(*) FILTER (WHERE status = 'delivered') AS delivered
         FROM messages WHERE run_id = %(run_id)s AND status IN ('queued', 'delivered')
     ) inbox, (
@@ -84,13 +91,18 @@ async def task_words(tx: Transaction, run: TaskRun) -> TaskWords:
     return TaskWords(f"{slug_prefix(row['name'])}-{row['task_number']}", row["title"], row["repository"])
 
 
-async def claim(tx: Transaction, run_id: UUID, node_id: UUID) -> bool:
-    """Give an unclaimed run to a node and raise its epoch, so that whoever held it before is refused from now on."""
-    row = await (
-        await tx.connection.execute(
-            "UPDATE runs SET node_id = %s, epoch = epoch + 1 WHERE id = %s AND node_id IS NULL RETURNING epoch", [node_id, run_id]
-        )
-    ).fetchone()
+_CLAIM: LiteralString = """
+    UPDATE runs SET node_id = %s, epoch = epoch + 1, claimed_at = coalesce(claimed_at, %s, now()) WHERE id = %s AND node_id IS NULL
+    RETURNING epoch
+"""
+
+
+async def claim(tx: Transaction, run_id: UUID, node_id: UUID, now: datetime | None = None) -> bool:
+    """Give an unclaimed run to a node and raise its epoch, so that whoever held it before is refused from now on.
+
+    Its wall clock begins with its first claim. `now` None: the database says what time it is.
+    """
+    row = await (await tx.connection.execute(_CLAIM, [node_id, now, run_id])).fetchone()
     if row is None:
         return False
     await tx.connection.execute("UPDATE journals SET epoch = %s WHERE run_id = %s", [row["epoch"], run_id])
@@ -119,8 +131,10 @@ async def rest(tx: Transaction, run: TaskRun, until: datetime | None) -> bool:
 async def conclude_all(tx: Transaction, task_id: UUID, ending: Ending, now: datetime) -> list[TaskRun]:
     """Have every run of a task that the server still drives end this way; those runs. One that ends already ends as it would."""
     statement = sql.SQL(
-        "UPDATE runs SET ending = %s, wake_at = %s WHERE task_id = %s AND started_at IS NOT NULL AND environment = %s"
-        " AND status <> ALL (%s) AND ending IS NULL RETURNING {}"
+        "UPDATE runs SET ending = %s, wake_at = %s WHERE id IN ("
+        "SELECT id FROM runs WHERE task_id = %s AND started_at IS NOT NULL AND environment = %s AND status <> ALL (%s) AND ending IS NULL"
+        " ORDER BY place NULLS LAST, started_at, id FOR UPDATE"  # as whoever moves them up in their line
+        ") RETURNING {}"
     ).format(runs.COLUMNS)
     over = [status.value for status in RunStatus if status.terminal]
     values = [Json(stored_ending(ending)), now, task_id, Environment.CLOUD.value, over]
@@ -144,9 +158,13 @@ async def due(tx: Transaction, node_id: UUID, now: datetime, limit: int) -> list
     return [(row["id"], row["node_id"]) for row in rows]
 
 
-async def held_by(tx: Transaction, node_id: UUID) -> list[TaskRun]:
-    """The runs that a node holds and has not cleaned up."""
-    statement = sql.SQL("SELECT {} FROM runs WHERE node_id = %s AND cleaned_at IS NULL").format(runs.COLUMNS)
+_IN_A_TURN = sql.SQL("AND turn_started_at IS NOT NULL AND (turn_ended_at IS NULL OR turn_ended_at < turn_started_at)")
+
+
+async def held_by(tx: Transaction, node_id: UUID, *, in_a_turn: bool = False) -> list[TaskRun]:
+    """The runs that a node holds and has not cleaned up; `in_a_turn`: of these, the ones whose last turn has not ended."""
+    condition = _IN_A_TURN if in_a_turn else sql.SQL("")
+    statement = sql.SQL("SELECT {} FROM runs WHERE node_id = %s AND cleaned_at IS NULL {}").format(runs.COLUMNS, condition)
     rows = await (await tx.connection.execute(statement, [node_id])).fetchall()
     return [runs.from_row(row) for row in rows]
 

@@ -3,7 +3,7 @@
 Appends lock one narrow row of `journals`, never the run: whoever needs both locks the run first.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, LiteralString
@@ -25,12 +25,16 @@ PAGE_BYTES = 4 * 1024 * 1024  # a page ends early where its texts grow beyond th
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """Where an append goes: the run as its URL names it, and the epoch that a run token was signed for (None: no fence)."""
+    """Where an append goes: the run as its URL names it, and the epoch that a run token was signed for (None: no fence).
+
+    `heard_at`: when its agent server was heard; None where somebody else speaks.
+    """
 
     project_id: int
     task_id: UUID
     run_id: UUID
     epoch: int | None = None
+    heard_at: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +68,9 @@ _STORED = sql.SQL("""
             WITH ORDINALITY AS event (kind, event_type, timestamp, text, position)
     )
 """)
-_UPDATE = sql.SQL("UPDATE journals SET head = head + %(count)s, entries = entries + %(entries)s")
+_UPDATE = sql.SQL(
+    "UPDATE journals SET head = head + %(count)s, entries = entries + %(entries)s, heard_at = coalesce(%(heard_at)s, heard_at)"
+)
 
 _APPEND = (
     sql.SQL("""
@@ -121,9 +127,34 @@ async def append(tx: Transaction, run_id: UUID, events: Sequence[NewEvent], epoc
     return None if row is None else int(row["head"])
 
 
+_APPEND_EACH: LiteralString = """
+    WITH given AS (
+        SELECT * FROM unnest(%(runs)b::uuid[], %(kinds)b::smallint[], %(types)b::text[], %(timestamps)b::timestamptz[], %(texts)b::text[])
+            AS event (run_id, kind, event_type, timestamp, text)
+    ), numbered AS (
+        UPDATE journals SET head = head + 1 FROM given WHERE journals.run_id = given.run_id RETURNING journals.run_id, head
+    ), stored AS (
+        INSERT INTO journal (run_id, number, kind, event_type, timestamp, text)
+        SELECT run_id, head, kind, event_type, timestamp, text FROM given JOIN numbered USING (run_id)
+    )
+    SELECT run_id, head FROM numbered
+"""
+
+
+async def append_each(tx: Transaction, events: Mapping[UUID, NewEvent]) -> dict[UUID, int]:
+    """Store one event, which is no log entry, in each of several journals; their numbers."""
+    values = {"runs": list(events)} | {
+        "kinds": [event.kind.value for event in events.values()],
+        "types": [storable(event.event_type) for event in events.values()],
+        "timestamps": [event.timestamp for event in events.values()],
+        "texts": [event.text for event in events.values()],
+    }
+    return {row["run_id"]: row["head"] for row in await (await tx.connection.execute(_APPEND_EACH, values)).fetchall()}
+
+
 async def append_to(tx: Transaction, place: Place, events: Sequence[NewEvent], once: OnceKey | None = None) -> Answer | None:
     """Number and store the events of a client in one statement, which costs what the batch costs. None where there is no such run."""
-    values = _values(place.run_id, events, place.epoch) | {"task_id": place.task_id, "project_id": place.project_id}
+    values = _values(place.run_id, events, place.epoch, place.heard_at) | {"task_id": place.task_id, "project_id": place.project_id}
     if once is None:
         row = await (await tx.connection.execute(_APPEND_TO, values)).fetchone()
     else:
@@ -132,10 +163,11 @@ async def append_to(tx: Transaction, place: Place, events: Sequence[NewEvent], o
     return None if row is None else Answer(runs.from_row(row), row["head"], fenced=not row["locked"])
 
 
-def _values(run_id: UUID, events: Sequence[NewEvent], epoch: int | None) -> dict[str, Any]:
+def _values(run_id: UUID, events: Sequence[NewEvent], epoch: int | None, heard_at: datetime | None = None) -> dict[str, Any]:
     return {
         "run_id": run_id,
         "epoch": epoch,
+        "heard_at": heard_at,
         "count": len(events),
         "entries": sum(event.kind is EventKind.ENTRY for event in events),
         "kinds": [event.kind.value for event in events],
@@ -145,14 +177,23 @@ def _values(run_id: UUID, events: Sequence[NewEvent], epoch: int | None) -> dict
     }
 
 
-_PEEK = sql.SQL(
-    "WITH {} SELECT target.*, journals.head, journals.epoch AS journal_epoch FROM target JOIN journals ON journals.run_id = target.id"
-).format(_TARGET)
+_PEEK = sql.SQL("""
+    WITH {}, heard AS (
+        UPDATE journals SET heard_at = %(heard_at)s FROM target
+        WHERE journals.run_id = target.id AND journals.epoch = %(epoch)s
+        AND (heard_at IS NULL OR heard_at < %(heard_at)s::timestamptz - interval '1 minute')
+    )
+    SELECT target.*, journals.head, journals.epoch AS journal_epoch FROM target JOIN journals ON journals.run_id = target.id
+""").format(_TARGET)
 
 
 async def peek(tx: Transaction, place: Place) -> Answer | None:
-    """The run and the head of its journal, as `append_to` would find them, with nothing appended."""
-    values = {"run_id": place.run_id, "task_id": place.task_id, "project_id": place.project_id}
+    """The run and the head of its journal, as `append_to` would find them, with nothing appended.
+
+    That its agent server was heard is noted once a minute.
+    """
+    target = {"run_id": place.run_id, "task_id": place.task_id, "project_id": place.project_id}
+    values = target | {"epoch": place.epoch, "heard_at": place.heard_at}
     row = await (await tx.connection.execute(_PEEK, values)).fetchone()
     if row is None:
         return None

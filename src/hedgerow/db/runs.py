@@ -26,8 +26,13 @@ _SEEN: tuple[LiteralString, ...] = (
 )
 _FACTS: tuple[LiteralString, ...] = (
     "started_at",
+    "claimed_at",
+    "place",
     "epoch",
     "node_id",
+    "sandbox_made_at",
+    "prepare_attempts",
+    "retry_at",
     "checked_out_at",
     "base_commit",
     "session_ready_at",
@@ -36,6 +41,7 @@ _FACTS: tuple[LiteralString, ...] = (
     "stop_reason",
     "active_at",
     "cancel_requested_at",
+    "stop_by",
     "landed_at",
     "cleaned_at",
     "checkpoint",
@@ -46,7 +52,7 @@ _FACTS: tuple[LiteralString, ...] = (
     "wake_at",
 )
 _VISIBLE: tuple[LiteralString, ...] = (*_SEEN, "status", "environment", "state")
-_NAMES: tuple[LiteralString, ...] = (*_VISIBLE, *_FACTS, "sandbox", "ending")
+_NAMES: tuple[LiteralString, ...] = (*_VISIBLE, *_FACTS, "sandbox", "stopping", "ending")
 
 # Most runs have no artifacts, and an append answers with the run: the manifest is put together only where there is one.
 _MANIFEST = sql.SQL("""
@@ -60,7 +66,7 @@ _MANIFEST = sql.SQL("""
 """)
 COLUMNS = sql.SQL(", ").join([*map(sql.Identifier, _NAMES), _MANIFEST.format(run=sql.Identifier("runs"), name=sql.Identifier("artifacts"))])
 
-_JSON_COLUMNS = frozenset({"output", "state", "sandbox", "ending", "checkpoint"})
+_JSON_COLUMNS = frozenset({"output", "state", "sandbox", "stopping", "ending", "checkpoint"})
 _STATUSES = {status.value: status for status in RunStatus}
 _ENVIRONMENTS = {environment.value: environment for environment in Environment}
 _ONE_STEP = timedelta(milliseconds=1)
@@ -87,7 +93,7 @@ def visible_from_row(row: Mapping[str, Any], prefix: str) -> VisibleRun:
 
 def from_row(row: Mapping[str, Any]) -> TaskRun:
     """The run of a row."""
-    sandbox, ending = row["sandbox"], row["ending"]
+    sandbox, stopping, ending = row["sandbox"], row["stopping"], row["ending"]
     return TaskRun(
         **{name: row[name] for name in _SEEN},
         status=RunStatus(row["status"]),
@@ -97,6 +103,7 @@ def from_row(row: Mapping[str, Any]) -> TaskRun:
         execution=Execution(
             **{name: row[name] for name in _FACTS},
             sandbox=None if sandbox is None else SandboxHandle(provider=sandbox["provider"], id=sandbox["id"]),
+            stopping=None if stopping is None else _ending(stopping),
             ending=None if ending is None else _ending(ending),
         ),
     )

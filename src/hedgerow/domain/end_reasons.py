@@ -61,7 +61,8 @@ EXPLANATIONS: dict[EndReason, EndExplanation] = {
     EndReason.WALL_CLOCK: EndExplanation(
         category=EndCategory.LIMIT,
         title="The run took longer than a run may.",
-        remedy="Ask for less at a time, or raise HEDGEROW_WALL_CLOCK_MINUTES. What it had done is on its branch.",
+        remedy="Ask for less at a time, or raise HEDGEROW_WALL_CLOCK_MINUTES, or HEDGEROW_SANDBOX_MINUTES for its sandbox."
+        " What it had done is on its branch.",
         retryable=False,
     ),
     EndReason.BUDGET: EndExplanation(

@@ -3,6 +3,7 @@
 `api/errors.py` alone knows which HTTP status belongs to which code. Anything that is not a `HedgerowError` is a bug.
 """
 
+import errno
 from typing import ClassVar
 
 
@@ -10,6 +11,7 @@ class HedgerowError(Exception):
     """Something went wrong in a way that the caller can understand."""
 
     code: ClassVar[str] = "error"
+    passing: bool = False  # whether the same may well work a moment later
 
     def __init__(self, message: str = "", *, attr: str | None = None, detail_code: str | None = None) -> None:
         """`message` is shown to people; `attr` names the field at fault; `detail_code` refines `code` for machines."""
@@ -84,7 +86,21 @@ class UnavailableError(HedgerowError):
     code = "unavailable"
 
 
-class TimedOutError(UnavailableError):
+class PassingError(UnavailableError):
+    """Something that hedgerow depends on did not answer, or lacked something, and may well do better a moment later."""
+
+    passing = True
+
+
+class TimedOutError(PassingError):
     """Something that hedgerow depends on did not answer in time."""
 
     code = "timed_out"
+
+
+_LACKS = frozenset({errno.EAGAIN, errno.ENOMEM, errno.EMFILE, errno.ENFILE, errno.EINTR, errno.EBUSY})
+
+
+def unavailable(message: str, cause: OSError) -> UnavailableError:
+    """The error that a refusal of the system amounts to: a passing one where it lacked memory, processes or open files just then."""
+    return PassingError(message) if cause.errno in _LACKS else UnavailableError(message)

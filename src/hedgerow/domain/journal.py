@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 from enum import IntEnum
 from typing import Any
 
+from hedgerow.domain.queue import POSITION_KEY
 from hedgerow.domain.runs import TaskRun
 
 
@@ -116,7 +117,7 @@ def wire_time(moment: datetime | None) -> str | None:
 
 
 def state_event(run: TaskRun) -> dict[str, Any]:
-    """The `task_run_state` event that every change of a run puts on its stream (contract 8.2)."""
+    """The `task_run_state` event that every change of a run puts on its stream (contract 8.2); while it waits, with its place in line."""
     return {
         "type": "task_run_state",
         "run_id": str(run.id),
@@ -128,4 +129,5 @@ def state_event(run: TaskRun) -> dict[str, Any]:
         "error_message": run.error_message,
         "updated_at": wire_time(run.updated_at),
         "completed_at": wire_time(run.completed_at),
+        **({POSITION_KEY: run.state[POSITION_KEY]} if POSITION_KEY in run.state else {}),
     }

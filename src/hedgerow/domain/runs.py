@@ -77,9 +77,14 @@ class Execution:
     """What the server knows of a run that it drives. Facts, not plans: `decide` makes the plan from them."""
 
     started_at: datetime | None = None  # set once somebody asked the server to drive this run
+    claimed_at: datetime | None = None  # a node took it first; until it is cleaned up it holds one of the places that there are
+    place: int | None = None  # where it stands in the line of its project, 1 is next; None: in no line
     epoch: int = 0  # raised at every takeover; effects of an older epoch are refused
     node_id: UUID | None = None  # the machine that holds the sandbox and the workspace
     sandbox: SandboxHandle | None = None
+    sandbox_made_at: datetime | None = None
+    prepare_attempts: int = 0  # how often preparing it has failed for a reason that may pass
+    retry_at: datetime | None = None  # when that is tried again
     checked_out_at: datetime | None = None  # the workspace holds the repository
     base_commit: str | None = None  # what was checked out
     session_ready_at: datetime | None = None  # the agent takes messages
@@ -88,6 +93,8 @@ class Execution:
     stop_reason: str | None = None  # of the last turn, as the agent gave it
     active_at: datetime | None = None  # the last sign of work or of a person
     cancel_requested_at: datetime | None = None
+    stopping: Ending | None = None  # its agent was asked to stop its turn: how the run ends after that
+    stop_by: datetime | None = None  # when it ends at the latest, stopped or not
     ending: Ending | None = None  # decided, and being landed
     landed_at: datetime | None = None  # the result is committed and pushed, or there was none
     cleaned_at: datetime | None = None  # no process and no workspace is left
@@ -134,7 +141,9 @@ class TaskRun(VisibleRun):
 
 PENDING_MESSAGE_KEYS = ("pending_user_message", "pending_user_artifact_ids", "pending_user_message_ts")
 
-_PROTECTED_KEYS = frozenset({"sandbox_id", "sandbox_connect_token", "pr_authorship_mode", "github_credential_source", "end_reason"})
+_PROTECTED_KEYS = frozenset(
+    {"sandbox_id", "sandbox_connect_token", "pr_authorship_mode", "github_credential_source", "end_reason", "queue_position"}
+)
 
 
 def is_protected(key: str) -> bool:

@@ -1,5 +1,6 @@
 """What a sandbox is asked to be. A sandbox is a machine: it knows no agent, no git and no product."""
 
+import signal
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -47,14 +48,29 @@ class SandboxState:
     alive: bool
     exit_code: int | None = None
     signal: int | None = None
+    out_of_memory: bool = False  # the system says that it ended a process of this kind since the sandbox was made
+
+    @property
+    def killed(self) -> bool:
+        """Whether it was ended with SIGKILL, as nobody here ends a sandbox that is still wanted."""
+        return self.signal == signal.SIGKILL
 
     def describe(self) -> str:
         """How it stands, in a few words."""
         if self.alive:
             return "running"
+        if self.killed:
+            return "killed (signal 9)" + (": memory ran out" if self.out_of_memory else ", as the system does when memory runs out")
         if self.signal is not None:
-            return f"killed by signal {self.signal}"
+            return f"killed by signal {self.signal} ({_signal_name(self.signal)})"
         return "gone" if self.exit_code is None else f"exit code {self.exit_code}"
+
+
+def _signal_name(number: int) -> str:
+    try:
+        return signal.Signals(number).name
+    except ValueError:
+        return "unknown here"
 
 
 @dataclass(frozen=True, slots=True, order=True)

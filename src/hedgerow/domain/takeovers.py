@@ -18,7 +18,12 @@ _OF_THE_MACHINE: dict[str, Any] = {
     "checked_out_at": None,
     "base_commit": None,
     "session_ready_at": None,
+    "sandbox_made_at": None,
     "checkpointed_at_rest": False,
+    "retry_at": None,
+    "prepare_attempts": 0,
+    "stopping": None,
+    "stop_by": None,
     "restarting": False,
 }
 _OF_THE_START: dict[str, Any] = {
@@ -88,7 +93,7 @@ def _restarted(run: TaskRun) -> Takeover:
     """The new start of a run begins elsewhere. Of the earlier one it keeps what nobody has collected, as far as that was saved."""
     execution = run.execution
     collected = execution.landed_at is not None
-    facts = _OF_THE_MACHINE | _OF_THE_START | ({"checkpoint": None} if collected else {})
+    facts = _OF_THE_MACHINE | _OF_THE_START | {"claimed_at": None} | ({"checkpoint": None} if collected else {})
     uncollected = not collected and execution.turn_started_at is not None and execution.checkpoint is None
     lost = " The work of its earlier start was lost." if uncollected else ""
     return Takeover(facts=facts, sentence=f"It begins again on another one.{lost}")

@@ -12,7 +12,15 @@ from gidgethub import GitHubException, HTTPException
 from gidgethub.abc import GitHubAPI
 from gidgethub.apps import get_jwt
 
-from hedgerow.domain.errors import HedgerowError, LimitExceededError, NotFoundError, RefusedError, TimedOutError, UnavailableError
+from hedgerow.domain.errors import (
+    HedgerowError,
+    LimitExceededError,
+    NotFoundError,
+    PassingError,
+    RefusedError,
+    TimedOutError,
+    UnavailableError,
+)
 from hedgerow.domain.github import GitHubAccount, GitHubBranches, GitHubRepository
 from hedgerow.domain.masking import MASK
 
@@ -141,7 +149,7 @@ class GitHub:
         except TimeoutError:
             raise TimedOutError(f"GitHub did not answer in time: {self.options.timeout_seconds:g} seconds for each answer.") from None
         except httpx.HTTPError as error:
-            raise UnavailableError(f"GitHub cannot be reached at {self.options.api_url}: {type(error).__name__}.") from None
+            raise PassingError(f"GitHub cannot be reached at {self.options.api_url}: {type(error).__name__}.") from None
         except (GitHubException, AttributeError, LookupError, RecursionError, TypeError, ValueError, httpx.InvalidURL):
             raise UnavailableError(f"What {self.options.api_url} answered is not understood.") from None
 
@@ -193,7 +201,7 @@ def _refusal(error: HTTPException, secret: str) -> HedgerowError:
     said = " ".join(str(error).replace(secret, MASK).split())[:_DETAIL_LIMIT]
     if status < 500:
         return RefusedError(f"GitHub refuses: {said}")
-    return UnavailableError(f"GitHub failed with status {status}.")
+    return PassingError(f"GitHub failed with status {status}.")
 
 
 def _seconds_to_wait(headers: Mapping[str, str]) -> int | None:

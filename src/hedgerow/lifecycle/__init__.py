@@ -1,5 +1,6 @@
 """What a run goes through, surviving restarts: look at its row, decide, act, look again."""
 
+from hedgerow.lifecycle.agent_probe import AgentProbe
 from hedgerow.lifecycle.door import reopen_door
 from hedgerow.lifecycle.ends import conclude_unless_ending
 from hedgerow.lifecycle.housekeeping import Outcome, keep_house, plan_now
@@ -13,6 +14,7 @@ from hedgerow.lifecycle.take_over import take_over
 
 __all__ = [
     "GRACE_SECONDS",
+    "AgentProbe",
     "Leftovers",
     "Node",
     "NodeLease",

@@ -7,6 +7,7 @@ from hedgerow.domain.lifecycle import BeginAgain
 from hedgerow.domain.runs import TaskRun
 from hedgerow.lifecycle.facts import record
 from hedgerow.lifecycle.node import Node
+from hedgerow.lifecycle.queue import call_next
 
 
 async def begin_again(node: Node, run: TaskRun, action: BeginAgain) -> None:
@@ -14,3 +15,4 @@ async def begin_again(node: Node, run: TaskRun, action: BeginAgain) -> None:
     await node.gate.close(run.id)
     await asyncio.to_thread(node.folders(run.id).remove)
     await record(node, run, dict(executions.FORGOTTEN))
+    await call_next(node, run)

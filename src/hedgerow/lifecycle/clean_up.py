@@ -8,6 +8,7 @@ from hedgerow.domain.messages import UNANSWERED
 from hedgerow.domain.runs import TaskRun
 from hedgerow.lifecycle.facts import decide_again
 from hedgerow.lifecycle.node import Node
+from hedgerow.lifecycle.queue import call_next
 from hedgerow.operations import inbox
 
 
@@ -22,3 +23,4 @@ async def clean_up(node: Node, run: TaskRun, action: CleanUp) -> None:
         if isinstance(await decide_again(tx, node, run), CleanUp):
             await inbox.give_up(node.backends, tx, run.id, UNANSWERED)
             await executions.record(tx, run, {"cleaned_at": node.backends.clock.now()})
+    await call_next(node, run)

@@ -15,6 +15,8 @@ from hedgerow.domain.messages import UNANSWERED
 from hedgerow.domain.runs import Ending, EndReason, Environment, RunStatus, TaskRun
 from hedgerow.lifecycle.facts import TakenOverError, change_in, decide_again
 from hedgerow.lifecycle.node import Node
+from hedgerow.lifecycle.queue import call_next
+from hedgerow.lifecycle.steps import pause_before_retry
 from hedgerow.operations import inbox
 
 log = structlog.get_logger()
@@ -33,9 +35,11 @@ class EndsRunError(HedgerowError):
 
     code = "refused"
 
-    def __init__(self, reason: EndReason, message: str) -> None:
+    def __init__(self, reason: EndReason, message: str, *, passing: bool = False) -> None:
+        """`passing`: it is worth trying again before the run ends."""
         super().__init__(message)
         self.reason = reason
+        self.passing = passing
 
 
 async def conclude(node: Node, run: TaskRun, action: Conclude) -> None:
@@ -116,6 +120,10 @@ async def _record_failure(node: Node, run: TaskRun, action: Action, cause: BaseE
         case Prepare(sandbox=False) if run.status.terminal or run.execution.ending is not None:
             await _give_work_up(node, run, message)
         case Prepare() | StartSession() | Deliver():
+            pause = None if isinstance(action, Deliver) else pause_before_retry(node, run, cause)
+            if pause is not None:
+                await _try_again(node, run, pause)
+                return True
             reason = cause.reason if isinstance(cause, EndsRunError) else _REASONS[type(action)]
             await _conclude_failed(node, run, Ending(status=RunStatus.FAILED, reason=reason, message=message))
         case Land():
@@ -124,6 +132,20 @@ async def _record_failure(node: Node, run: TaskRun, action: Action, cause: BaseE
             await _try_later(node, run, message)
             return False
     return True
+
+
+async def _try_again(node: Node, run: TaskRun, pause: timedelta) -> None:
+    """Have what failed tried again after a pause. An agent server that did not do what was asked of it gets a new sandbox."""
+    handle = run.execution.sandbox
+    if handle is not None and run.execution.checked_out_at is not None:
+        await node.sandboxes[handle.provider].destroy(handle)
+    async with node.backends.database.transaction() as tx:
+        fresh = await runs.load_for_update(tx, run.id)
+        if fresh is None or fresh.execution.epoch != run.execution.epoch:
+            raise TakenOverError
+        gone = {"sandbox": None} if handle is not None and run.execution.checked_out_at is not None else {}
+        retry = {"prepare_attempts": run.execution.prepare_attempts + 1, "retry_at": node.backends.clock.now() + pause}
+        await executions.record(tx, run, retry | gone)
 
 
 async def _conclude_failed(node: Node, run: TaskRun, ending: Ending) -> None:
@@ -154,6 +176,7 @@ async def _keep_workspace(node: Node, run: TaskRun, message: str) -> None:
             raise TakenOverError
         await change_in(tx, node, run, lambda fresh: _with_sentence(fresh, text) if fresh.status.terminal else {})
         await inbox.give_up(node.backends, tx, run.id, UNANSWERED)
+    await call_next(node, run)
 
 
 async def _give_work_up(node: Node, run: TaskRun, message: str) -> None:
@@ -188,6 +211,7 @@ def came_from(error: BaseException | None, kind: type[Exception]) -> bool:
 
 
 def _first(error: BaseException) -> BaseException:
+    """The error that counts among several: one that will not pass, where there is one."""
     while isinstance(error, BaseExceptionGroup):
-        error = error.exceptions[0]
+        error = next((each for each in error.exceptions if not getattr(each, "passing", False)), error.exceptions[0])
     return error

@@ -29,10 +29,10 @@ async def hold(node: Node, run: TaskRun, action: Hold) -> None:
 
 
 async def stop_waiting(tx: Transaction, node: Node, run: TaskRun) -> None:
-    """The run is about to be claimed: what it waited for is not said any more. Safe to repeat."""
+    """The run is claimed in this transaction: what it waited for is not said any more. Safe to repeat."""
     if WAITING_KEY not in run.state:
         return
     fresh = await runs.load_for_update(tx, run.id)
-    if fresh is not None and WAITING_KEY in fresh.state and fresh.execution.node_id is None:
+    if fresh is not None and WAITING_KEY in fresh.state and fresh.execution.node_id in {None, node.id}:
         state = {key: value for key, value in fresh.state.items() if key != WAITING_KEY}
         await run_changes.change_run(node.backends, tx, fresh, {"state": state}, ActorKind.SERVER)

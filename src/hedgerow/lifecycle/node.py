@@ -1,5 +1,6 @@
 """A machine that holds runs: what its workers act with, and where a run's folders lie on it."""
 
+import asyncio
 import hashlib
 import os
 import shutil
@@ -16,6 +17,7 @@ from hedgerow.agents import runtime_tree
 from hedgerow.agents.base import AgentRuntime
 from hedgerow.domain.housekeeping import Retention, Room
 from hedgerow.domain.lifecycle import Deadlines
+from hedgerow.domain.queue import RunLimits
 from hedgerow.domain.runs import TaskRun
 from hedgerow.domain.sandboxes import NO_PUBLIC_HOSTS, HostPort, PublicHosts
 from hedgerow.lifecycle.lease import NodeLease
@@ -163,6 +165,8 @@ class Node:
     repositories: Repositories
     egress: frozenset[HostPort]
     deadlines: Deadlines
+    limits: RunLimits = field(default_factory=RunLimits)
+    claiming: asyncio.Lock = field(default_factory=asyncio.Lock)  # so that those who wait for a line hold no connection meanwhile
     scan_limits: ScanLimits = field(default_factory=ScanLimits)
     lease: NodeLease = field(default_factory=NodeLease)
     one_shots: set[str] = field(default_factory=set)  # names of sandboxes that no run claims, since they live for one command

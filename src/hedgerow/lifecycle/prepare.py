@@ -77,7 +77,7 @@ async def _sandbox(node: Node, run: TaskRun, agent: AgentChoice, provider: Sandb
             await asyncio.to_thread(node.folders(run.id).note_runtime, tree)
             await _whole(_create(node, run, provider, await _spec(node, run, tree, origin, provider.isolated)))
         except HedgerowError as error:
-            raise EndsRunError(EndReason.SANDBOX_FAILED, error.message) from error
+            raise EndsRunError(EndReason.SANDBOX_FAILED, error.message, passing=error.passing) from error
 
 
 async def _programs(node: Node, run: TaskRun, agent: AgentChoice, provider: SandboxProvider) -> tuple[Path, AgentLaunch]:
@@ -90,7 +90,7 @@ async def _programs(node: Node, run: TaskRun, agent: AgentChoice, provider: Sand
                 await node.runtime_tree(agent.name)
         return tree, agent.launch(tree, run, node.folders(run.id).home, isolated=provider.isolated)
     except HedgerowError as error:
-        raise EndsRunError(EndReason.START_FAILED, error.message) from error
+        raise EndsRunError(EndReason.START_FAILED, error.message, passing=error.passing) from error
 
 
 async def _whole(work: Coroutine[Any, Any, None]) -> None:
@@ -107,7 +107,7 @@ async def _create(node: Node, run: TaskRun, provider: SandboxProvider, spec: San
     """Create and record in one piece, so that a sandbox that nobody knows of can't be left by a cancel between the two."""
     handle = await provider.create(spec)
     try:
-        await record(node, run, {"sandbox": {"provider": handle.provider, "id": handle.id}})
+        await record(node, run, {"sandbox": {"provider": handle.provider, "id": handle.id}, "sandbox_made_at": node.backends.clock.now()})
     except BaseException:
         await provider.destroy(handle)
         raise
@@ -168,6 +168,6 @@ async def _check_out(node: Node, run: TaskRun, provider: SandboxProvider, origin
                 author=await commit_author(node, run),
             )
         except HedgerowError as error:
-            raise EndsRunError(EndReason.START_FAILED, error.message) from error
+            raise EndsRunError(EndReason.START_FAILED, error.message, passing=error.passing) from error
         note.detail = " at ".join(filter(None, (checkout.base_branch, checkout.base_commit[:12])))
         return checkout

@@ -9,6 +9,7 @@ from uuid import UUID
 import structlog
 
 from hedgerow.db import executions
+from hedgerow.db.database import Transaction
 from hedgerow.domain import lifecycle
 from hedgerow.domain.lifecycle import (
     Action,
@@ -25,9 +26,11 @@ from hedgerow.domain.lifecycle import (
     Hold,
     Inbox,
     Land,
+    LeaveQueue,
     Prepare,
     StartSession,
     StopSandbox,
+    StopTurn,
 )
 from hedgerow.domain.runs import TaskRun
 from hedgerow.lifecycle.begin_again import begin_again
@@ -35,13 +38,16 @@ from hedgerow.lifecycle.checkpoint import checkpoint
 from hedgerow.lifecycle.clean_up import clean_up
 from hedgerow.lifecycle.deliver import deliver
 from hedgerow.lifecycle.ends import conclude, end, fail
-from hedgerow.lifecycle.hold import hold, stop_waiting
+from hedgerow.lifecycle.hold import hold
 from hedgerow.lifecycle.land import land
 from hedgerow.lifecycle.node import Node
 from hedgerow.lifecycle.permission_requests import expire_requests, give_answer
 from hedgerow.lifecycle.prepare import prepare
+from hedgerow.lifecycle.queue import claim, leave_queue
 from hedgerow.lifecycle.start_session import start_session
 from hedgerow.lifecycle.stop_sandbox import stop_sandbox
+from hedgerow.lifecycle.stop_turn import stop_turn
+from hedgerow.operations import queue
 
 log = structlog.get_logger()
 
@@ -52,24 +58,17 @@ _NET_SECONDS = 1.0  # a change whose announcement was lost is seen after this ti
 Act = Callable[[Node, TaskRun, Any], Awaitable[None]]
 
 
-async def _claim(node: Node, run: TaskRun, action: Claim) -> None:
-    kept = await asyncio.to_thread(node.folders(run.id).set_aside)
-    if kept is not None:
-        log.warning("files of an earlier start, which could not be collected, were moved", folder=str(kept))
-    async with node.backends.database.transaction() as tx:
-        await stop_waiting(tx, node, run)
-        await executions.claim(tx, run.id, node.id)
-
-
 _ACTIONS: dict[type[Action], Act] = {
-    Claim: _claim,
+    Claim: claim,
     Hold: hold,
+    LeaveQueue: leave_queue,
     Prepare: prepare,
     StartSession: start_session,
     Deliver: deliver,
     GiveAnswer: give_answer,
     ExpireRequests: expire_requests,
     Checkpoint: checkpoint,
+    StopTurn: stop_turn,
     Conclude: conclude,
     StopSandbox: stop_sandbox,
     Land: land,
@@ -123,7 +122,7 @@ async def rest_those_that_wait(node: Node, run_ids: Iterable[UUID]) -> set[UUID]
     async with node.backends.database.statement() as tx:
         for run_id in run_ids:
             found = await executions.look(tx, run_id)
-            match None if found is None else _decide(node, *found):
+            match None if found is None else _decide(node, *found, room=await _has_room(tx, node, found[0])):
                 case lifecycle.Wait(until=moment) if found is not None and await executions.rest(tx, found[0], moment):
                     resting.add(run_id)
     return resting
@@ -135,15 +134,20 @@ Looked = tuple[TaskRun, Action]
 async def _look(node: Node, run_id: UUID) -> Looked | None:
     async with node.backends.database.statement() as tx:  # reads alone: whoever acts on them decides again, or names the epoch
         found = await executions.look(tx, run_id)
-    if found is None:
-        return None
-    run, inbox = found
-    return run, _decide(node, run, inbox)
+        if found is None:
+            return None
+        run, inbox = found
+        room = await _has_room(tx, node, run)
+    return run, _decide(node, run, inbox, room=room)
 
 
-def _decide(node: Node, run: TaskRun, inbox: Inbox) -> Action:
+async def _has_room(tx: Transaction, node: Node, run: TaskRun) -> bool:
+    return run.execution.node_id is not None or await queue.has_room(tx, run, node.limits)
+
+
+def _decide(node: Node, run: TaskRun, inbox: Inbox, *, room: bool) -> Action:
     may_claim = node.may_claim(run)
-    return lifecycle.decide(run, inbox, node.backends.clock.now(), node.deadlines, node.id, may_claim=may_claim)
+    return lifecycle.decide(run, inbox, node.backends.clock.now(), node.deadlines, node.id, room=room, may_claim=may_claim)
 
 
 async def _rests(node: Node, run: TaskRun, until: datetime | None) -> bool:

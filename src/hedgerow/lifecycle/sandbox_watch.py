@@ -9,7 +9,7 @@ import structlog
 from hedgerow.db import executions
 from hedgerow.db.executions import LiveSandbox
 from hedgerow.domain.errors import HedgerowError
-from hedgerow.domain.runs import Ending, EndReason, RunStatus
+from hedgerow.domain.runs import Ending, EndReason, RunStatus, TaskRun
 from hedgerow.domain.sandboxes import SandboxState
 from hedgerow.lifecycle.ends import conclude_unless_ending
 from hedgerow.lifecycle.node import Node
@@ -59,9 +59,14 @@ class SandboxWatch:
     async def _lost(self, sandbox: LiveSandbox, state: SandboxState) -> None:
         async with self._node.backends.database.transaction() as tx:
             found = await executions.look(tx, UUID(sandbox.run_id))
-        if found is None or found[0].execution.sandbox != sandbox.handle:
+        if found is None or found[0].execution.sandbox != sandbox.handle or _starts(found[0]):
             return
         log.warning("a sandbox died", run_id=sandbox.run_id, how=state.describe())
         message = f"The sandbox ended unexpectedly: {state.describe()}."
         ending = Ending(status=RunStatus.FAILED, reason=EndReason.SANDBOX_LOST, message=message)
         await conclude_unless_ending(self._node, found[0], ending)
+
+
+def _starts(run: TaskRun) -> bool:
+    """Whether the agent is being started, and whoever does that sees by himself that the sandbox dies."""
+    return run.execution.checked_out_at is not None and run.execution.session_ready_at is None

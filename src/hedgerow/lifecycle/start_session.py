@@ -35,7 +35,7 @@ async def start_session(node: Node, run: TaskRun, action: StartSession) -> None:
         except EndsRunError:
             raise
         except HedgerowError as error:
-            raise EndsRunError(EndReason.START_FAILED, error.message) from error
+            raise EndsRunError(EndReason.START_FAILED, error.message, passing=error.passing) from error
     await _write_down(node, run)
 
 
@@ -49,8 +49,9 @@ async def _while_alive(node: Node, run: TaskRun, asking: Coroutine[Any, Any, Non
         either: list[asyncio.Future[Any]] = [answer, gone]
         await asyncio.wait(either, return_when=asyncio.FIRST_COMPLETED)
         if not answer.done():
-            message = f"The sandbox ended before its agent was ready: {gone.result().describe()}."
-            raise EndsRunError(EndReason.SANDBOX_FAILED, message)
+            state = gone.result()
+            message = f"The sandbox ended before its agent was ready: {state.describe()}."
+            raise EndsRunError(EndReason.SANDBOX_FAILED, message, passing=state.killed)
         await answer
     finally:
         answer.cancel()

@@ -53,7 +53,8 @@ async def append_log(
     """
     batch = _batch(parse(body), caller, backends.rules.mask)
     access.check_own(caller, run_id)
-    place = Place(project.id, task_id, run_id, caller.epoch if isinstance(caller, RunCaller) else None)
+    epoch, heard_at = (caller.epoch, backends.clock.now()) if isinstance(caller, RunCaller) else (None, None)
+    place = Place(project.id, task_id, run_id, epoch, heard_at)
     once = None if idempotency_key is None else _once_key(caller, place, idempotency_key, body, backends.clock.now())
     opened = backends.database.transaction if batch.reports else backends.database.statement
     async with opened() as tx:

@@ -57,6 +57,14 @@ async def add_state(backends: Backends, tx: Transaction, run: TaskRun) -> None:
     tx.after_commit(partial(_changed, backends, run.id))
 
 
+async def add_states(backends: Backends, tx: Transaction, changed: Sequence[TaskRun]) -> None:
+    """As `add_state`, for many runs in one go."""
+    events = {run.id: NewEvent(EventKind.STATE, "task_run_state", run.updated_at, _line(state_event(run))) for run in changed}
+    for run_id, head in (await journal.append_each(tx, events)).items():
+        tell(backends, tx, run_id, head, [events[run_id]])
+        tx.after_commit(partial(_changed, backends, run_id))
+
+
 async def _changed(backends: Backends, run_id: UUID) -> None:
     backends.hub.changed(run_id)
 

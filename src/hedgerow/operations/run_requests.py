@@ -4,6 +4,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 from uuid import UUID
 
+from hedgerow.domain import deadlines
 from hedgerow.domain.errors import InvalidError
 from hedgerow.domain.reasoning import PERMISSION_MODES, PROVIDERS
 from hedgerow.domain.runs import RunMode, TaskRun
@@ -33,6 +34,16 @@ class RunRequest:
     reasoning_effort: str | None = None
     github_user_token: str | None = field(default=None, repr=False)
     initial_permission_mode: str | None = None
+    wall_clock_minutes: float | None = None
+    inactivity_timeout_minutes: float | None = None
+    turn_silence_minutes: float | None = None
+    sandbox_minutes: float | None = None
+
+    @property
+    def deadlines(self) -> dict[str, float]:
+        """The deadlines of its own that the run is to have, as keys of its `state`."""
+        given = {key: getattr(self, key) for key in deadlines.DEADLINE_KEYS}
+        return {key: minutes for key, minutes in given.items() if minutes is not None}
 
 
 def check(request: RunRequest, rules: Rules) -> None:
@@ -42,6 +53,7 @@ def check(request: RunRequest, rules: Rules) -> None:
     _check_runtime(request)
     check_effort(request, rules)
     _check_token(request)
+    deadlines.check(request.deadlines)
 
 
 def _check_token(request: RunRequest) -> None:
@@ -129,6 +141,7 @@ def initial_state(request: RunRequest, previous: TaskRun | None) -> dict[str, An
         "reasoning_effort": request.reasoning_effort,
         "initial_permission_mode": request.initial_permission_mode,
     }
+    state |= request.deadlines
     if previous is not None:
         state["resume_from_run_id"] = str(previous.id)
         state["snapshot_external_id"] = previous.state.get("snapshot_external_id")

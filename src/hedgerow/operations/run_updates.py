@@ -4,8 +4,10 @@ from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
+from hedgerow.domain import deadlines
 from hedgerow.domain.access import Caller, Project, RunCaller
 from hedgerow.domain.messages import HANDED_OVER, UNANSWERED
+from hedgerow.domain.queue import POSITION_KEY
 from hedgerow.domain.runs import EndReason, Environment, RunStatus, TaskRun, merge_output, merge_state
 from hedgerow.operations import access, inbox, run_changes
 from hedgerow.operations.backends import Backends, Rules
@@ -14,7 +16,7 @@ from hedgerow.operations.sandbox_environments import STATE_KEY
 from hedgerow.operations.sandbox_urls import is_allowed
 
 _AGENT_END_REASONS = frozenset({EndReason.AGENT_FAILED, EndReason.AGENT_LOST, EndReason.START_FAILED})
-_NOT_THE_AGENTS = frozenset(
+_NOT_THE_AGENTS = frozenset(deadlines.DEADLINE_KEYS) | frozenset(
     {STATE_KEY, "sandbox_url", "slack_thread_url", "interaction_origin", "slack_notified_pr_url", "slack_sent_relay_ids"}
 )
 
@@ -40,8 +42,11 @@ async def update_run(backends: Backends, caller: Caller, project: Project, task_
     A run token may report in_progress and failed of its own run while it is not terminal; other statuses from it are ignored, and so
     are a hand-over to the client and another sandbox environment. What waits in the inbox of a run that is handed over, opened again
     after its end, or ended while it has no sandbox, fails.
-    Raises NotFoundError; ForbiddenError for another run's token or one of an older epoch.
+    Raises InvalidError (attr `state__<key>`) for a deadline that is no number of minutes; NotFoundError; ForbiddenError for another run's
+    token or one of an older epoch.
     """
+    if patch.state is not UNSET and not isinstance(caller, RunCaller):
+        deadlines.check(patch.state, "state__")
     async with backends.database.transaction() as tx:
         run = await access.locked_run(tx, caller, project, task_id, run_id)
         columns = _columns(backends, run, patch, caller)
@@ -60,8 +65,11 @@ async def update_run(backends: Backends, caller: Caller, project: Project, task_
 
 
 def _concerns_the_lifecycle(run: TaskRun, columns: dict[str, Any]) -> bool:
-    """Whether whoever drives the run must look: it ends or begins anew, or it goes to its client."""
+    """Whether whoever drives the run must look: it ends or begins anew, it goes to its client, or its deadlines have moved."""
     status = RunStatus(columns.get("status", run.status))
+    state = columns.get("state", run.state)
+    if any(state.get(key) != run.state.get(key) for key in deadlines.DEADLINE_KEYS):
+        return True
     ends_or_begins = status is not run.status and (status.terminal or run.status.terminal)
     return ends_or_begins or Environment(columns.get("environment", run.environment)) is not run.environment
 
@@ -83,6 +91,8 @@ def _columns(backends: Backends, run: TaskRun, patch: RunPatch, caller: Caller) 
         state = _with_end_reason(run, state, status, _reason(patch, caller))
         if status.terminal and run.completed_at is None:
             columns["completed_at"] = backends.clock.now()
+    if columns.get("environment") == Environment.LOCAL or (status is not None and status.terminal):
+        state = {key: value for key, value in state.items() if key != POSITION_KEY}
     if state != run.state:
         columns["state"] = state
     return columns

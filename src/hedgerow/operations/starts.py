@@ -10,6 +10,7 @@ from hedgerow.domain.access import Caller, PersonalCaller, Project
 from hedgerow.domain.audit import AuditAction
 from hedgerow.domain.errors import InvalidError, RefusedError
 from hedgerow.domain.messages import UNANSWERED
+from hedgerow.domain.queue import POSITION_KEY
 from hedgerow.domain.runs import Environment, RunMode, RunStatus, TaskRun
 from hedgerow.domain.tasks import OriginProduct, Task
 from hedgerow.operations import access, audit, authorship, inbox, run_changes
@@ -20,7 +21,7 @@ from hedgerow.operations.tasks import find_task, locked_task
 
 _STARTABLE = frozenset({RunStatus.NOT_STARTED, RunStatus.QUEUED})
 _ACTIVE = frozenset({RunStatus.QUEUED, RunStatus.IN_PROGRESS})
-_GONE_AT_RESUME = frozenset({"pending_user_message", "pending_user_message_ts", "end_reason"})
+_GONE_AT_RESUME = frozenset({"pending_user_message", "pending_user_message_ts", "end_reason", POSITION_KEY})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -3,7 +3,7 @@
 import re
 from dataclasses import dataclass
 
-from hedgerow.domain.errors import HedgerowError, InvalidError, UnavailableError
+from hedgerow.domain.errors import HedgerowError, InvalidError, PassingError, UnavailableError
 from hedgerow.repositories.urls import CloneUrl, mask
 
 _DETAIL_LIMIT = 300
@@ -34,14 +34,17 @@ _MEANINGS = (
         r"detected dubious ownership",
         "The repository {url} belongs to another account than hedgerow, so git does not trust it (safe.directory).",
     ),
-    _meaning(r"Could not resolve (host|hostname|proxy)", "The host of {url} could not be found: check the name and the network."),
+    _meaning(
+        r"Could not resolve (host|hostname|proxy)", "The host of {url} could not be found: check the name and the network.", PassingError
+    ),
     _meaning(r"Host key verification failed", "The ssh host key of {url} is not known or has changed: connect once by hand with ssh."),
     _meaning(r"SSL certificate|server certificate|certificate verify", "The TLS certificate of {url} could not be verified."),
     _meaning(
         r"Connection refused|Failed to connect|Couldn't connect|Network is unreachable|No route to host",
         "The host of {url} could not be reached.",
+        PassingError,
     ),
-    _meaning(r"timed out|Operation too slow", "The host of {url} did not answer in time."),
+    _meaning(r"timed out|Operation too slow", "The host of {url} did not answer in time.", PassingError),
     _meaning(
         r"could not read (Username|Password)|Authentication failed|Permission denied \(|returned error: 40[13]|HTTP 40[13]"
         r"|Repository not found|repository '.*' not found|returned error: 404|project you were looking for could not be found"
@@ -57,7 +60,9 @@ _MEANINGS = (
         r"unsupported protocol|transport '.*' not allowed|is not a git command|Unable to find remote helper",
         "git cannot speak the protocol of {url}.",
     ),
-    _meaning(r"early EOF|hung up|unexpected disconnect|RPC failed|returned error: 5\d\d", "The connection to {url} broke off."),
+    _meaning(
+        r"early EOF|hung up|unexpected disconnect|RPC failed|returned error: 5\d\d", "The connection to {url} broke off.", PassingError
+    ),
 )
 
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO
 
-from hedgerow.domain.errors import TimedOutError, UnavailableError
+from hedgerow.domain.errors import TimedOutError, UnavailableError, unavailable
 
 _GRACE_SECONDS = 1.0
 _LOOK_SECONDS = 0.25  # how often the length of a running git's output is looked at
@@ -175,7 +175,7 @@ async def _spawn(
     except FileNotFoundError as error:
         raise UnavailableError(_absence(directory)) from error
     except OSError as error:
-        raise UnavailableError(f"git could not be started: {error.strerror}.") from error
+        raise unavailable(f"git could not be started: {error.strerror}.", error) from error
 
 
 def _absence(directory: Path) -> str:

@@ -6,7 +6,7 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
-from hedgerow.domain.errors import UnavailableError
+from hedgerow.domain.errors import PassingError, UnavailableError, unavailable
 from hedgerow.domain.runs import SandboxHandle
 from hedgerow.domain.sandboxes import FoundSandbox, SandboxSpec, SandboxState
 from hedgerow.sandboxes import bubblewrap_start, preparation, processes
@@ -77,7 +77,7 @@ class BubblewrapSandboxes:
         """How the command stands. bwrap says `128 + n` for a command that signal n has ended, as a shell does."""
         state = self._children.state(_Machine.of(handle).outer)
         if state.exit_code is not None and state.exit_code > 128:
-            return SandboxState(alive=False, signal=state.exit_code - 128)
+            return SandboxState(alive=False, signal=state.exit_code - 128, out_of_memory=state.out_of_memory)
         return state
 
     async def wait(self, handle: SandboxHandle) -> SandboxState:
@@ -107,7 +107,7 @@ class BubblewrapSandboxes:
         try:
             return self._children.start(start)
         except OSError as error:
-            raise UnavailableError(f"The sandbox cannot be made: {launch.command[0]} does not start ({error.strerror}).") from error
+            raise unavailable(f"The sandbox cannot be made: {launch.command[0]} does not start ({error.strerror}).", error) from error
 
     async def _settle(self, spec: SandboxSpec, launch: Launch, outer: ProcessIdentity, log_start: int) -> SandboxHandle:
         """Wait until the command runs, or has run. Raises UnavailableError where it never did."""
@@ -120,7 +120,7 @@ class BubblewrapSandboxes:
                 await ended(outer)
         state = self._children.state(outer)
         if state.alive:
-            raise UnavailableError(f"The sandbox did not start within {_START_SECONDS:.0f} seconds.")
+            raise PassingError(f"The sandbox did not start within {_START_SECONDS:.0f} seconds.")
         complaint = bubblewrap_start.complaint(spec.log_file, log_start, begun=inner is not None)
         if inner is None or complaint or (spec.log_file is None and state.exit_code == 1):
             raise UnavailableError(f"The sandbox cannot be made: {complaint or state.describe()}.")

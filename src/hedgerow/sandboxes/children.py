@@ -9,10 +9,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from hedgerow.domain.sandboxes import SandboxState
-from hedgerow.sandboxes import processes
+from hedgerow.sandboxes import memory, processes
 from hedgerow.sandboxes.processes import ProcessIdentity
 
 _POLL_SECONDS = 0.25
+_KILLED = (-signal.SIGKILL, 128 + signal.SIGKILL)  # the second as a shell and bubblewrap say it of what they ran
 
 
 class _Outliving(subprocess.Popen[bytes]):
@@ -38,11 +39,13 @@ class Children:
 
     def __init__(self) -> None:
         self._running: dict[ProcessIdentity, subprocess.Popen[bytes]] = {}
+        self._kills_before: dict[ProcessIdentity, int | None] = {}  # for want of memory, when a process was started
         self._ended: dict[ProcessIdentity, SandboxState] = {}
         self._watches: dict[ProcessIdentity, asyncio.Task[None]] = {}
 
     def start(self, start: Start) -> ProcessIdentity:
         """Start a process and return once it runs its program. Raises OSError where it cannot."""
+        kills_before = memory.kills()
         process = _Outliving(
             start.command,
             stdin=subprocess.DEVNULL,
@@ -57,6 +60,7 @@ class Children:
         identity = processes.row_identity(process.pid)
         assert identity is not None, "a child stays listed until its parent has collected it"
         self._running[identity] = process
+        self._kills_before[identity] = kills_before
         self._watches[identity] = asyncio.create_task(self._collect_at_the_end(identity))
         return identity
 
@@ -85,8 +89,14 @@ class Children:
         if process is None or (code := process.poll()) is None:
             return
         del self._running[identity]
+        before, now = self._kills_before.pop(identity), memory.kills()
         signalled = code < 0
-        self._ended[identity] = SandboxState(alive=False, exit_code=None if signalled else code, signal=-code if signalled else None)
+        self._ended[identity] = SandboxState(
+            alive=False,
+            exit_code=None if signalled else code,
+            signal=-code if signalled else None,
+            out_of_memory=code in _KILLED and before is not None and now is not None and now > before,
+        )
 
 
 async def ended(identity: ProcessIdentity) -> None:

@@ -5,7 +5,7 @@ import secrets
 import signal
 from dataclasses import dataclass
 
-from hedgerow.domain.errors import UnavailableError
+from hedgerow.domain.errors import UnavailableError, unavailable
 from hedgerow.domain.runs import SandboxHandle
 from hedgerow.domain.sandboxes import FoundSandbox, SandboxSpec, SandboxState
 from hedgerow.sandboxes import preparation, processes
@@ -83,7 +83,7 @@ class ProcessSandboxes:
                     Start(command=spec.command, environment=environment, working_directory=spec.working_directory, log=log)
                 )
             except OSError as error:
-                raise UnavailableError(f"The command {spec.command[0]} of the sandbox cannot be started: {error.strerror}.") from error
+                raise unavailable(f"The command {spec.command[0]} of the sandbox cannot be started: {error.strerror}.", error) from error
 
     async def _ask(self, machine: _Machine) -> None:
         members = await asyncio.to_thread(_members, machine)

@@ -120,7 +120,14 @@ class _Runtime(RequestModel):
     initial_permission_mode: Optionally[Words] = None
 
 
-class TaskRunStart(_Runtime, _Prompt, _Resumption, _Opening):
+class _Deadlines(RequestModel):
+    wall_clock_minutes: Optionally[float] = Field(None, description="How long the run may take; the server's own limit holds as well.")
+    inactivity_timeout_minutes: Optionally[float] = Field(None, description="How long it may wait for a message.")
+    turn_silence_minutes: Optionally[float] = Field(None, description="How long nothing may come of a running turn.")
+    sandbox_minutes: Optionally[float] = Field(None, description="How long one sandbox of it may live.")
+
+
+class TaskRunStart(_Deadlines, _Runtime, _Prompt, _Resumption, _Opening):
     """The body of run/."""
 
     def request(self) -> RunRequest:
@@ -129,7 +136,7 @@ class TaskRunStart(_Runtime, _Prompt, _Resumption, _Opening):
         return RunRequest(**fields | {"pending_user_message": self.pending_user_message or None})
 
 
-class TaskRunCreate(_Runtime, _Opening):
+class TaskRunCreate(_Deadlines, _Runtime, _Opening):
     """The body of runs/."""
 
     environment: Environment = Environment.LOCAL

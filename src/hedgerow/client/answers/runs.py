@@ -43,6 +43,12 @@ class Run:
             return None
 
     @property
+    def queue_position(self) -> int | None:
+        """Where the run stands in the line of its project, 1 is next; None where it waits for nobody."""
+        place = self.state.get("queue_position")
+        return place if isinstance(place, int) and place > 0 else None
+
+    @property
     def interactive(self) -> bool:
         """Whether the run waits for messages after each turn."""
         return self.state.get("mode") != "background"

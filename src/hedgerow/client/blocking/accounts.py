@@ -15,6 +15,7 @@ from hedgerow.client.places import quoted
 if TYPE_CHECKING:
     from hedgerow.client.answers.accounts import CurrentUser, PersonalKey, Project
     from hedgerow.client.answers.audit import AuditEntry
+    from hedgerow.client.answers.end_reasons import EndReasonDetail
     from hedgerow.client.answers.pages import Page
     from hedgerow.client.answers.repositories import Repository
     from hedgerow.client.fields import AuditFilters, ProjectSwitches
@@ -82,6 +83,10 @@ class AccountCalls(Caller):
         fields = {"clone_url": clone_url, "name": name, "setup_command": setup_command}
         body = {field: value for field, value in fields.items() if value is not None}
         return self._ask(post("repositories/", body, repeat=Repeat.FREELY), answers.repositories.repository_from)
+
+    def list_end_reasons(self) -> tuple[EndReasonDetail, ...]:
+        """Every reason that a run may end for, in plain words."""
+        return self._ask(get("/api/end_reasons/"), answers.end_reasons.end_reasons_from)
 
     def public_key(self) -> str:
         """The public key, as PEM, that connection tokens are checked with."""

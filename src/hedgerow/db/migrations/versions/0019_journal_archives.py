@@ -5,7 +5,7 @@ from pathlib import Path
 from hedgerow.db.migrations import execute_script
 
 revision = "0019"
-down_revision = "0017"
+down_revision = "0018"
 
 
 def upgrade() -> None:
