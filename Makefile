@@ -13,7 +13,7 @@ UV := .tools/bin/uv
 BIN := .venv/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help up install install-dev test test-fast test-agents test-chaos test-s3 test-whole test-as-user bench lint format requirements clean
+.PHONY: help up install install-dev test test-fast test-agents test-bars test-chaos test-s3 test-whole test-as-user bench lint format requirements clean
 
 help: ## Show what can be made
 	@sed -n 's/^\([a-z0-9-]*\):.*## \(.*\)/  \1\t\2/p' Makefile | expand -t 18
@@ -29,10 +29,13 @@ test: lint test-fast ## Lint, then every test that needs no agent of others
 
 test-fast: .venv/installed-dev ## The tests alone (TESTS=tests/db ARGS="-k journal")
 	@scripts/install-bubblewrap || echo "the tests of bubblewrap sandboxes are skipped" >&2
-	@$(BIN)/pytest -n 3 --dist loadfile -q -m "not s3 and not whole" $(SLOW) $(TESTS) $(ARGS)
+	@$(BIN)/pytest -n 3 --dist loadfile -q -m "not s3 and not whole and not bars" $(SLOW) $(TESTS) $(ARGS)
 
 test-agents: .venv/installed-dev ## The real Claude Code and Codex against a scripted model on loopback
 	@$(BIN)/pytest -q -m agents tests/agents_real $(ARGS)
+
+test-bars: .venv/installed-dev ## The bars of docs/guarantees.md that take long
+	@$(BIN)/pytest -q -m bars tests/bars $(ARGS)
 
 test-chaos: .venv/installed-dev ## kill -9 of everything that may die while a run is on its way
 	@$(BIN)/pytest -q -m chaos tests/end_to_end $(ARGS)

@@ -4,7 +4,7 @@ import shutil
 import tempfile
 from pathlib import Path
 
-from benchmarks import append, checkpoint, latency, memory, readiness, run_start, task_list, upload, volume
+from benchmarks import append, checkpoint, latency, many_runs, memory, readiness, run_start, stalled_reader, task_list, upload, volume
 from benchmarks.house import House, running_house
 from benchmarks.report import Figure, show
 from hedgerow.db.embedded import EmbeddedPostgres
@@ -24,7 +24,7 @@ def _starts(sandbox: str) -> list[Figure]:
 
 def _journal() -> list[Figure]:
     with running_house() as house:
-        figures = memory.measure(house)
+        figures = [*memory.measure(house), *stalled_reader.measure(house)]
         postgres = EmbeddedPostgres(house.data_dir)
         database_url = postgres.start_or_join()
         try:
@@ -52,7 +52,7 @@ def main() -> None:
         print("bubblewrap is not installed: its start is not measured")
     else:
         figures += [*_starts("bubblewrap"), *checkpoint.measure("bubblewrap")]
-    print(show(figures + _journal() + _readiness() + _uploads()))
+    print(show(figures + many_runs.measure() + _journal() + _readiness() + _uploads()))
 
 
 main()

@@ -14,6 +14,9 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+from tests.leftovers import end_processes_of
+
+from hedgerow.db.embedded import EmbeddedPostgres
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,15 +69,94 @@ def running_house(**settings: str) -> Iterator[House]:
             process.communicate(timeout=60)
 
 
+class Served:
+    """A hedgerow of an API process and a worker, each of which can be killed and started again."""
+
+    def __init__(self, data_dir: Path, settings: dict[str, str]) -> None:
+        self._data_dir = data_dir
+        inherited = {name: value for name, value in os.environ.items() if not name.startswith("HEDGEROW_")}
+        self._environment = {**inherited, "HEDGEROW_DATA_DIR": str(data_dir), "HEDGEROW_LOG_LEVEL": "error", **settings}
+        self._api = self._start("api", "--port", "0")
+        credentials = json.loads((data_dir / "credentials.json").read_text())
+        self.house = House(self._api.pid, data_dir, credentials["url"], credentials["api_key"], credentials["project_id"])
+        self._environment |= {"HEDGEROW_CONTROL_PLANE_URL": self.house.url, "HEDGEROW_PORT": self.house.url.rpartition(":")[2]}
+        self.start_worker()
+        _await_runtime_tree(data_dir)
+
+    @property
+    def worker_pid(self) -> int:
+        """The worker's process."""
+        return self._worker.pid
+
+    def database_url(self) -> str:
+        """Where the embedded PostgreSQL is reached now. Takes part in it for a moment."""
+        postgres = EmbeddedPostgres(self._data_dir)
+        try:
+            return postgres.start_or_join()
+        finally:
+            postgres.leave()
+
+    def start_worker(self) -> None:
+        """Start the worker, and wait until it is ready."""
+        self._worker = self._start("worker")
+
+    def kill_worker(self) -> None:
+        """End the worker as a crash would."""
+        _kill(self._worker)
+
+    def kill_everything(self) -> None:
+        """End API, worker and PostgreSQL as a crash of all would. Sandboxes live on."""
+        (pid_file,) = self._data_dir.glob("postgres/**/postmaster.pid")
+        server = int(pid_file.read_text().split()[0])
+        for process in (self._api, self._worker):
+            _kill(process)
+        os.kill(server, signal.SIGKILL)
+
+    def start_again(self) -> None:
+        """Start API and worker, and wait until both are ready."""
+        self._api = self._start("api")
+        self.start_worker()
+
+    def stop(self) -> None:
+        """End both as an operator would."""
+        for process in (self._worker, self._api):
+            process.send_signal(signal.SIGTERM)
+            process.communicate(timeout=60)
+
+    def _start(self, *arguments: str) -> subprocess.Popen[str]:
+        command = [str(Path(sys.executable).parent / "hedgerow"), *arguments]
+        process = subprocess.Popen(command, env=self._environment, stdout=subprocess.PIPE, text=True)
+        _await_ready(process, "ready")
+        return process
+
+
+def _kill(process: subprocess.Popen[str]) -> None:
+    process.kill()
+    process.communicate()
+
+
+@contextmanager
+def running_api(**settings: str) -> Iterator[Served]:
+    """`hedgerow api` and `hedgerow worker` until the end of the block, when what still runs in sandboxes ends too."""
+    with tempfile.TemporaryDirectory(prefix="hedgerow-bench-") as folder:
+        Path(folder).chmod(0o755)
+        served = Served(Path(folder) / "data", settings)
+        try:
+            yield served
+        finally:
+            served.stop()
+            end_processes_of(Path(folder))
+
+
 def _await_runtime_tree(data_dir: Path) -> None:
     """Let the runtime tree be finished, which is laid out beside the first seconds of work and would be measured with it."""
     while not [tree for tree in (data_dir / "runtime").glob("*/python") if not tree.parent.name.startswith(".")]:
         time.sleep(0.1)
 
 
-def _await_ready(process: subprocess.Popen[str]) -> None:
+def _await_ready(process: subprocess.Popen[str], words: str = "ready at") -> None:
     assert process.stdout is not None
     for line in process.stdout:
-        if "ready at" in line:
+        if words in line:
             return
     raise RuntimeError(f"hedgerow ended with {process.wait()} before it was ready")

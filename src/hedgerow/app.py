@@ -25,6 +25,7 @@ from hedgerow.domain.artifacts import ArtifactRules
 from hedgerow.domain.checkpoints import CheckpointRules
 from hedgerow.domain.clock import SystemClock
 from hedgerow.domain.errors import HedgerowError, UnavailableError
+from hedgerow.domain.housekeeping import Retention
 from hedgerow.domain.lifecycle import Deadlines
 from hedgerow.domain.masking import Mask
 from hedgerow.domain.sandboxes import HostPort
@@ -170,12 +171,26 @@ async def hold_runs(house: House, stop: asyncio.Event, serving: Callable[[bool],
     trees = RuntimeTrees(settings.data_dir, operator)
     early = asyncio.create_task(_lay_out(trees))
     try:
-        rhythm = Rhythm(concurrency=settings.worker_concurrency, scan_concurrency=settings.scan_concurrency)
+        rhythm = Rhythm(
+            concurrency=settings.worker_concurrency, scan_concurrency=settings.scan_concurrency, gc_seconds=settings.gc_hours * 3600
+        )
         worker_url = settings.worker_url or f"http://{settings.worker_host}:{port}"
         await work(_node(house, gate, lease, worker_url, operator, trees), rhythm, stop, serving)
     finally:
         early.cancel()
         await gate.stop()
+
+
+def housekeeper(house: House) -> "Node":
+    """This machine as a place to keep house in. No sandbox is reached from it."""
+    from hedgerow.agents.options import AgentOptions
+    from hedgerow.agents.provision import RuntimeTrees
+    from hedgerow.gate import Gate
+    from hedgerow.lifecycle import NodeLease
+
+    operator = AgentOptions(environment=os.environ)
+    gate = Gate(control_plane_url=house.url, trusted_hosts=frozenset())
+    return _node(house, gate, NodeLease(), house.url, operator, RuntimeTrees(house.settings.data_dir, operator))
 
 
 def _node(house: House, gate: "Gate", lease: "NodeLease", worker_url: str, operator: "AgentOptions", trees: "RuntimeTrees") -> "Node":
@@ -206,6 +221,9 @@ def _node(house: House, gate: "Gate", lease: "NodeLease", worker_url: str, opera
         ),
         egress=frozenset(settings.egress_allow),
         deadlines=_deadlines(settings),
+        least_free_bytes=settings.disk_free_bytes,
+        least_free_percent=settings.disk_free_percent,
+        retention=_retention(settings),
         lease=lease,
         scan_limits=ScanLimits(seconds=settings.scan_seconds, file_bytes=settings.scan_file_bytes),
     )
@@ -240,6 +258,16 @@ def _deadlines(settings: Settings) -> Deadlines:
         wall_clock=timedelta(minutes=settings.wall_clock_minutes),
         look_again=timedelta(seconds=settings.look_again_seconds),
         checkpoint=timedelta(minutes=settings.checkpoint_minutes),
+    )
+
+
+def _retention(settings: Settings) -> Retention:
+    return Retention(
+        journal_days=settings.journal_days,
+        archive_days=settings.archive_days,
+        workspace_days=settings.kept_workspace_days,
+        mirror_days=settings.mirror_days,
+        runtime_days=settings.runtime_days,
     )
 
 

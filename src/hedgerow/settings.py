@@ -228,6 +228,26 @@ class Settings(BaseSettings):
     artifact_url_seconds: int = Field(3600, gt=0, le=604_800, description="How long a signed address of an artifact is valid.")
     inline_uploads_at_once: int = Field(4, ge=1, le=1000, description="How many artifacts above 1 MB are taken inline at the same moment.")
     inline_upload_seconds: Seconds = Field(120, description="How long the body of an artifact that is sent inline may take to arrive.")
+    journal_days: float = Field(
+        0, ge=0, le=36_500, description="How many days after its end the journal of a run is kept; then one entry says so. 0: for ever."
+    )
+    archive_days: float = Field(
+        0, ge=0, le=36_500, description="How many days after its end the journal of a run moves to the object store; 0: never."
+    )
+    kept_workspace_days: float = Field(
+        30, ge=0, le=36_500, description="How many days a workspace is kept whose work could not be collected; 0: for ever."
+    )
+    mirror_days: float = Field(90, ge=0, le=36_500, description="After how many days without use a mirror of a repository goes; 0: never.")
+    runtime_days: float = Field(
+        7, ge=0, le=36_500, description="After how many days without use the runtime of an earlier version goes; 0: never."
+    )
+    gc_hours: float = Field(6, ge=0, le=8760, description="How often a worker removes what `hedgerow gc --dry-run` lists; 0: never.")
+    disk_free_bytes: int = Field(
+        2**30, ge=0, description="With fewer free bytes on the disk of its data directory a worker takes no new run; 0: without a limit."
+    )
+    disk_free_percent: float = Field(
+        0, ge=0, le=99, description="With a smaller part of that disk free a worker takes no new run; 0: without a limit."
+    )
     readiness_cache_seconds: Seconds = Field(600, description="How long an answer about a repository's readiness is given again.")
     readiness_wait_seconds: Seconds = Field(5, description="How long a request about readiness waits for the scan of the repository.")
     readiness_fetch_seconds: Seconds = Field(

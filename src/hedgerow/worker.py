@@ -2,11 +2,12 @@
 
 import asyncio
 import math
-from collections.abc import Awaitable, Callable
-from contextlib import ExitStack, suppress
+from collections.abc import Awaitable, Callable, Coroutine
+from contextlib import AsyncExitStack, suppress
 from dataclasses import dataclass
 from datetime import timedelta
 from functools import partial
+from typing import Any
 
 import structlog
 from filelock import FileLock, Timeout
@@ -17,16 +18,19 @@ from hedgerow.domain.clock import steady_seconds
 from hedgerow.domain.errors import HedgerowError
 from hedgerow.domain.nodes import Watch, pace_seconds
 from hedgerow.domain.readiness import LONGEST_WINDOW_DAYS
-from hedgerow.domain.runs import Ending, EndReason, RunStatus
+from hedgerow.domain.runs import TaskRun
 from hedgerow.lifecycle import (
     GRACE_SECONDS,
     Leftovers,
     Node,
+    SandboxWatch,
     close_doors,
-    conclude_unless_ending,
     held,
+    keep_house,
+    plan_now,
     reconcile,
     reopen_door,
+    rest_those_that_wait,
     scan_repository,
     take_over,
 )
@@ -35,6 +39,7 @@ from hedgerow.operations import artifact_collection, relay_delivery
 log = structlog.get_logger()
 
 _TURN_SECONDS = 0.2
+_TAKEN_UP_AT_ONCE = 8  # each takes a connection to the database
 _LOOK_SECONDS = 1.0
 
 
@@ -47,6 +52,8 @@ class Rhythm:
     tidy_seconds: float = 60.0  # sandboxes and folders that no run of the node claims
     relay_seconds: float = 1.0  # messages that are to be posted
     forget_seconds: float = 600.0  # whatever has a time that is over: answers, tokens, relays, artifacts
+    disk_seconds: float = 5.0  # whether the disk has room for new runs
+    gc_seconds: float = 0.0  # whatever `hedgerow gc` lists; 0: never
     sweep_limit: int = 500
     concurrency: int = 40  # runs that are acted upon at once
     scan_concurrency: int = 2  # repositories that are scanned at once
@@ -57,21 +64,24 @@ async def work(node: Node, rhythm: Rhythm, stop: asyncio.Event, serving: Callabl
 
     One worker of a data directory works; a second one waits until the first is gone, killed or not, and then goes on where it was.
     """
-    with ExitStack() as stack:
+    async with AsyncExitStack() as stack:
         if not await _turn(node, stop, serving, stack):
             return
         signs = _Signs(node, rhythm.tidy_seconds)
         await signs.report()
+        watch = SandboxWatch(node)
+        stack.push_async_callback(watch.close)
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(_every(pace_seconds(node.lease.seconds), signs.report, stop))
             await _take_up(node)
             serving(True)
             for pause, look in (
                 (rhythm.sweep_seconds, partial(_sweep, node, rhythm)),
-                (rhythm.watch_seconds, partial(_watch, node)),
+                (rhythm.watch_seconds, watch.look),
                 (_LOOK_SECONDS, signs.tidy),
                 (rhythm.relay_seconds, partial(_relay, node, stop)),
                 (rhythm.forget_seconds, partial(_forget, node)),
+                (rhythm.disk_seconds, _Housekeeping(node, rhythm.gc_seconds, stop).look),
             ):
                 tasks.create_task(_every(pause, look, stop))
             queues = [RUNS_QUEUE, node_queue(node.id)]
@@ -80,7 +90,7 @@ async def work(node: Node, rhythm: Rhythm, stop: asyncio.Event, serving: Callabl
             tasks.create_task(node.backends.jobs.work_on_scans(scan, concurrency=rhythm.scan_concurrency, stop=stop))
 
 
-async def _turn(node: Node, stop: asyncio.Event, serving: Callable[[bool], None], stack: ExitStack) -> bool:
+async def _turn(node: Node, stop: asyncio.Event, serving: Callable[[bool], None], stack: AsyncExitStack) -> bool:
     """Wait for the turn to be the one worker of this data directory. False where `stop` comes first."""
     lock = FileLock(node.data_dir / "worker.lock")
     told = False
@@ -132,7 +142,7 @@ class _Signs:
         node = self._node
         began = node.lease.now()
         async with node.backends.database.transaction() as tx:
-            await nodes.report(tx, node.id, node.worker_url(), node.lease.seconds)
+            await nodes.report(tx, node.id, node.worker_url(), node.lease.seconds, node.room())
             others = await nodes.others(tx, node.id)
         lapsed = not node.lease.held
         if lapsed:
@@ -160,25 +170,34 @@ async def _wake(node: Node) -> None:
 
 
 async def _take_up(node: Node) -> None:
-    """Open the gate for sandboxes that outlived the last worker, and have every run of the node looked at."""
-    for run in await held(node):
-        if run.execution.sandbox is not None:
+    """Open the gate for sandboxes that outlived the last worker, several at once, and have every run of the node looked at."""
+    at_once = asyncio.Semaphore(_TAKEN_UP_AT_ONCE)
+
+    async def reopen(run: TaskRun) -> None:
+        async with at_once:
             await reopen_door(node, run)
+
+    async with asyncio.TaskGroup() as doors:
+        for run in await held(node):
+            if run.execution.sandbox is not None:
+                doors.create_task(reopen(run))
     await _wake(node)
 
 
 async def _sweep(node: Node, rhythm: Rhythm) -> None:
     """Announce the runs whose time has come and the scans that wait, and give the jobs of dead workers to living ones.
 
-    An announcement may be lost, a row not.
+    A run of this node that has nothing to do but to wait on is told so here. An announcement may be lost, a row not.
     """
     await node.backends.jobs.retry_stalled()
     async with node.backends.database.transaction() as tx:
         before = node.backends.clock.now() - _ANNOUNCED_ALREADY
         due = await executions.due(tx, node.id, before, rhythm.sweep_limit)
         scans = await repository_scans.waiting(tx, before, rhythm.sweep_limit)
+    resting = await rest_those_that_wait(node, [run_id for run_id, node_id in due if node_id is not None])
     for run_id, node_id in due:
-        await node.backends.jobs.nudge(run_id, node_id)
+        if run_id not in resting:
+            await node.backends.jobs.nudge(run_id, node_id)
     for scan_id in scans:
         await node.backends.jobs.nudge_scan(scan_id)
 
@@ -188,15 +207,20 @@ _ANNOUNCED_ALREADY = timedelta(milliseconds=500)
 
 async def _relay(node: Node, stop: asyncio.Event) -> None:
     """Post what is due, of every node's runs: it is nobody's in particular. A post that `stop` cuts off is found again."""
-    posting = asyncio.create_task(relay_delivery.deliver_due(node.backends))
+    await _until(stop, relay_delivery.deliver_due(node.backends))
+
+
+async def _until(stop: asyncio.Event, work: Coroutine[Any, Any, Any]) -> None:
+    """Do a piece of work that may be cut off anywhere, until `stop` is set."""
+    working = asyncio.create_task(work)
     stopping = asyncio.create_task(stop.wait())
     try:
-        await asyncio.wait({posting, stopping}, return_when=asyncio.FIRST_COMPLETED)
+        await asyncio.wait({working, stopping}, return_when=asyncio.FIRST_COMPLETED)
     finally:
         stopping.cancel()
-        posting.cancel()
+        working.cancel()
     with suppress(asyncio.CancelledError):
-        await posting
+        await working
 
 
 async def _forget(node: Node) -> None:
@@ -211,15 +235,38 @@ async def _forget(node: Node) -> None:
     await artifact_collection.collect(node.backends)
 
 
-async def _watch(node: Node) -> None:
-    """Write down the loss of sandboxes that died without being asked to."""
-    for run in await held(node):
-        handle = run.execution.sandbox
-        if handle is None or run.execution.ending is not None or run.status.terminal:
-            continue
-        state = await node.sandboxes[handle.provider].inspect(handle)
-        if not state.alive:
-            log.warning("a sandbox died", run_id=str(run.id), how=state.describe())
-            message = f"The sandbox ended unexpectedly: {state.describe()}."
-            ending = Ending(status=RunStatus.FAILED, reason=EndReason.SANDBOX_LOST, message=message)
-            await conclude_unless_ending(node, run, ending)
+class _Housekeeping:
+    """What may go from this node goes every few hours, and at once where its disk has become too full for new runs."""
+
+    def __init__(self, node: Node, gc_seconds: float, stop: asyncio.Event) -> None:
+        self._node = node
+        self._gc_seconds = gc_seconds
+        self._stop = stop
+        self._last = steady_seconds()
+        self._full = False
+
+    async def look(self) -> None:
+        """Look at the disk, and keep house where it is time to. It is cut off where the worker stops."""
+        was_full, self._full = self._full, not self._node.room().enough
+        if self._full != was_full:
+            _tell_of_the_disk(self._node, self._full)
+        pause = min(self._gc_seconds, _FULL_SECONDS) if self._full else self._gc_seconds
+        if self._gc_seconds and ((self._full and not was_full) or steady_seconds() - self._last >= pause):
+            self._last = steady_seconds()
+            await _until(self._stop, self._collect())
+
+    async def _collect(self) -> None:
+        async for _ in keep_house(self._node, await plan_now(self._node)):
+            pass
+
+
+_FULL_SECONDS = 600.0
+"""How often a worker whose disk is full tries to make room."""
+
+
+def _tell_of_the_disk(node: Node, full: bool) -> None:
+    room = node.room()
+    if full:
+        log.warning("the disk is nearly full: this machine takes no new runs", folder=str(node.data_dir), free_bytes=room.free_bytes)
+    else:
+        log.info("there is room on the disk again: this machine takes new runs", folder=str(node.data_dir), free_bytes=room.free_bytes)

@@ -8,8 +8,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from hedgerow.checker import Bounds, Guarantee, HistoryError, Report, Verdict, check
-from hedgerow.checker.records import Answered, Closed, Frame, Heard, Kind, LogRead, Opened, Record, Sent
-from tests.checker.correct import END_SECONDS, LEAVE_SECONDS, correct_history
+from hedgerow.checker.records import Answered, Closed, Frame, Heard, Kind, LogRead, Opened, Record, Sent, Settled, StateRead
+from tests.checker.correct import END_SECONDS, LEAVE_SECONDS, asked, correct_history, told
 from tests.checker.mutations import MUTATIONS, Mutation
 
 BOUNDS = Bounds(end_seconds=END_SECONDS, leave_seconds=LEAVE_SECONDS)
@@ -152,6 +152,28 @@ def test_a_message_that_was_moved_may_overtake_others() -> None:
     assert found([*said("a", 0), *said("b", 5), *heard]) == [(Guarantee.DELIVERED_ONCE, "messages out of order")]
     move = Sent(at=10, client="p", run="r", call="m", kind=Kind.MOVE, items=("b",))
     assert judged([*said("a", 0), *said("b", 5), move, *heard]).held
+
+
+def test_what_waits_in_a_run_that_was_started_again_is_held_against_nobody() -> None:
+    def state(at: float, status: str, reason: str | None = None) -> StateRead:
+        return StateRead(since=at, at=at, client="w", run="r", status=status, end_reason=reason)
+
+    said: list[Record] = [
+        Sent(at=3, client="p", run="r", call="a", kind=Kind.MESSAGE, items=("a",)),
+        Answered(at=4, client="p", call="a", accepted=True, name="id"),
+    ]
+    start: list[Record] = [
+        Sent(at=2, client="p", run="r", call="s", kind=Kind.START),
+        Answered(at=2.5, client="p", call="s", accepted=True),
+    ]
+    told_of = {1: told("message_status", messageId="id", status="queued"), 2: asked("q")}
+    begun: list[Record] = [state(1, "failed", "client"), *start, *said, state(5, "in_progress"), Settled(at=6, client="w")]
+    assert judged([*begun, *stream(1, 2, texts=told_of, at=10)]).held
+    over: list[Record] = [*begun, state(7, "completed", "finished"), *stream(1, 2, texts=told_of, at=10)]
+    assert found(over) == [
+        (Guarantee.DELIVERED_ONCE, "a message neither delivered nor failed"),
+        (Guarantee.ONE_ANSWER, "a request that waits for ever"),
+    ]
 
 
 def test_a_history_that_contradicts_itself_is_none() -> None:

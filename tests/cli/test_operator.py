@@ -263,11 +263,11 @@ def within_a_second(holds: Callable[[], bool]) -> None:
 
 
 def test_an_operator_sees_which_machines_hold_runs_and_whether_they_are_lost(house: Started, data_dir: Path, here: Hedgerow) -> None:
-    (node,) = json.loads(here(data_dir, "admin", "nodes", "--json").stdout)["nodes"]
+    (node,) = json.loads(here(data_dir, "admin", "list-nodes", "--json").stdout)["nodes"]
     assert node["id"] == (data_dir / "node_id").read_text().strip()
     assert (node["lost"], node["lease_seconds"]) == (False, 30.0)
     assert node["worker_url"].startswith("http://127.0.0.1:")
-    told = here(data_dir, "admin", "nodes").stdout
+    told = here(data_dir, "admin", "list-nodes").stdout
     assert told.startswith(node["id"])
     assert "heard of" in told
 
@@ -367,6 +367,37 @@ def test_a_worker_that_comes_first_leaves_the_first_key_to_the_api(database_url:
     api = _start(folder / "second", "api", "--port", "0", **settings)
     assert not (folder / "first" / "credentials.json").exists()
     assert json.loads((folder / "second" / "credentials.json").read_text())["url"] == api.url
+    assert [worker.end(), api.end()] == [0, 0]
+
+
+@pytest.mark.whole
+def test_gc_lists_what_would_go_and_then_removes_it_beside_a_worker(database_url: str, runtime_tree: Path, folder: Path) -> None:
+    settings = {"HEDGEROW_DATABASE_URL": database_url, "HEDGEROW_STORAGE_URL": f"file://{folder}/objects", "HEDGEROW_SECRET_KEY": "shared"}
+    data_dir = _data_dir(folder / "kept", runtime_tree)
+    api = _start(data_dir, "api", "--port", "0", **settings)
+    worker = _start(data_dir, "worker", HEDGEROW_PUBLIC_URL=api.url, **settings)
+    done = json.loads(_run(data_dir, "run", '[{"say": "Done"}]', "--agent", "scripted", "--json").stdout)
+    before = _run(data_dir, "logs", done["run_id"], "--json").stdout
+    remains = data_dir / "runs" / ".going-1"
+    remains.mkdir()
+    aged = {**settings, "HEDGEROW_ARCHIVE_DAYS": "0.0000001"}
+
+    for _ in range(20):  # until the run is tidied up
+        answer = _run(data_dir, "gc", "--dry-run", "--json", **aged)
+        assert answer.returncode == 0, answer.stderr
+        listed = json.loads(answer.stdout)
+        if len(listed["removals"]) == 2:
+            break
+    assert {each["kind"] for each in listed["removals"]} == {"journal_to_archive", "remains"}
+    assert listed["total_bytes"] == sum(each["size_bytes"] for each in listed["removals"]) > 0
+    assert remains.exists()
+    removed = _run(data_dir, "gc", **aged)
+    assert removed.returncode == 0
+    assert "2 things went" in removed.stdout
+    assert not remains.exists()
+    assert _run(data_dir, "logs", done["run_id"], "--json").stdout == before != ""
+    assert "There is nothing that may go." in _run(data_dir, "gc", **aged).stdout
+    assert "free" in _run(data_dir, "admin", "list-nodes", **settings).stdout
     assert [worker.end(), api.end()] == [0, 0]
 
 

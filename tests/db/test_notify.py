@@ -7,7 +7,7 @@ from uuid import UUID
 import psycopg
 import pytest
 
-from hedgerow.db import signals
+from hedgerow.db import journal, signals
 from hedgerow.db.channels import Channel
 from hedgerow.db.database import Database
 from hedgerow.db.notify import Hub
@@ -193,7 +193,12 @@ async def test_many_readers_of_one_event_cost_one_query(database_url: str, monke
 
         monkeypatch.setattr(Database, "statement", counted)
         async with there.subscribe(run_id) as first, there.subscribe(run_id) as second:
-            read = await asyncio.gather(*(watcher.read(database, 0) for watcher in (first, second) for _ in range(20)))
+
+            async def page(after: int) -> list[JournalEvent]:
+                async with database.statement() as tx:
+                    return await journal.read(tx, run_id, after)
+
+            read = await asyncio.gather(*(watcher.read(page, 0) for watcher in (first, second) for _ in range(20)))
 
         assert all([event.number for event in events] == [1] for events in read)
         assert pages == 1

@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from hedgerow.domain.housekeeping import WAITING_KEY
 from hedgerow.domain.lifecycle import (
     Action,
     BeginAgain,
@@ -22,6 +23,7 @@ from hedgerow.domain.lifecycle import (
     ExpireRequests,
     GiveAnswer,
     HandOver,
+    Hold,
     Inbox,
     Land,
     Nothing,
@@ -336,3 +338,22 @@ def test_every_state_has_an_answer_and_no_wait_lasts_longer_than_the_next_look(
         assert now < action.until <= now + DEADLINES.look_again
     if isinstance(action, Nothing) and execution.sandbox is not None:
         assert execution.node_id == ELSEWHERE
+
+
+def test_a_node_without_room_tells_it_once_and_waits() -> None:
+    run, inbox = a_run(), Inbox(queued=1)
+    told = replace(run, state={**run.state, WAITING_KEY: "room"})
+
+    assert decide(run, inbox, NOW, DEADLINES, HERE, may_claim=False) == Hold()
+    waits = decide(told, inbox, NOW, DEADLINES, HERE, may_claim=False)
+    assert isinstance(waits, Wait)
+    assert waits.until <= NOW + timedelta(seconds=5)
+    assert decide(told, inbox, NOW, DEADLINES, HERE) == Claim()
+
+
+@given(hours=st.floats(0, 10), sandbox=st.booleans())
+def test_room_matters_to_nothing_but_a_claim(hours: float, sandbox: bool) -> None:
+    run = a_run(node_id=HERE, sandbox=SANDBOX if sandbox else None)
+    now = NOW + timedelta(hours=hours)
+
+    assert decide(run, Inbox(queued=1), now, DEADLINES, HERE, may_claim=False) == decide(run, Inbox(queued=1), now, DEADLINES, HERE)

@@ -1,6 +1,7 @@
 """kill -9 of whatever may die while a run is on its way."""
 
 import json
+import os
 import signal
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -51,6 +52,42 @@ def test_a_run_goes_on_where_everything_but_its_sandbox_was_killed(house: House,
     assert git(repository, "log", "--format=%s", f"main..{ended['branch']}").count("\n") == 0
     assert git(repository, "show", f"{ended['branch']}:after.txt") == "after"
     assert_told_once(run)
+
+
+def agents_of(house: House) -> set[int]:
+    """The processes of scripted agents in a house's sandboxes."""
+    return {pid for pid in processes_of(house.data_dir / "runs") if b"scripted_agent" in Path(f"/proc/{pid}/cmdline").read_bytes()}
+
+
+def await_turns(run: Run, wanted: int) -> None:
+    """Read the run's stream until that many turns have ended."""
+    found = 0
+    for _, event in run.events():
+        found += methods([event]) == ["_posthog/turn_complete"]
+        if found == wanted:
+            return
+    raise AssertionError(f"the stream ended after {found} turns: {run.get()}")
+
+
+def test_runs_that_wait_are_all_taken_up_again_by_the_agents_that_they_had(house: House) -> None:
+    runs = [house.run([{"say": "Hello."}], mode="interactive") for _ in range(3)]
+    for run in runs:
+        await_turns(run, 1)
+    agents = agents_of(house)
+    house.processes[0].kill()
+    (server,) = house.data_dir.glob("postgres/**/postmaster.pid")
+    os.kill(int(server.read_text().split()[0]), signal.SIGKILL)
+    house.up()
+    for run in runs:
+        assert run.command("user_message", content=json.dumps({"steps": [{"say": "Still here."}]})).status_code == 200
+        await_turns(run, 2)
+        assert methods(run.logs()).count("_posthog/run_started") == 1
+    assert agents_of(house) == agents
+    assert len(agents) == 3
+    for run in runs:
+        run.patch(status="completed")
+        assert run.ended()["status"] == "completed"
+    assert house.leaves_nothing()
 
 
 def test_a_second_worker_of_the_data_directory_goes_on_within_ten_seconds(make_house: Callable[..., House], repository: Path) -> None:

@@ -12,6 +12,7 @@ from hedgerow.domain.errors import HedgerowError, UnavailableError
 from hedgerow.domain.runs import SandboxHandle
 from hedgerow.domain.sandboxes import NO_PUBLIC_HOSTS, FoundSandbox, HostPort, PublicHosts, SandboxSpec, SandboxState
 from hedgerow.repositories import Checkout, Published, Taking
+from hedgerow.repositories.idle_mirrors import FoundMirror
 
 
 @dataclass
@@ -64,6 +65,12 @@ class MemoryRepositories:
         return self.root / "mirror.git"
 
     root: Path = Path("/nonexistent")
+
+    def mirrors(self) -> list[FoundMirror]:
+        return []
+
+    def remains(self) -> list[Path]:
+        return []
 
     async def check_out(self, **wishes: Any) -> Checkout:
         self.began.set()

@@ -19,6 +19,9 @@ from tests.simulation.scenario import BrokenError, play
 from tests.simulation.workers import Decide
 from tests.simulation.world import World
 
+_NOT_PLAYED = {"Hold"}
+"""The disks of this world have room: runs that wait for it are played on a real database, in tests/lifecycle."""
+
 _TOLD = {"message_status", "permission_request", "permission_answered", "permission_delivered", "permission_void"}
 
 _BLOCK = 1000
@@ -39,7 +42,7 @@ def test_the_same_number_plays_the_same_history() -> None:
 def test_the_histories_reach_what_they_are_about() -> None:
     worlds = [play(seed) for seed in range(600)]
     actions = Counter(type(action).__name__ for world in worlds for _, _, action in world.trace)
-    assert set(actions) == {kind.__name__ for kind in Action.__args__}
+    assert set(actions) == {kind.__name__ for kind in Action.__args__} - _NOT_PLAYED
     reasons = {world.run.state.get("end_reason") for world in worlds}
     assert reasons >= {"finished", "output_accepted", "cancelled", "inactivity", "wall_clock", "agent_failed", "agent_lost", "client"}
     assert reasons >= {reason.value for reason in (EndReason.SANDBOX_LOST, EndReason.SANDBOX_FAILED, EndReason.START_FAILED)}

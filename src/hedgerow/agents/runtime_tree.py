@@ -17,7 +17,8 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import filelock
@@ -47,6 +48,37 @@ def python_command(tree: Path) -> tuple[str, ...]:
 def folders(tree: Path) -> tuple[Path, ...]:
     """The folders that a sandbox must see, read-only, to run the tree and the agents that are installed beside it."""
     return (tree.parent,)
+
+
+def present(data_dir: Path) -> Path:
+    """Where the tree for this hedgerow and this Python lies, whether it was made yet or not."""
+    return data_dir.resolve() / "runtime" / _version(base_interpreter())
+
+
+def others(data_dir: Path) -> list[Path]:
+    """The trees of other versions."""
+    root = data_dir.resolve() / "runtime"
+    trees = [tree for tree in sorted(root.glob("*")) if (tree / "packages").is_dir() and not tree.name.startswith(".")]
+    own = present(data_dir) if trees else None
+    return [tree for tree in trees if tree != own]
+
+
+def note_use(tree: Path) -> None:
+    """Have the time of a tree say when a sandbox last began on it."""
+    with suppress(OSError):
+        os.utime(tree)
+
+
+def remove(tree: Path, may_go: Callable[[], bool]) -> bool:
+    """Remove a tree unless `may_go`, asked while no tree can be made, says otherwise. What is cut off goes when the next is made."""
+    with filelock.FileLock(tree.parent / ".lock"):
+        if not tree.is_dir() or not may_go():
+            return False
+        going = tree.with_name(f".{tree.name}-going.partial")
+        shutil.rmtree(going, ignore_errors=True)
+        tree.rename(going)
+    shutil.rmtree(going, ignore_errors=True)
+    return True
 
 
 def _ensure(data_dir: Path, interpreter: Path) -> Path:

@@ -3,7 +3,7 @@
 from collections import defaultdict
 from collections.abc import Sequence
 
-from hedgerow.checker.ends import has_ended
+from hedgerow.checker.ends import has_ended, is_over
 from hedgerow.checker.records import Heard, Kind
 from hedgerow.checker.report import Guarantee
 from hedgerow.checker.sorted_out import Call, Notes, RunHistory
@@ -36,7 +36,7 @@ def check_answers(run: RunHistory, notes: Notes, tellings: Tellings) -> None:
         _check_request(run, notes, request, accepted, heard[request], told[request])
         _check_told(run, notes, request, told[request])
         _check_agreement(run, notes, request, accepted, heard[request], told[request])
-        if tellings.whole and has_ended(run):
+        if tellings.whole and is_over(run):
             _check_end(run, notes, request, told[request])
 
 

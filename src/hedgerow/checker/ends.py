@@ -16,6 +16,11 @@ def has_ended(run: RunHistory) -> bool:
     return any(read.status in _TERMINAL for _, read in run.states)
 
 
+def is_over(run: RunHistory) -> bool:
+    """Whether the run had ended when it was looked at last."""
+    return bool(run.states) and run.states[-1][1].status in _TERMINAL
+
+
 def check_end(run: RunHistory, notes: Notes, bounds: Bounds) -> None:
     """Each start leads to an end within its bound; an end has a reason; and it stays as it is until somebody asks for more."""
     for line, read in run.states:

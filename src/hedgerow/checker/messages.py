@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, field
 
-from hedgerow.checker.ends import has_ended
+from hedgerow.checker.ends import is_over
 from hedgerow.checker.records import Kind, MessageSeen
 from hedgerow.checker.report import Guarantee
 from hedgerow.checker.sorted_out import Call, Notes, RunHistory
@@ -121,7 +121,7 @@ def _check_told_to_the_end(run: RunHistory, notes: Notes, message: _Message) -> 
             notes.refute(_KEPT, "a message that no event tells of", run, message.where, *call.lines, run.settled[0])
         return
     last = message.told[-1]
-    if last.state not in _GONE and has_ended(run):
+    if last.state not in _GONE and is_over(run):
         notes.refute(_ONCE, "a message neither delivered nor failed", run, f"{message.where}: {last.state}", last.line, run.settled[0])
     for line, seen in finally_seen:
         if seen.status != (MessageStatus.QUEUED if last.state == MOVED else last.state):

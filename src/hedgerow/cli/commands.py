@@ -35,6 +35,7 @@ COMMANDS = (
     Entry("worker", "operator", "Start a worker alone.", "Operation"),
     Entry("agents", "agents", "List and install agents.", "Operation", group=True),
     Entry("admin", "admin", "People, projects, keys, integrations, and the record of who did what.", "Operation", group=True),
+    Entry("gc", "garbage", "Remove what nobody needs any more; --dry-run only lists it.", "Operation"),
     Entry("settings", "operator", "Every setting with its value.", "Operation"),
 )
 

@@ -1,9 +1,11 @@
 """What `hedgerow up`, `api` and `worker` do, in one loop each."""
 
 import asyncio
+import contextlib
 import gc
 import os
 import pwd
+import resource
 import socket
 import subprocess
 import threading
@@ -20,14 +22,25 @@ from hedgerow.cli.serving import serve, stopped_by_signals
 from hedgerow.settings import Settings
 
 _COLLECTED_EVERY = 50_000  # objects made
+_MOST_FILES = 65_536
 
 
 def run(main: Coroutine[Any, Any, None]) -> None:
     """Run a command's coroutine to its end, on uvloop."""
     import uvloop
 
+    allow_many_files()
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         runner.run(main)
+
+
+def allow_many_files() -> None:
+    """Let this process open as many files as the system lets it: each run that a worker holds takes three of them."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = _MOST_FILES if hard == resource.RLIM_INFINITY else min(hard, _MOST_FILES)
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        with contextlib.suppress(OSError, ValueError):  # some systems have a lower bound of their own
+            resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
 
 
 def _warn_where_nothing_is_isolated(settings: Settings, console: Console) -> None:

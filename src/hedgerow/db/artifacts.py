@@ -11,6 +11,7 @@ from psycopg.rows import scalar_row
 from hedgerow.db.database import Transaction
 from hedgerow.db.rows import storable
 from hedgerow.domain.artifacts import Artifact, ArtifactType
+from hedgerow.domain.housekeeping import ExpiredObject
 
 _NAMES: tuple[LiteralString, ...] = ("id", "name", "type", "source", "size", "content_type", "storage_path", "uploaded_at")
 _COLUMNS = sql.SQL(", ").join(map(sql.Identifier, _NAMES))
@@ -143,6 +144,21 @@ async def expired(tx: Transaction, now: datetime, limit: int) -> list[str]:
     return list(await (await cursor.execute(_EXPIRED, {"now": now, "limit": limit})).fetchall())
 
 
+_EXPIRED_SIZES: LiteralString = """
+    SELECT storage_path, min(expires_at) AS since, max(size) AS size_bytes FROM (
+        SELECT storage_path, expires_at, NULL::bigint AS size FROM loose_objects WHERE expires_at <= %(now)s
+        UNION ALL SELECT storage_path, expires_at, size FROM staged_artifacts WHERE expires_at <= %(now)s
+        UNION ALL SELECT storage_path, expires_at, size FROM artifacts WHERE expires_at <= %(now)s
+    ) over GROUP BY storage_path ORDER BY since LIMIT %(limit)s
+"""
+
+
+async def expired_objects(tx: Transaction, now: datetime, limit: int) -> list[ExpiredObject]:
+    """As `expired`, with since when and, where a row says it, how large: the longest overdue first."""
+    rows = await (await tx.connection.execute(_EXPIRED_SIZES, {"now": now, "limit": limit})).fetchall()
+    return [ExpiredObject(path=row["storage_path"], since=row["since"], size_bytes=row["size_bytes"]) for row in rows]
+
+
 async def let_go(tx: Transaction, storage_path: str, now: datetime) -> bool:
     """Forget whatever has expired of an object; whether nobody needs it any more, so that the caller removes it before the commit."""
     await tx.connection.execute("DELETE FROM loose_objects WHERE storage_path = %s AND expires_at <= %s", [storage_path, now])
@@ -154,5 +170,6 @@ async def let_go(tx: Transaction, storage_path: str, now: datetime) -> bool:
         SELECT 1 FROM loose_objects WHERE storage_path = %(path)s
         UNION ALL SELECT 1 FROM staged_artifacts WHERE storage_path = %(path)s
         UNION ALL SELECT 1 FROM artifacts WHERE storage_path = %(path)s AND gone_at IS NULL
+        UNION ALL SELECT 1 FROM journal_archives WHERE storage_path = %(path)s
     """
     return await (await tx.connection.execute(needed, {"path": storage_path})).fetchone() is None

@@ -2,16 +2,17 @@
 
 import asyncio
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from uuid import UUID
 
-from hedgerow.db import journal
-from hedgerow.db.database import Database
 from hedgerow.domain.journal import JournalEvent, Preview
 
 _PREVIEWS_KEPT = 500  # per watcher; a reader that is slower loses the oldest
 _SHARED_EVENTS = 500
 _SHARED_CHARACTERS = 1024 * 1024
+
+ReadPage = Callable[[int], Awaitable[list[JournalEvent]]]
+"""The next page of a journal after a number; empty at its end."""
 
 
 class Channel:
@@ -67,21 +68,17 @@ class Watcher:
         self._woken.clear()
         return True
 
-    async def read(self, database: Database, after: int) -> list[JournalEvent]:
-        """A page of the journal after a number, from what the watchers share where that reaches. Empty at the end."""
+    async def read(self, page: ReadPage, after: int) -> list[JournalEvent]:
+        """A page of the journal after a number, from what the watchers share where that reaches, else `page`'s. Empty at the end."""
         channel = self._channel
         if not channel.beyond(after):
-            return channel.shared_after(after) or await self._page(database, after)
+            return channel.shared_after(after) or await page(after)
         async with channel.reading:
             events = channel.shared_after(after)
             if not events:
-                events = await self._page(database, after)
+                events = await page(after)
                 channel.share(events)
             return events
-
-    async def _page(self, database: Database, after: int) -> list[JournalEvent]:
-        async with database.statement() as tx:
-            return await journal.read(tx, self._channel.run_id, after)
 
     def take_previews(self, position: int) -> list[Preview]:
         """The chunks that belong right after the event `position`. Earlier ones came too late and are dropped; later ones wait."""

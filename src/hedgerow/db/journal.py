@@ -16,6 +16,7 @@ from hedgerow.db import runs
 from hedgerow.db.database import Transaction
 from hedgerow.db.rows import storable
 from hedgerow.domain.journal import EventKind, JournalEvent, NewEvent
+from hedgerow.domain.journal_segments import KeptEvent
 from hedgerow.domain.runs import TaskRun
 
 PAGE_EVENTS = 500
@@ -164,22 +165,77 @@ async def head(tx: Transaction, run_id: UUID) -> int:
     return 0 if row is None else int(row["head"])
 
 
+@dataclass(frozen=True, slots=True)
+class Extent:
+    """How far a journal goes, and how much of it lies elsewhere than in the table of events."""
+
+    head: int  # the number of the last event
+    entries: int  # how many log entries there are, in the table and in the archive
+    archived_to: int  # events up to this one lie in the object store
+    removed_to: int  # events up to this one are nowhere any more
+
+    @property
+    def base(self) -> int:
+        """The number of the event after which the table's begin."""
+        return max(self.archived_to, self.removed_to)
+
+
+EXTENT_COLUMNS = sql.SQL("head, entries, archived_to, removed_to")
+
+
+def extent_from_row(row: dict[str, Any]) -> Extent:
+    """The extent in a row that has the columns of `EXTENT_COLUMNS`."""
+    return Extent(row["head"], row["entries"], row["archived_to"], row["removed_to"])
+
+
+async def extent(tx: Transaction, run_id: UUID, *, lock: bool = False) -> Extent:
+    """The extent of a journal; `lock`: nobody appends to it before the transaction ends."""
+    statement = sql.SQL("SELECT {} FROM journals WHERE run_id = %s").format(EXTENT_COLUMNS) + sql.SQL(" FOR UPDATE" if lock else "")
+    row = await (await tx.connection.execute(statement, [run_id])).fetchone()
+    return Extent(0, 0, 0, 0) if row is None else extent_from_row(row)
+
+
 async def heads(tx: Transaction, run_ids: Sequence[UUID]) -> dict[UUID, int]:
     """The heads of several journals."""
     rows = await (await tx.connection.execute("SELECT run_id, head FROM journals WHERE run_id = ANY (%s)", [list(run_ids)])).fetchall()
     return {row["run_id"]: row["head"] for row in rows}
 
 
-_READ: LiteralString = """
-    SELECT number, kind, text FROM (
-        SELECT number, kind, text, sum(octet_length(text)) OVER (ORDER BY number) - octet_length(text) AS before
-        FROM (SELECT number, kind, text FROM journal WHERE run_id = %s AND number > %s ORDER BY number LIMIT %s) page
+_PAGE: LiteralString = """
+    SELECT {columns} FROM (
+        SELECT {columns}, sum(octet_length(text)) OVER (ORDER BY number) - octet_length(text) AS before
+        FROM (SELECT {columns} FROM journal WHERE run_id = %s AND number > %s ORDER BY number LIMIT %s) page
     ) sized WHERE before < %s ORDER BY number
 """
+_READ = sql.SQL(_PAGE).format(columns=sql.SQL("number, kind, text")).as_bytes()
+_READ_KEPT = sql.SQL(_PAGE).format(columns=sql.SQL("number, kind, event_type, timestamp, text")).as_bytes()
 
 
 async def read(tx: Transaction, run_id: UUID, after: int, limit: int = PAGE_EVENTS) -> list[JournalEvent]:
     """The events after a number, in order: `limit` at most, or fewer where they are large. Empty at the end of the journal."""
     cursor = tx.connection.cursor(row_factory=tuple_row)
     rows = await (await cursor.execute(_READ, [run_id, after, limit, PAGE_BYTES])).fetchall()
-    return [JournalEvent(number, EventKind(kind), text) for number, kind, text in rows]
+    return [JournalEvent(number, _KINDS[kind], text) if kind in _KINDS else _unknown(number) for number, kind, text in rows]
+
+
+_KINDS = {kind.value: kind for kind in EventKind}
+
+
+def _unknown(number: int) -> JournalEvent:
+    """An event of a kind that nobody knows, as one that is damaged: an entry whose text is no JSON."""
+    return JournalEvent(number, EventKind.ENTRY, "")
+
+
+async def read_kept(tx: Transaction, run_id: UUID, after: int, limit: int, most_bytes: int) -> list[KeptEvent]:
+    """As `read`, with everything that is kept of each event: `limit` at most, and no more once their texts have so many bytes."""
+    cursor = tx.connection.cursor(row_factory=tuple_row)
+    rows = await (await cursor.execute(_READ_KEPT, [run_id, after, limit, most_bytes])).fetchall()
+    return [
+        KeptEvent(number, _KINDS.get(kind, EventKind.ENTRY), event_type, timestamp, text if kind in _KINDS else "")
+        for number, kind, event_type, timestamp, text in rows
+    ]
+
+
+async def forget(tx: Transaction, run_id: UUID, last: int) -> int:
+    """Take the events up to a number out of the table; how many there were."""
+    return (await tx.connection.execute("DELETE FROM journal WHERE run_id = %s AND number <= %s", [run_id, last])).rowcount

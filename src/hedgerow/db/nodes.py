@@ -4,18 +4,24 @@ from typing import LiteralString
 from uuid import UUID
 
 from hedgerow.db.database import Transaction
+from hedgerow.domain.housekeeping import Room
 from hedgerow.domain.nodes import NodeBeat, NodeListing
 
 _REPORT: LiteralString = """
-    INSERT INTO nodes (id, worker_url, seen_at, beat, lease_seconds) VALUES (%s, %s, now(), 1, %s)
+    INSERT INTO nodes (id, worker_url, seen_at, beat, lease_seconds, disk_free_bytes, disk_full_since)
+    VALUES (%(id)s, %(url)s, now(), 1, %(lease)s, %(free)s, CASE WHEN %(full)s THEN now() END)
     ON CONFLICT (id) DO UPDATE
-    SET worker_url = excluded.worker_url, seen_at = now(), beat = nodes.beat + 1, lease_seconds = excluded.lease_seconds
+    SET worker_url = excluded.worker_url, seen_at = now(), beat = nodes.beat + 1, lease_seconds = excluded.lease_seconds,
+        disk_free_bytes = excluded.disk_free_bytes,
+        disk_full_since = CASE WHEN excluded.disk_full_since IS NOT NULL THEN coalesce(nodes.disk_full_since, now()) END
 """
 
 
-async def report(tx: Transaction, node_id: UUID, worker_url: str, lease_seconds: float) -> None:
-    """Say that a node is alive, for how long it may act from now on, and where its worker's gate listens."""
-    await tx.connection.execute(_REPORT, [node_id, worker_url, lease_seconds])
+async def report(tx: Transaction, node_id: UUID, worker_url: str, lease_seconds: float, room: Room | None = None) -> None:
+    """Say that a node is alive, for how long it may act from now on, where its worker's gate listens, and how much room its disk has."""
+    free, full = (None, False) if room is None else (room.free_bytes, not room.enough)
+    values = {"id": node_id, "url": worker_url, "lease": lease_seconds, "free": free, "full": full}
+    await tx.connection.execute(_REPORT, values)
 
 
 async def others(tx: Transaction, node_id: UUID) -> list[NodeBeat]:
@@ -41,6 +47,7 @@ async def worker_url(tx: Transaction, node_id: UUID) -> str | None:
 
 _LISTING: LiteralString = """
     SELECT id, worker_url, seen_at, extract(epoch FROM now() - seen_at)::double precision AS silent_seconds, lease_seconds,
+        disk_free_bytes, disk_full_since,
         (SELECT count(*) FROM runs WHERE node_id = nodes.id AND cleaned_at IS NULL) AS runs
     FROM nodes ORDER BY seen_at DESC, id
 """

@@ -1,70 +1,125 @@
 """Log entries by time and type: counted and found in SQL (contract 7.3)."""
 
 from dataclasses import dataclass
-from datetime import datetime
 from typing import LiteralString
 from uuid import UUID
 
 from psycopg import sql
 
 from hedgerow.db.database import BulkConnection, Transaction
+from hedgerow.db.journal import EXTENT_COLUMNS, Extent, extent_from_row
 from hedgerow.db.journal_texts import JoinedTexts, PageSize, join
 from hedgerow.db.rows import storable
 from hedgerow.domain.journal import LONGEST_EVENT_TYPE
+from hedgerow.domain.journal_segments import EntryFilter
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class EntryFilter:
-    """Which entries are meant. Empty: all."""
+class Survey:
+    """What the tables know of a run's entries, all at one moment."""
 
-    after: datetime | None = None
-    event_types: tuple[str, ...] = ()
-    exclude_types: tuple[str, ...] = ()
+    extent: Extent
+    matching: int  # entries in the table that pass the filter
+    events: int | None  # events in the table; None where they were not counted
 
     @property
-    def empty(self) -> bool:
-        """Whether every entry passes."""
-        return self.after is None and not self.event_types and not self.exclude_types
+    def whole(self) -> bool:
+        """Whether the table holds all that readers may see, as far as was counted: nothing is archived, and nothing missing."""
+        extent = self.extent
+        return extent.archived_to <= extent.removed_to and self.events in {None, extent.head - extent.base}
 
 
-async def count(tx: Transaction, run_id: UUID, wanted: EntryFilter) -> tuple[int, int]:
-    """How many entries a run has, and how many of them pass the filter. The first costs nothing, whatever the journal's length.
+def stored(wanted: EntryFilter) -> EntryFilter:
+    """The filter in the words that stand in the table: cut to their length, without what a column cannot hold."""
+    return EntryFilter(after=wanted.after, event_types=_stored(wanted.event_types), exclude_types=_stored(wanted.exclude_types))
+
+
+def _stored(names: tuple[str, ...]) -> tuple[str, ...]:
+    return tuple(storable(name[:LONGEST_EVENT_TYPE]) for name in names)
+
+
+_SURVEY = sql.SQL("""
+    SELECT {extent}, found.matching, found.events FROM journals, LATERAL (
+        SELECT count(*) FILTER (WHERE {condition}) AS matching, count(*) AS events FROM journal
+        WHERE journal.run_id = journals.run_id AND number > greatest(archived_to, removed_to)
+    ) found WHERE journals.run_id = %s
+""")
+_SURVEY_OF_ALL = sql.SQL("SELECT {extent}, entries AS matching, NULL::bigint AS events FROM journals WHERE run_id = %s").format(
+    extent=EXTENT_COLUMNS
+)
+
+
+async def survey(tx: Transaction, run_id: UUID, wanted: EntryFilter) -> Survey:
+    """The extent of a journal, and how many entries of its table pass the filter. Without a filter it costs nothing, whatever the length.
 
     One statement, so that never more pass than there are, whoever appends meanwhile.
     """
-    condition, values = _condition(run_id, wanted)
-    passing = sql.SQL("entries") if wanted.empty else sql.SQL("(SELECT count(*) FROM journal WHERE {})").format(condition)
-    statement = sql.SQL("SELECT entries, {} AS matching FROM journals WHERE run_id = %s").format(passing)
-    row = await (await tx.connection.execute(statement, [*(() if wanted.empty else values), run_id])).fetchone()
-    return (0, 0) if row is None else (int(row["entries"]), int(row["matching"]))
+    if wanted.empty:
+        row = await (await tx.connection.execute(_SURVEY_OF_ALL, [run_id])).fetchone()
+    else:
+        condition, values = _narrowed(wanted)
+        statement = _SURVEY.format(extent=EXTENT_COLUMNS, condition=condition)
+        row = await (await tx.connection.execute(statement, [*values, run_id])).fetchone()
+    if row is None:
+        return Survey(extent=Extent(0, 0, 0, 0), matching=0, events=None)
+    return Survey(extent=extent_from_row(row), matching=int(row["matching"]), events=row["events"])
 
 
-async def skip(tx: Transaction, run_id: UUID, wanted: EntryFilter, offset: int) -> int | None:
-    """The number of the entry after which the rest begins, once `offset` entries are left out; None where none is left."""
-    if offset == 0:
-        return 0
+@dataclass(frozen=True, slots=True)
+class Skipped:
+    """Where a page begins: after which event, and up to where archive or removal had come then."""
+
+    after: int | None  # None where no entry is left
+    base: int
+
+
+_SKIP = sql.SQL("""
+    SELECT greatest(archived_to, removed_to) AS base, (
+        SELECT number FROM journal WHERE {condition} AND number > greatest(archived_to, removed_to) ORDER BY number LIMIT 1 OFFSET %s
+    ) AS number FROM journals WHERE run_id = %s
+""")
+
+
+async def skip(tx: Transaction, run_id: UUID, wanted: EntryFilter, offset: int) -> Skipped:
+    """The number of the entry of the table after which the rest begins, once `offset` entries (at least one) are left out."""
     condition, values = _condition(run_id, wanted)
-    statement = sql.SQL("SELECT number FROM journal WHERE ") + condition + sql.SQL(" ORDER BY number LIMIT 1 OFFSET %s")
-    row = await (await tx.connection.execute(statement, [*values, offset - 1])).fetchone()
-    return None if row is None else int(row["number"])
+    row = await (await tx.connection.execute(_SKIP.format(condition=condition), [*values, offset - 1, run_id])).fetchone()
+    assert row is not None
+    return Skipped(row["number"], int(row["base"]))
+
+
+_IS_UNBROKEN: LiteralString = "SELECT count(*) = %s - %s AS unbroken FROM journal WHERE run_id = %s AND number > %s AND number <= %s"
+
+
+async def is_unbroken(tx: Transaction, run_id: UUID, after: int, last: int) -> bool:
+    """Whether the table holds each event after a number up to another one."""
+    row = await (await tx.connection.execute(_IS_UNBROKEN, [last, after, run_id, after, last])).fetchone()
+    assert row is not None
+    return bool(row["unbroken"])
 
 
 def read(connection: BulkConnection, run_id: UUID, wanted: EntryFilter, after: int, most: int, size: PageSize) -> JoinedTexts | None:
     """The next entries after a number that pass the filter, with commas between them: `most` at most. None where none is left."""
-    condition, values = _condition(run_id, wanted)
-    return join(connection, condition, values, after=after, most=most, separator=",", size=size)
+    condition, values = _narrowed(wanted)
+    return join(connection, run_id, condition, values, after=after, most=most, separator=",", size=size)
 
 
 def _condition(run_id: UUID, wanted: EntryFilter) -> tuple[sql.Composable, list[object]]:
-    conditions: list[LiteralString] = ["run_id = %s AND kind = 1"]
-    values: list[object] = [run_id]
+    condition, values = _narrowed(wanted)
+    return sql.SQL("run_id = %s AND ") + condition, [run_id, *values]
+
+
+def _narrowed(wanted: EntryFilter) -> tuple[sql.Composable, list[object]]:
+    wanted = stored(wanted)
+    conditions: list[LiteralString] = ["kind = 1"]
+    values: list[object] = []
     if wanted.after is not None:
         conditions.append("timestamp > %s")
         values.append(wanted.after)
     if wanted.event_types:
         conditions.append("event_type = ANY (%s)")
-        values.append([storable(name[:LONGEST_EVENT_TYPE]) for name in wanted.event_types])
+        values.append(list(wanted.event_types))
     if wanted.exclude_types:
         conditions.append("event_type <> ALL (%s)")
-        values.append([storable(name[:LONGEST_EVENT_TYPE]) for name in wanted.exclude_types])
+        values.append(list(wanted.exclude_types))
     return sql.SQL(" AND ").join(map(sql.SQL, conditions)), values

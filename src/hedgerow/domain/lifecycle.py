@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from uuid import UUID
 
+from hedgerow.domain.housekeeping import WAITING_KEY
 from hedgerow.domain.runs import Ending, EndReason, Environment, Execution, RunMode, RunStatus, TaskRun
 
 
@@ -22,6 +23,11 @@ class Wait:
 @dataclass(frozen=True, slots=True)
 class Claim:
     """No machine holds the run yet: this one takes it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Hold:
+    """No machine holds the run yet, and this one has no room: the run's readers are told."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,7 +105,7 @@ class BeginAgain:
 
 
 Working = Prepare | StartSession | Deliver | GiveAnswer | ExpireRequests | Checkpoint
-Action = Nothing | Wait | Claim | HandOver | Working | Conclude | StopSandbox | Land | End | CleanUp | BeginAgain
+Action = Nothing | Wait | Claim | Hold | HandOver | Working | Conclude | StopSandbox | Land | End | CleanUp | BeginAgain
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -136,8 +142,12 @@ class Deadlines:
     checkpoint: timedelta = timedelta(minutes=5)  # between two checkpoints of one turn; 0: only between turns
 
 
-def decide(run: TaskRun, inbox: Inbox, now: datetime, deadlines: Deadlines, node_id: UUID) -> Action:
-    """The next thing that `node_id` must do for `run`.
+_NO_ROOM = timedelta(seconds=5)
+"""After which a run that found no room is looked at again, by whichever node comes first."""
+
+
+def decide(run: TaskRun, inbox: Inbox, now: datetime, deadlines: Deadlines, node_id: UUID, *, may_claim: bool = True) -> Action:
+    """The next thing that `node_id` must do for `run`. `may_claim`: whether it has room for another run.
 
     Any number of callers may ask, late or twice: each action is safe to repeat, and what it achieves is a fact of the run.
     """
@@ -155,6 +165,8 @@ def decide(run: TaskRun, inbox: Inbox, now: datetime, deadlines: Deadlines, node
     ending = _ending(run, inbox, now, deadlines)
     if ending is not None:
         return Conclude(ending)
+    if execution.node_id is None and not may_claim:
+        return Wait(now + _NO_ROOM) if WAITING_KEY in run.state else Hold()
     return _advance(run, inbox, now, deadlines)
 
 

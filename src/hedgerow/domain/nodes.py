@@ -32,6 +32,8 @@ class NodeListing:
     silent_seconds: float
     lease_seconds: float
     runs: int  # that it holds and has not tidied up
+    disk_free_bytes: int | None = None  # of its data directory, as it last reported
+    disk_full_since: datetime | None = None  # since when it takes no new runs; None where it does
 
     @property
     def lost(self) -> bool:

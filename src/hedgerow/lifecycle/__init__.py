@@ -2,10 +2,12 @@
 
 from hedgerow.lifecycle.door import reopen_door
 from hedgerow.lifecycle.ends import conclude_unless_ending
+from hedgerow.lifecycle.housekeeping import Outcome, keep_house, plan_now
 from hedgerow.lifecycle.lease import NodeLease
 from hedgerow.lifecycle.leftovers import GRACE_SECONDS, Leftovers, close_doors, held
 from hedgerow.lifecycle.node import Node, RunFolders, SandboxGate
-from hedgerow.lifecycle.reconcile import reconcile
+from hedgerow.lifecycle.reconcile import reconcile, rest_those_that_wait
+from hedgerow.lifecycle.sandbox_watch import SandboxWatch
 from hedgerow.lifecycle.scan_repository import scan_repository
 from hedgerow.lifecycle.take_over import take_over
 
@@ -14,13 +16,18 @@ __all__ = [
     "Leftovers",
     "Node",
     "NodeLease",
+    "Outcome",
     "RunFolders",
     "SandboxGate",
+    "SandboxWatch",
     "close_doors",
     "conclude_unless_ending",
     "held",
+    "keep_house",
+    "plan_now",
     "reconcile",
     "reopen_door",
+    "rest_those_that_wait",
     "scan_repository",
     "take_over",
 ]

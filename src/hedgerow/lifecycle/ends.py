@@ -9,6 +9,7 @@ import structlog
 from hedgerow.db import executions, runs
 from hedgerow.db.database import DatabaseLostError
 from hedgerow.domain.errors import HedgerowError
+from hedgerow.domain.housekeeping import WAITING_KEY
 from hedgerow.domain.lifecycle import Action, Conclude, Deliver, End, Land, Prepare, StartSession
 from hedgerow.domain.messages import UNANSWERED
 from hedgerow.domain.runs import Ending, EndReason, Environment, RunStatus, TaskRun
@@ -79,7 +80,7 @@ async def end(node: Node, run: TaskRun, action: End) -> None:
             "status": ending.status.value,
             "error_message": ending.message if ending.message is not None else fresh.error_message,
             "completed_at": fresh.completed_at or node.backends.clock.now(),
-            "state": {**fresh.state, "end_reason": ending.reason.value},
+            "state": {name: value for name, value in fresh.state.items() if name != WAITING_KEY} | {"end_reason": ending.reason.value},
         }
 
     async with node.backends.database.transaction() as tx:

@@ -26,7 +26,7 @@ async def decide_again(tx: Transaction, node: Node, run: TaskRun) -> Action:
     found = await executions.look(tx, run.id)
     if found is None or found[0].execution.epoch != run.execution.epoch:
         raise TakenOverError
-    return decide(*found, node.backends.clock.now(), node.deadlines, node.id)
+    return decide(*found, node.backends.clock.now(), node.deadlines, node.id, may_claim=node.may_claim(found[0]))
 
 
 async def require_own(node: Node, run: TaskRun) -> None:

@@ -12,8 +12,11 @@ from pathlib import Path
 from typing import Protocol
 from uuid import UUID
 
+from hedgerow.agents import runtime_tree
 from hedgerow.agents.base import AgentRuntime
+from hedgerow.domain.housekeeping import Retention, Room
 from hedgerow.domain.lifecycle import Deadlines
+from hedgerow.domain.runs import TaskRun
 from hedgerow.domain.sandboxes import NO_PUBLIC_HOSTS, HostPort, PublicHosts
 from hedgerow.lifecycle.lease import NodeLease
 from hedgerow.operations.backends import Backends
@@ -86,9 +89,21 @@ class RunFolders:
         """What a collecting sandbox leaves for the host to publish: each attempt its own, since a killed worker's may still be at it."""
         return self.root / f"result-{attempt}"
 
+    def note_runtime(self, tree: Path) -> None:
+        """Say which runtime tree the sandbox of this start runs on, so that nobody removes it."""
+        (self.root / "runtime").write_text(tree.name)
+        runtime_tree.note_use(tree)
+
+    def runtime(self) -> str | None:
+        """The name of that tree; None where nobody has said it."""
+        try:
+            return (self.root / "runtime").read_text()
+        except (OSError, UnicodeDecodeError):
+            return None
+
     @property
     def kept(self) -> bool:
-        """Whether the work in here could not be collected, and stays until a person removes it."""
+        """Whether the work in here could not be collected, and stays until a person or housekeeping removes it."""
         return self._keep_mark.exists()
 
     def keep(self) -> None:
@@ -151,6 +166,18 @@ class Node:
     scan_limits: ScanLimits = field(default_factory=ScanLimits)
     lease: NodeLease = field(default_factory=NodeLease)
     one_shots: set[str] = field(default_factory=set)  # names of sandboxes that no run claims, since they live for one command
+    least_free_bytes: int = 0  # of the disk of the data directory, for a new sandbox
+    least_free_percent: float = 0.0
+    retention: Retention = field(default_factory=Retention)
+
+    def room(self) -> Room:
+        """How much of the data directory's disk is free."""
+        disk = shutil.disk_usage(self.data_dir)
+        return Room(free_bytes=disk.free, total_bytes=disk.total, least_bytes=self.least_free_bytes, least_percent=self.least_free_percent)
+
+    def may_claim(self, run: TaskRun) -> bool:
+        """Whether this machine has room for a run that nobody holds."""
+        return run.execution.node_id is not None or self.room().enough
 
     def folders(self, run_id: UUID) -> RunFolders:
         """Where the run's files lie."""

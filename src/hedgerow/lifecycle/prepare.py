@@ -74,6 +74,7 @@ async def _sandbox(node: Node, run: TaskRun, agent: AgentChoice, provider: Sandb
         note.detail = provider.name if provider.isolated else f"{provider.name}, without isolation: its network is this machine's"
         try:
             await open_door(node, run, provider, launch)
+            await asyncio.to_thread(node.folders(run.id).note_runtime, tree)
             await _whole(_create(node, run, provider, await _spec(node, run, tree, origin, provider.isolated)))
         except HedgerowError as error:
             raise EndsRunError(EndReason.SANDBOX_FAILED, error.message) from error

@@ -1,7 +1,7 @@
 """Load, decide, act, record, and again, until the run needs nobody for a while."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
 from datetime import datetime
 from typing import Any
 from uuid import UUID
@@ -22,6 +22,7 @@ from hedgerow.domain.lifecycle import (
     ExpireRequests,
     GiveAnswer,
     HandOver,
+    Hold,
     Inbox,
     Land,
     Prepare,
@@ -34,6 +35,7 @@ from hedgerow.lifecycle.checkpoint import checkpoint
 from hedgerow.lifecycle.clean_up import clean_up
 from hedgerow.lifecycle.deliver import deliver
 from hedgerow.lifecycle.ends import conclude, end, fail
+from hedgerow.lifecycle.hold import hold, stop_waiting
 from hedgerow.lifecycle.land import land
 from hedgerow.lifecycle.node import Node
 from hedgerow.lifecycle.permission_requests import expire_requests, give_answer
@@ -55,11 +57,13 @@ async def _claim(node: Node, run: TaskRun, action: Claim) -> None:
     if kept is not None:
         log.warning("files of an earlier start, which could not be collected, were moved", folder=str(kept))
     async with node.backends.database.transaction() as tx:
+        await stop_waiting(tx, node, run)
         await executions.claim(tx, run.id, node.id)
 
 
 _ACTIONS: dict[type[Action], Act] = {
     Claim: _claim,
+    Hold: hold,
     Prepare: prepare,
     StartSession: start_session,
     Deliver: deliver,
@@ -110,11 +114,26 @@ async def reconcile(node: Node, run_id: UUID) -> None:
                 return
 
 
+async def rest_those_that_wait(node: Node, run_ids: Iterable[UUID]) -> set[UUID]:
+    """Write down the next look of those of the runs that need nobody now; which they are. The others are left as they are.
+
+    Most runs whose time has come only wait on: to see that here is cheaper than to announce each to whoever would find it out.
+    """
+    resting = set()
+    async with node.backends.database.statement() as tx:
+        for run_id in run_ids:
+            found = await executions.look(tx, run_id)
+            match None if found is None else _decide(node, *found):
+                case lifecycle.Wait(until=moment) if found is not None and await executions.rest(tx, found[0], moment):
+                    resting.add(run_id)
+    return resting
+
+
 Looked = tuple[TaskRun, Action]
 
 
 async def _look(node: Node, run_id: UUID) -> Looked | None:
-    async with node.backends.database.transaction() as tx:
+    async with node.backends.database.statement() as tx:  # reads alone: whoever acts on them decides again, or names the epoch
         found = await executions.look(tx, run_id)
     if found is None:
         return None
@@ -123,12 +142,13 @@ async def _look(node: Node, run_id: UUID) -> Looked | None:
 
 
 def _decide(node: Node, run: TaskRun, inbox: Inbox) -> Action:
-    return lifecycle.decide(run, inbox, node.backends.clock.now(), node.deadlines, node.id)
+    may_claim = node.may_claim(run)
+    return lifecycle.decide(run, inbox, node.backends.clock.now(), node.deadlines, node.id, may_claim=may_claim)
 
 
 async def _rests(node: Node, run: TaskRun, until: datetime | None) -> bool:
     """Write down the run's next look. False where somebody has asked for one meanwhile."""
-    async with node.backends.database.transaction() as tx:
+    async with node.backends.database.statement() as tx:
         return await executions.rest(tx, run, until)
 
 

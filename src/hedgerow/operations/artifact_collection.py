@@ -24,12 +24,18 @@ async def collect(backends: Backends) -> int:
     removed = 0
     for path in paths:
         try:
-            async with backends.database.transaction() as tx:
-                if await artifacts.let_go(tx, path, now):
-                    await backends.storage.delete(path)
-                    removed += 1
+            removed += await remove(backends, path)
         except DatabaseLostError:
             raise
         except UnavailableError as problem:
             log.warning("an artifact could not be removed; trying again later", storage_path=path, reason=problem.message)
     return removed
+
+
+async def remove(backends: Backends, path: str) -> bool:
+    """Remove one object, if nobody needs it any more. Safe to repeat. Raises UnavailableError where the store does not let go of it."""
+    async with backends.database.transaction() as tx:
+        needless = await artifacts.let_go(tx, path, backends.clock.now())
+        if needless:
+            await backends.storage.delete(path)
+    return needless

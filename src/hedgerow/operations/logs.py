@@ -2,17 +2,15 @@
 
 import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator, Sequence
+from contextlib import aclosing
 from dataclasses import dataclass
 from datetime import datetime
-from functools import partial
 from uuid import UUID
 
-from hedgerow.db import journal_texts, runs
-from hedgerow.db import session_logs as found_entries
-from hedgerow.db.journal_texts import PageSize
-from hedgerow.db.session_logs import EntryFilter
+from hedgerow.db import runs
 from hedgerow.domain.access import Caller, Project
-from hedgerow.operations import access
+from hedgerow.domain.journal_segments import EntryFilter
+from hedgerow.operations import access, found_entries, journal_events
 from hedgerow.operations.appends import Appended, append_log
 from hedgerow.operations.backends import Backends
 
@@ -41,11 +39,28 @@ class SessionLogs:
 
 
 async def read_logs(backends: Backends, caller: Caller, project: Project, task_id: UUID, run_id: UUID) -> AsyncIterator[bytes]:
-    """The JSON lines of the run's resume chain, oldest ancestor first, in pieces. Raises NotFoundError before the first piece."""
+    """The JSON lines of the run's resume chain, oldest ancestor first, in pieces.
+
+    Raises NotFoundError, and UnavailableError where its beginning cannot be read from the archive, before the first piece.
+    """
     async with backends.database.statement() as tx:
         run = await access.readable_run(tx, caller, project, task_id, run_id)
         chain = await runs.resume_chain(tx, run)
-    return journal_lines(backends, chain)
+    return await _begun(journal_lines(backends, chain))
+
+
+async def _begun(pieces: AsyncGenerator[bytes]) -> AsyncGenerator[bytes]:
+    """The same pieces, with the first fetched already: what is wrong from the start can still be answered as an error."""
+    first = await anext(pieces, None)
+
+    async def all_of_them() -> AsyncGenerator[bytes]:
+        async with aclosing(pieces):
+            if first is not None:
+                yield first
+            async for piece in pieces:
+                yield piece
+
+    return all_of_them()
 
 
 def journal_lines(backends: Backends, run_ids: Sequence[UUID]) -> AsyncGenerator[bytes]:
@@ -68,38 +83,19 @@ async def _one_ahead(pages: AsyncGenerator[bytes]) -> AsyncGenerator[bytes]:
 
 async def _lines(backends: Backends, run_ids: Sequence[UUID]) -> AsyncGenerator[bytes]:
     for run_id in run_ids:
-        number, size = 0, PageSize()
-        while True:
-            page = await backends.database.in_thread(partial(journal_texts.lines, run_id=run_id, after=number, size=size))
-            if page is None:
-                break
-            number = page.last
-            yield page.texts + b"\n"
+        async for texts in journal_events.entry_lines(backends, run_id):
+            yield texts + b"\n"
 
 
 async def session_logs(
     backends: Backends, caller: Caller, project: Project, task_id: UUID, run_id: UUID, filters: LogFilters
 ) -> SessionLogs:
-    """The entries of this run alone that pass the filters. Raises NotFoundError."""
+    """The entries of this run alone that pass the filters. Raises NotFoundError; UnavailableError where the archive cannot be read."""
     wanted = EntryFilter(after=filters.after, event_types=filters.event_types, exclude_types=filters.exclude_types)
     async with backends.database.statement() as tx:
         await access.readable_run(tx, caller, project, task_id, run_id)
-        total, matching = await found_entries.count(tx, run_id, wanted)
-        begins_after = await found_entries.skip(tx, run_id, wanted, min(filters.offset, 2**62)) if filters.offset < matching else None
-    size = 0 if begins_after is None else min(filters.limit, matching - filters.offset)
-    body = _array(backends, run_id, wanted, begins_after or 0, size)
-    return SessionLogs(total=total, matching=matching, has_more=filters.offset + size < matching and size > 0, body=body)
-
-
-async def _array(backends: Backends, run_id: UUID, wanted: EntryFilter, number: int, left: int) -> AsyncIterator[bytes]:
-    """A JSON array of the next `left` entries after `number`, a page at a time."""
-    separator, size = b"[", PageSize()
-    while left > 0:
-        page = await backends.database.in_thread(
-            partial(found_entries.read, run_id=run_id, wanted=wanted, after=number, most=left, size=size)
-        )
-        if page is None:
-            break
-        yield separator + page.texts
-        separator, number, left = b",", page.last, left - page.count
-    yield b"[]" if separator == b"[" else b"]"
+    offset = min(filters.offset, 2**62)
+    found = await found_entries.find(backends, run_id, wanted, offset, filters.limit)
+    size = max(0, min(filters.limit, found.matching - offset))
+    body = await _begun(found_entries.array(backends, run_id, wanted, found, size))
+    return SessionLogs(total=found.total, matching=found.matching, has_more=offset + size < found.matching and size > 0, body=body)

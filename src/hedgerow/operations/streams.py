@@ -4,16 +4,18 @@ import asyncio
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from datetime import timedelta
+from functools import partial
 from uuid import UUID
 
 from hedgerow.db import journal, keys, runs
 from hedgerow.db.channels import Watcher
 from hedgerow.db.database import Transaction
+from hedgerow.db.journal import Extent
 from hedgerow.domain.access import Caller, PersonalCaller, Project
 from hedgerow.domain.errors import InvalidError
 from hedgerow.domain.journal import EventKind, JournalEvent, Preview
 from hedgerow.domain.runs import TaskRun
-from hedgerow.operations import access
+from hedgerow.operations import access, journal_events
 from hedgerow.operations.backends import Backends
 
 _DRAIN_LOOK_SECONDS = 1.0  # how often a run that has ended is looked at until its last entries are in
@@ -51,22 +53,26 @@ async def follow(
     It ends as well once the caller's key is revoked, or leads into the project no more, and once a run token was replaced.
 
     `last_event_id` wins over `from_latest`; neither: from the beginning. Raises NotFoundError, and InvalidError with
-    detail_code `invalid_cursor` for an id that is no number, negative, or beyond the end, before the first batch.
+    detail_code `invalid_cursor` for an id that is no number, negative, or beyond the end, and with `journal_removed` for one after
+    which events were removed, before the first batch. Raises UnavailableError where the archive of an old run cannot be read.
     """
     async with backends.database.statement() as tx:
         run = await access.readable_run(tx, caller, project, task_id, run_id)
-        head = await journal.head(tx, run_id)
+        extent = await journal.extent(tx, run_id)
     if last_event_id:
-        return _Reader(backends, caller, run, _cursor(last_event_id, head)).batches([])
+        return _Reader(backends, caller, run, _cursor(last_event_id, extent)).batches([])
     if from_latest:
-        return _Reader(backends, caller, run, head).batches([Keepalive(head)])
-    return _Reader(backends, caller, run, 0).batches([])
+        return _Reader(backends, caller, run, extent.head).batches([Keepalive(extent.head)])
+    return _Reader(backends, caller, run, extent.removed_to).batches([])
 
 
-def _cursor(text: str, head: int) -> int:
+def _cursor(text: str, extent: Extent) -> int:
     number = int(text) if text.isascii() and text.isdigit() and len(text) <= 18 else None
-    if number is None or number > head:
-        raise InvalidError(f"Last-Event-ID is no event of this run, which has {head}.", attr=None, detail_code="invalid_cursor")
+    if number is None or number > extent.head:
+        raise InvalidError(f"Last-Event-ID is no event of this run, which has {extent.head}.", attr=None, detail_code="invalid_cursor")
+    if 0 < number < extent.removed_to:
+        message = f"The events of this run up to {extent.removed_to} were removed: their time was over. Read again without Last-Event-ID."
+        raise InvalidError(message, attr=None, detail_code="journal_removed")
     return number
 
 
@@ -79,6 +85,7 @@ class _Reader:
         self._project_id = run.project_id
         self._rules = backends.rules
         self._run_id = run.id
+        self._page = partial(journal_events.page, backends, run.id)
         self._position = position
         self._caught_up = False  # whether everything up to the watcher's head was read
         self._must_look = True  # whether something was heard that may mean that the run has ended
@@ -146,7 +153,7 @@ class _Reader:
     async def _stored(self, watcher: Watcher) -> AsyncIterator[list[Frame]]:
         """What the journal holds after the position, page by page, with each chunk after the event that it follows."""
         while not self._caught_up or watcher.head > self._position:
-            events = await watcher.read(self._backends.database, self._position)
+            events = await watcher.read(self._page, self._position)
             self._caught_up = not events
             if not events:
                 break

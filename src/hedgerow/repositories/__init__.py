@@ -12,9 +12,10 @@ from uuid import UUID
 
 from hedgerow.domain.errors import InvalidError
 from hedgerow.domain.repository_scans import Scan
-from hedgerow.repositories import checkpoints, git
+from hedgerow.repositories import checkpoints, git, idle_mirrors
 from hedgerow.repositories.checkpoints import Restoring, Taking
 from hedgerow.repositories.credentials import Login
+from hedgerow.repositories.idle_mirrors import FoundMirror
 from hedgerow.repositories.mirrors import Mirrors
 from hedgerow.repositories.names import branch_name, full_ref
 from hedgerow.repositories.origins import Origins
@@ -63,8 +64,21 @@ class Repositories:
         self._max_result_bytes = max_result_bytes
         self._plumbing = Plumbing(environment=both.sealed, timeout_seconds=local_timeout_seconds)
         origins = Origins(environment=both.operator, timeout_seconds=network_timeout_seconds)
-        self._mirrors = Mirrors(mirrors.resolve(), origins, self._plumbing)
+        self._root = mirrors.resolve()
+        self._mirrors = Mirrors(self._root, origins, self._plumbing)
         self._publisher = Publisher(mirrors=self._mirrors, origins=origins, plumbing=self._plumbing)
+
+    def mirrors(self) -> list[FoundMirror]:
+        """Every mirror of this machine, with the time of its last use."""
+        return idle_mirrors.found(self._root)
+
+    def remains(self) -> list[Path]:
+        """What removals of mirrors that were cut off have left."""
+        return idle_mirrors.remains(self._root)
+
+    async def results(self, mirror: Path) -> set[UUID]:
+        """The runs whose results a mirror holds. Raises UnavailableError where it cannot be read."""
+        return await idle_mirrors.results(self._plumbing, mirror)
 
     def mirror(self, *, project_id: int, clone_url: str) -> Path:
         """Where the mirror of a repository lies, whether it exists yet or not. Raises InvalidError.

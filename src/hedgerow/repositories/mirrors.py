@@ -57,6 +57,7 @@ class Mirrors:
         asking = asyncio.create_task(self._origins.head(url)) if base is None else None  # beside the fetch
         try:
             async with self.hold(mirror):
+                note_use(mirror)
                 await self._refresh(mirror, url, _extra(base), asked_at)
                 head = await asking if asking is not None else None
                 if head is not None and head.ref is None and head.commit is not None:
@@ -69,6 +70,7 @@ class Mirrors:
 
     async def ensure(self, mirror: Path, url: CloneUrl) -> None:
         """Make the mirror where it is missing. The caller holds its lock."""
+        note_use(mirror)
         if not _exists(mirror):
             await self._make(mirror, url, ())
 
@@ -128,6 +130,11 @@ class Mirrors:
 def beside(mirror: Path, suffix: str) -> Path:
     """A place near a mirror, outside of the folder that sandboxes see: what lies there they can neither read nor lock."""
     return mirror.parent.with_suffix(suffix)
+
+
+def note_use(mirror: Path) -> None:
+    """Have the time of a mirror's lock say when it was last used. The caller holds the lock."""
+    beside(mirror, ".lock").touch(mode=0o600)
 
 
 def _put_in_place(making: Path, mirror: Path) -> None:

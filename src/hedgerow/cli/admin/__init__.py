@@ -33,7 +33,7 @@ _COMMANDS: Mapping[str, Mapping[str, Callable[..., None]]] = {
     },
     "The hedgerow itself": {
         "audit": record.show_audit,
-        "nodes": machines.list_nodes,
+        "list-nodes": machines.list_nodes,
         "migrate": database.migrate,
     },
 }

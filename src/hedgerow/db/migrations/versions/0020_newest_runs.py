@@ -5,7 +5,7 @@ from pathlib import Path
 from hedgerow.db.migrations import execute_script
 
 revision = "0020"
-down_revision = "0017"
+down_revision = "0019"
 
 
 def upgrade() -> None:

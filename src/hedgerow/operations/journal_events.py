@@ -1,0 +1,173 @@
+"""Where the events of a journal come from: the table, the archive, or, where they are lost, a word that says so.
+
+Readers that see a sound table only never get here but through one check; whatever else there is, `after` finds.
+"""
+
+import asyncio
+import json
+from collections.abc import AsyncGenerator, AsyncIterator
+from contextlib import aclosing
+from functools import partial
+from uuid import UUID
+
+import msgspec
+import structlog
+
+from hedgerow.db import journal, journal_archives, journal_texts
+from hedgerow.db.journal_texts import JoinedTexts, PageSize
+from hedgerow.domain.errors import UnavailableError
+from hedgerow.domain.journal import EventKind, JournalEvent, event_type, integer, notification
+from hedgerow.domain.journal_segments import KeptEvent, unbroken
+from hedgerow.operations import journal_segments
+from hedgerow.operations.backends import Backends
+
+log = structlog.get_logger()
+
+DAMAGED = "_hedgerow/journal_damaged"
+"""The method of the entry that stands where events are lost."""
+
+_PAGE_EVENTS = 500
+_PAGE_BYTES = 1024 * 1024
+_MOST_LOOKS = 5
+_ANY_JSON = msgspec.json.Decoder(msgspec.Raw)
+
+
+async def after(backends: Backends, run_id: UUID, number: int) -> list[KeptEvent]:
+    """The next events after a number, in order and without gaps: a page of them, empty at the end of the journal.
+
+    A journal that was removed begins with the event that tells of it. An event that is missing, or is no JSON, comes as an entry that
+    says so; its number is that of the last event that it stands for. Raises UnavailableError where the archive cannot be read.
+    """
+    for _ in range(_MOST_LOOKS):
+        async with backends.database.statement() as tx:
+            rows = unbroken(await journal.read_kept(tx, run_id, number, _PAGE_EVENTS, _PAGE_BYTES), number)
+        if rows:
+            return [_sound(backends, run_id, event) for event in rows]
+        async with backends.database.statement() as tx:
+            place = await journal_archives.place(tx, run_id, number)
+        if place is None or number >= place.extent.head:
+            return []
+        if number < place.extent.removed_to:
+            number = place.extent.removed_to
+        elif place.segment is not None and place.segment.first <= number + 1:
+            events = await journal_segments.read(backends, run_id, place.segment)
+            return [_sound(backends, run_id, event) for event in events if event.number > number]
+        elif place.next_row != number + 1:  # otherwise it has come meanwhile
+            return [_missing(backends, run_id, number + 1, _next(place) - 1)]
+    raise UnavailableError("This run's journal changes too quickly to be read.")
+
+
+def _next(place: journal_archives.Place) -> int:
+    """The next number of which there is an event; the one after the head where there is none."""
+    known = [place.extent.head + 1]
+    if place.segment is not None:
+        known.append(place.segment.first)
+    if place.next_row is not None:
+        known.append(place.next_row)
+    return min(known)
+
+
+async def page(backends: Backends, run_id: UUID, number: int) -> list[JournalEvent]:
+    """As `after`, with what a stream shows of each event."""
+    async with backends.database.statement() as tx:
+        events = await journal.read(tx, run_id, number)
+    follow = events and events[0].number == number + 1 and events[-1].number == number + len(events)
+    if follow and all(is_json(event.text) for event in events):
+        return events
+    return [JournalEvent(event.number, event.kind, event.text) for event in await after(backends, run_id, number)]
+
+
+async def entry_lines(backends: Backends, run_id: UUID) -> AsyncGenerator[bytes]:
+    """All entries of a run with line breaks between them, in pieces. While one page is checked, the next is fetched; no more is held."""
+    number, size = 0, PageSize()
+    while True:
+        async with aclosing(_sound_pages(backends, run_id, number, size)) as pages:
+            async for joined in pages:
+                number = joined.last
+                if joined.count:
+                    yield joined.texts
+        events = await after(backends, run_id, number)
+        if not events:
+            return
+        number = events[-1].number
+        texts = [event.text for event in events if event.kind is EventKind.ENTRY]
+        if texts:
+            yield "\n".join(texts).encode()
+
+
+async def _sound_pages(backends: Backends, run_id: UUID, number: int, size: PageSize) -> AsyncGenerator[JoinedTexts]:
+    """Pages of the table, until its end or anything else than a sound event."""
+
+    def fetch(number: int) -> asyncio.Future[JoinedTexts | None]:
+        lines = partial(journal_texts.lines, run_id=run_id, after=number, size=size)
+        return asyncio.ensure_future(backends.database.in_thread(lines))
+
+    fetching = fetch(number)
+    try:
+        while (joined := await fetching) is not None:
+            fetching = fetch(joined.last)
+            if not await asyncio.to_thread(_are_lines_of_json, joined):
+                return
+            yield joined
+    finally:
+        fetching.cancel()
+        await asyncio.wait({fetching})
+
+
+def _are_lines_of_json(joined: JoinedTexts) -> bool:
+    return are_json(joined.texts.replace(b"\n", b","))
+
+
+async def from_start(backends: Backends, run_id: UUID, number: int = 0) -> AsyncIterator[list[KeptEvent]]:
+    """Page after page, to the end."""
+    while events := await after(backends, run_id, number):
+        number = events[-1].number
+        yield events
+
+
+def are_json(texts: bytes) -> bool:
+    """Whether texts with commas between them are JSON values, as a quick parser sees it: it refuses a little that is allowed."""
+    try:
+        _ANY_JSON.decode(b"[" + texts + b"]")
+    except (msgspec.MsgspecError, RecursionError):
+        return False
+    return True
+
+
+def is_json(text: str) -> bool:
+    """Whether a text is a JSON object."""
+    try:
+        _ANY_JSON.decode(text)
+    except (msgspec.MsgspecError, RecursionError):
+        return _is_json_after_all(text)
+    return text.lstrip().startswith("{")
+
+
+def _is_json_after_all(text: str) -> bool:
+    """As the standard library reads it, which knows numbers and surrogates that the quick parser refuses."""
+    try:
+        return isinstance(json.loads(text, parse_int=integer), dict)
+    except (ValueError, RecursionError):
+        return False
+
+
+def _sound(backends: Backends, run_id: UUID, event: KeptEvent) -> KeptEvent:
+    """The event, or what stands for it where its text is no JSON."""
+    if is_json(event.text):
+        return event
+    log.error("an event of a journal is damaged", run_id=str(run_id), number=event.number)
+    text = _telling(backends, event.number, event.number, f"Event {event.number} of this run is damaged: it is no JSON.")
+    return KeptEvent(event.number, event.kind, event.event_type, event.timestamp, text)
+
+
+def _missing(backends: Backends, run_id: UUID, first: int, last: int) -> KeptEvent:
+    log.error("events of a journal are missing", run_id=str(run_id), first=first, last=last)
+    which = f"Event {first} of this run is" if first == last else f"The events {first} to {last} of this run are"
+    text = _telling(backends, first, last, f"{which} missing from its journal.")
+    return KeptEvent(last, EventKind.ENTRY, DAMAGED, None, text, first=first)
+
+
+def _telling(backends: Backends, first: int, last: int, message: str) -> str:
+    entry = notification(DAMAGED, {"first": first, "last": last, "message": message}, backends.clock.now())
+    assert event_type(entry) == DAMAGED
+    return json.dumps(entry, separators=(",", ":"))
