@@ -66,11 +66,11 @@ async def test_nobody_is_asked_while_no_turn_runs(sandbox: Sandbox) -> None:
 async def test_a_machine_that_has_slept_lets_its_agents_ask_once_more(sandbox: Sandbox) -> None:
     sandbox.control_plane.lease_seconds = 2.0
     await sandbox.session(more=LEASE)
-    playing = sandbox.play_later({"sleep": 5})
+    playing = sandbox.play_later({"sleep": 6})
     await sandbox.control_plane.until(lambda: sandbox.control_plane.lease_asked >= 2)
     assert sandbox.process is not None
     sandbox.process.send_signal(signal.SIGSTOP)
-    await asyncio.sleep(3)  # longer than the lease
+    await asyncio.sleep(4)  # longer than the lease
     sandbox.process.send_signal(signal.SIGCONT)
     assert (await playing)["result"] == {"stopReason": "end_turn"}
 

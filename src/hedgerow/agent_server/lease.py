@@ -11,6 +11,7 @@ from hedgerow.domain.nodes import pace_seconds
 
 _PATH = "/lease"
 _AGAIN_SECONDS = 0.25  # after an answer that did not come
+_LATE_SECONDS = 1.0
 _WAKING_SECONDS = 1.0  # what a node needs to report again, beyond its pace, where the whole machine has slept
 _OK = 200
 
@@ -43,14 +44,18 @@ class Lease:
 
     async def _keep(self, seconds: float) -> None:
         until = steady_seconds() + seconds
-        while (now := steady_seconds()) < until:
+        while True:
+            now = steady_seconds()
+            if now >= until + _LATE_SECONDS:  # nobody wakes up that late by himself: the machine has slept, and the agent with it
+                until = now + pace_seconds(seconds) + _WAKING_SECONDS
+            elif now >= until:
+                break
             left = await self._ask(until - now)
             if left is not None:
                 until = now + min(left, seconds)  # from the asking on: the answer may have been long under way
                 self._granted.set()
             pause = pace_seconds(seconds) if left is not None else _AGAIN_SECONDS
-            if await _overslept(max(0.0, min(pause, until - steady_seconds())), seconds / 2):
-                until = max(until, steady_seconds() + pace_seconds(seconds) + _WAKING_SECONDS)
+            await asyncio.sleep(max(0.0, min(pause, until - steady_seconds())))
         self._cut_off()
 
     async def _ask(self, timeout_seconds: float) -> float | None:
@@ -61,10 +66,3 @@ class Lease:
             if answer.status == _OK:
                 return float(json.loads(answer.body)["seconds"])
         return None
-
-
-async def _overslept(pause_seconds: float, tolerance_seconds: float) -> bool:
-    """Pause; whether it took so much longer that the machine has slept, and the agent with it: then it may ask once more."""
-    began = steady_seconds()
-    await asyncio.sleep(pause_seconds)
-    return steady_seconds() - began - pause_seconds > tolerance_seconds
