@@ -21,10 +21,10 @@ FULL = {"least_free_bytes": 2**62}
 
 
 async def entries(world: World, run: TaskRun) -> list[str]:
-    """The details of the progress that the run's log tells."""
+    """What the run's log tells in words: details of progress, and what a console shows."""
     pieces = [piece async for piece in await logs.read_logs(world.node.backends, world.caller, world.project, run.task_id, run.id)]
     told = [json.loads(line)["notification"] for line in b"".join(pieces).splitlines()]
-    return [entry["params"].get("detail", "") for entry in told if entry["method"] == "_posthog/progress"]
+    return [entry["params"].get("detail") or entry["params"].get("message", "") for entry in told]
 
 
 async def test_a_run_waits_for_room_and_says_so_once(world: World) -> None:
@@ -37,7 +37,7 @@ async def test_a_run_waits_for_room_and_says_so_once(world: World) -> None:
     waiting = await world.fresh(run)
     assert (waiting.status, waiting.execution.node_id, waiting.execution.epoch) == (RunStatus.QUEUED, None, 0)
     assert waiting.state[WAITING_KEY] == DISK_FULL
-    assert await entries(world, run) == [DISK_FULL]
+    assert await entries(world, run) == [DISK_FULL, DISK_FULL]
     wake_at = waiting.execution.wake_at
     assert wake_at is not None
     assert wake_at - world.node.backends.clock.now() <= timedelta(seconds=5)
