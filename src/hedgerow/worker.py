@@ -20,6 +20,7 @@ from hedgerow.domain.nodes import Watch, pace_seconds
 from hedgerow.domain.readiness import LONGEST_WINDOW_DAYS
 from hedgerow.domain.runs import Ending, EndReason, RunStatus
 from hedgerow.lifecycle import (
+    GRACE_SECONDS,
     Leftovers,
     Node,
     close_doors,
@@ -66,13 +67,13 @@ async def work(node: Node, rhythm: Rhythm, stop: asyncio.Event, serving: Callabl
             return
         signs = _Signs(node, rhythm.tidy_seconds)
         await signs.report()
-        await _take_up(node)
-        serving(True)
         async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(_every(pace_seconds(node.lease.seconds), signs.report, stop))
+            await _take_up(node)
+            serving(True)
             for pause, look in (
                 (rhythm.sweep_seconds, partial(_sweep, node, rhythm)),
                 (rhythm.watch_seconds, partial(_watch, node)),
-                (pace_seconds(node.lease.seconds), signs.report),
                 (_LOOK_SECONDS, signs.tidy),
                 (rhythm.relay_seconds, partial(_relay, node, stop)),
                 (rhythm.forget_seconds, partial(_forget, node)),
@@ -154,14 +155,14 @@ class _Signs:
         if steady_seconds() < self._tidy_at:
             return
         self._tidy_at = steady_seconds() + self._tidy_seconds
-        await self._leftovers.remove(self._node)
+        if await self._leftovers.remove(self._node):
+            self._tidy_at = steady_seconds() + GRACE_SECONDS
 
 
 async def _wake(node: Node) -> None:
     """Have every run of the node looked at."""
-    for run in await held(node):
-        async with node.backends.database.transaction() as tx:
-            await executions.record(tx, run, {"wake_at": node.backends.clock.now()})
+    async with node.backends.database.transaction() as tx:
+        await executions.wake_held(tx, node.id, node.backends.clock.now())
 
 
 async def _take_up(node: Node) -> None:

@@ -1,6 +1,7 @@
 """An agent acts only as long as its node says that it may."""
 
 import asyncio
+import signal
 
 from tests.agent_server.sandbox import Sandbox
 
@@ -60,6 +61,18 @@ async def test_nobody_is_asked_while_no_turn_runs(sandbox: Sandbox) -> None:
     sandbox.control_plane.lease_seconds = 2.0
     assert (await sandbox.play({"say": "Hello again."}))["result"]["stopReason"] == "end_turn"
     assert sandbox.control_plane.lease_asked == asked + 1
+
+
+async def test_a_machine_that_has_slept_lets_its_agents_ask_once_more(sandbox: Sandbox) -> None:
+    sandbox.control_plane.lease_seconds = 2.0
+    await sandbox.session(more=LEASE)
+    playing = sandbox.play_later({"sleep": 5})
+    await sandbox.control_plane.until(lambda: sandbox.control_plane.lease_asked >= 2)
+    assert sandbox.process is not None
+    sandbox.process.send_signal(signal.SIGSTOP)
+    await asyncio.sleep(3)  # longer than the lease
+    sandbox.process.send_signal(signal.SIGCONT)
+    assert (await playing)["result"] == {"stopReason": "end_turn"}
 
 
 async def test_a_length_that_is_none_is_refused_by_its_name(sandbox: Sandbox) -> None:

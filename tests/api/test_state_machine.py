@@ -57,7 +57,7 @@ from tests.api.conftest import PUBLIC_URL, Served, rules
 from tests.api.played_sandboxes import PlayedAgent, PlayedSandboxes
 from tests.lifecycle.plugs import MemoryAgent, MemoryGate, MemoryRepositories, MemoryTree, agents
 
-_EXAMPLES = int(os.environ.get("HEDGEROW_MACHINE_EXAMPLES", "25"))
+_EXAMPLES = int(os.environ.get("HEDGEROW_MACHINE_EXAMPLES", "15"))
 _STEPS = 25
 _WORKER_URL = "http://worker.test"
 _LEAVE_SECONDS = 3600.0
@@ -79,6 +79,8 @@ _DISTURBANCES = [
     "a worker dies",
     "a worker dies",
 ]
+_TEXTS = ["Go on", "Paint it", 'And mend the gate\n"twice"', "Grüße \u2028 \U0001f33f", " "]
+_CHANGES = ["move", "promote", "demote", "take back"]
 _JUMPS = [-60, -60, -1, 1, 1, 31, 400]  # minutes
 _SOME_LOOKS = 20
 
@@ -334,37 +336,49 @@ class Machine(RuleBasedStateMachine):
             case ["a", "worker", "dies"]:
                 await self._die(amount)
 
-    @rule(text=st.text(max_size=20), while_working=st.booleans())
-    def message(self, text: str, while_working: bool) -> None:
-        self.do(self._beside_a_worker(self._say(text), while_working))
+    @rule(
+        texts=st.lists(st.sampled_from(_TEXTS), min_size=1, max_size=3),
+        how=st.sampled_from([None, None, *_CHANGES]),
+        insists=st.booleans(),
+        while_working=st.booleans(),
+    )
+    def talk(self, texts: list[str], how: str | None, insists: bool, while_working: bool) -> None:
+        """Somebody says something, and may think better of the last of it."""
+        for text in texts:
+            self.do(self._beside_a_worker(self._say(text, insists), while_working and how is None))
+        if how is not None and self.run.messages:
+            self.do(self._beside_a_worker(self._change(self.run.messages[-1], how), while_working))
 
-    async def _say(self, text: str) -> None:
+    async def _say(self, text: str, insists: bool) -> None:
+        """As clients do: where the run has ended, it is resumed, and then the message is sent again."""
         began = time.monotonic()
         answer = await self.run.call(None, "POST", "command/", json=_command("user_message", content=text))
         if answer.is_success:
             message_id = answer.json()["result"]["messageId"]
             self.run.messages.append(message_id)
             self.run.note(Kind.MESSAGE, began, True, message_id)
+        elif insists and "No active sandbox" in answer.text:
+            await self._begin("resume_in_cloud/")
+            await self._say(text, False)
 
     async def _beside_a_worker(self, work: Coroutine[Any, Any, Any], while_working: bool) -> None:
         await asyncio.gather(work, self._work(1) if while_working else asyncio.sleep(0))
 
     @precondition(lambda self: self.run.messages)
-    @rule(index=st.integers(0, 9), how=st.sampled_from(["move", "promote", "demote", "take back"]), while_working=st.booleans())
+    @rule(index=st.integers(0, 9), how=st.sampled_from(_CHANGES), while_working=st.booleans())
     def rearrange(self, index: int, how: str, while_working: bool) -> None:
-        message_id = self._pick(index)
+        message_id = self.run.messages[-1 - index % len(self.run.messages)]
+        self.do(self._beside_a_worker(self._change(message_id, how), while_working))
+
+    async def _change(self, message_id: str, how: str) -> None:
         path = f"messages/{message_id}/"
         match how:
             case "move":
-                call = self.run.call(Kind.MOVE, "PATCH", path, message_id, json={"position": 1 + index % 5})
+                await self.run.call(Kind.MOVE, "PATCH", path, message_id, json={"position": 2})
             case "take back":
-                call = self.run.call(Kind.WITHDRAWAL, "DELETE", path, message_id)
+                await self.run.call(Kind.WITHDRAWAL, "DELETE", path, message_id)
             case _:
-                call = self.run.call(Kind.MOVE, "POST", f"{path}{how}/", message_id)
-        self.do(self._beside_a_worker(call, while_working))
-
-    def _pick(self, index: int) -> str:
-        return self.run.messages[-1 - index % len(self.run.messages)]
+                await self.run.call(Kind.MOVE, "POST", f"{path}{how}/", message_id)
 
     @rule(stop_reason=st.sampled_from(["end_turn", "end_turn", "end_turn", "refusal"]))
     def end_turn(self, stop_reason: str) -> None:
@@ -373,6 +387,7 @@ class Machine(RuleBasedStateMachine):
     @rule(option=st.sampled_from([None, "yes", "no"]), while_working=st.booleans())
     def ask(self, option: str | None, while_working: bool) -> None:
         """The agent asks leave, and somebody may answer at once."""
+        self.do(self._work(1))
         name = self.do(self._as_agent(lambda agent: agent.ask()))
         if name is not None:
             self.run.requests.append(name)
@@ -506,5 +521,5 @@ def _assert_reached(history: list[Record]) -> None:
     texts = "".join(record.text for record in history if isinstance(record, Frame))
     for words in ("delivered", "acknowledged", "failed", "moved", "removed"):
         assert f'"status":"{words}"' in texts, words
-    for words in ("request", "answered", "delivered", "void"):
+    for words in ("request", "answered", "delivered"):
         assert f'"type":"permission_{words}"' in texts, words

@@ -296,6 +296,16 @@ def leave_something_behind(history: History, random: Random) -> None:
     history.append(Leftover(at=end.at + LEAVE_SECONDS + 1, client="watcher", run=RUN, what="a workspace"))
 
 
+def speak_to_an_older_epoch(history: History, random: Random) -> None:
+    newest = max(record.epoch or 0 for _, record in _all(history, Sent))
+    last = max(record.at for record in history)
+    for step, (client, call) in enumerate((("person", "newer"), ("person", "older"))):
+        sent = Sent(at=last + step, client=client, run=RUN, call=call, kind=Kind.MESSAGE, items=(f"the {call} message",))
+        history += [sent, Answered(at=last + step, client=client, call=call, accepted=True)]
+    for step, (call, epoch) in enumerate((("newer", newest + 1), ("older", newest))):
+        history.append(Heard(at=last + 5 + step, client="agent", run=RUN, kind=Kind.MESSAGE, item=f"the {call} message", epoch=epoch))
+
+
 def accept_an_older_epoch(history: History, random: Random) -> None:
     newest = max(record.epoch or 0 for _, record in _all(history, Sent))
     at = history[-1].at + 10
@@ -387,6 +397,7 @@ MUTATIONS: dict[Mutation, Guarantee] = {
     never_end: Guarantee.ENDS,
     leave_something_behind: Guarantee.LEAVES_NOTHING,
     accept_an_older_epoch: Guarantee.ONE_EPOCH,
+    speak_to_an_older_epoch: Guarantee.ONE_EPOCH,
     accept_two_answers: Guarantee.ONE_ANSWER,
     tell_the_agent_another_answer: Guarantee.ONE_ANSWER,
     tell_the_agent_two_answers: Guarantee.ONE_ANSWER,

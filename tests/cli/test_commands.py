@@ -283,8 +283,12 @@ def test_artifacts_are_listed_and_downloaded_without_replacing_anything(server: 
     run.fields["artifacts"] = [
         {"id": key[-1], "name": name, "type": "output", "storage_path": key, "size": len(store.objects[key])} for key, name in names.items()
     ]
+    run.fields["artifacts"].append(
+        {"id": "3", "name": "c.pack", "type": "artifact", "source": "hedgerow_checkpoint", "storage_path": "x/3", "size": 1}
+    )
     listed = hedgerow("artifacts", run.id).stdout
     assert "notes.txt" in listed
+    assert "c.pack" not in listed
     assert "6.0 kB" in listed
     (tmp_path / "out").mkdir()
     (tmp_path / "out" / "notes.txt").write_text("mine")

@@ -262,6 +262,16 @@ def within_a_second(holds: Callable[[], bool]) -> None:
         time.sleep(0.05)
 
 
+def test_an_operator_sees_which_machines_hold_runs_and_whether_they_are_lost(house: Started, data_dir: Path, here: Hedgerow) -> None:
+    (node,) = json.loads(here(data_dir, "admin", "nodes", "--json").stdout)["nodes"]
+    assert node["id"] == (data_dir / "node_id").read_text().strip()
+    assert (node["lost"], node["lease_seconds"]) == (False, 30.0)
+    assert node["worker_url"].startswith("http://127.0.0.1:")
+    told = here(data_dir, "admin", "nodes").stdout
+    assert told.startswith(node["id"])
+    assert "heard of" in told
+
+
 def test_an_operator_takes_away_keys_and_memberships_while_the_server_runs(house: Started, data_dir: Path, here: Hedgerow) -> None:
     def said(*arguments: str) -> dict[str, Any]:
         result = here(data_dir, "admin", *arguments, "--json")
@@ -387,7 +397,7 @@ def test_gc_lists_what_would_go_and_then_removes_it_beside_a_worker(database_url
     assert not remains.exists()
     assert _run(data_dir, "logs", done["run_id"], "--json").stdout == before != ""
     assert "There is nothing that may go." in _run(data_dir, "gc", **aged).stdout
-    assert "free" in _run(data_dir, "admin", "list-nodes", **settings).stdout
+    assert "free" in _run(data_dir, "admin", "nodes", **settings).stdout
     assert [worker.end(), api.end()] == [0, 0]
 
 

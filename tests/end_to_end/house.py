@@ -115,9 +115,9 @@ class House:
     def leaves_nothing(self) -> bool:
         """Whether no run's files are left. A stream ends before they are removed, so this waits for a while."""
         deadline = time.monotonic() + 20
-        while any((self.data_dir / "runs").iterdir()) and time.monotonic() < deadline:
+        while any((self.data_dir / "runs").glob("*")) and time.monotonic() < deadline:
             time.sleep(0.02)
-        return not any((self.data_dir / "runs").iterdir())
+        return not any((self.data_dir / "runs").glob("*"))
 
     def stop(self) -> None:
         """End every process that is still there."""
@@ -160,6 +160,12 @@ class Run:
         """Its log entries."""
         with self.house.client() as http:
             return [json.loads(line) for line in http.get(f"{self.path}logs/").raise_for_status().text.splitlines()]
+
+    def messages(self) -> list[dict[str, Any]]:
+        """Its inbox."""
+        with self.house.client() as http:
+            found: list[dict[str, Any]] = http.get(f"{self.path}messages/").raise_for_status().json()["results"]
+            return found
 
     def events(self, after: int = 0) -> Iterator[tuple[int, dict[str, Any]]]:
         """The numbered events of its stream, from `after` to the end of the stream."""

@@ -32,7 +32,7 @@ def test_an_agent_reads_what_was_attached_to_its_first_message_and_commits_nothi
         wishes = {"runtime_adapter": "scripted", "model": "default", "pending_user_artifact_ids": [entry["id"]]}
         answer = http.post(f"tasks/{task['id']}/run/", json=wishes).raise_for_status().json()
         ended = Run(house, task["id"], answer["latest_run"]["id"], task["slug"]).ended()
-    assert (ended["status"], ended["artifacts"]) == ("completed", [entry])
+    assert (ended["status"], ended["artifacts"][0]) == ("completed", entry)
     assert "pending_user_artifact_ids" not in ended["state"]
     assert git(repository, "show", f"{ended['branch']}:copy.txt") == "What to do."
     assert git(repository, "ls-tree", "-r", "--name-only", ended["branch"]).split() == ["README.md", "copy.txt"]

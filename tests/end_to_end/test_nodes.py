@@ -14,7 +14,8 @@ from typing import Any
 import psycopg
 import pytest
 
-from hedgerow.checker import Recorder
+from hedgerow.checker import Guarantee, Recorder, Verdict
+from tests.end_to_end.conftest import git
 from tests.end_to_end.house import House, Run, methods
 from tests.end_to_end.witness import Witness
 from tests.leftovers import end_processes_of, processes_of
@@ -149,6 +150,39 @@ def test_a_run_without_a_checkpoint_ends_truthfully_once_its_machine_is_lost(mac
     assert any(TAKEN_OVER in json.dumps(entry) for entry in run.logs())
 
 
+def test_a_run_goes_on_from_its_last_checkpoint_once_its_machine_is_lost(machines: Machines, repository: Path, tmp_path: Path) -> None:
+    first = [{"write": {"path": "before.txt", "content": "before\n"}}]
+    run = machines.first.run(first, repository=machines.first.register(repository), mode="interactive")
+    recorder = Recorder(tmp_path / "history.jsonl")
+    witness = Witness(run, recorder)
+    witness.start(json.dumps({"steps": first}))
+    until(lambda: machines.row(run)["checkpoint"] is not None)
+    script = json.dumps({"steps": [{"sleep": 3}, {"write": {"path": "after.txt", "content": "after\n"}}]})
+    assert witness.say("person", f"```json\n{script}\n```")  # so that it is found where the message is quoted in another one
+    until(lambda: methods(run.logs()).count("session/prompt") == 2)
+    owner = machines.owner(run)
+    kill(owner)
+    run = machines.seen_from(machines.other(owner), run)
+    until(lambda: methods(run.logs()).count("_posthog/turn_complete") == 2)
+    inbox = run.messages()
+    assert [message["status"] for message in inbox] == ["acknowledged", "failed", "acknowledged"]
+    assert "machine" in inbox[1]["error"]
+    assert inbox[2]["content"].endswith(inbox[1]["content"])
+    told = methods(run.logs())
+    assert told.count("_posthog/run_started") == 2, "each machine started one agent"
+    run.patch(status="completed")
+    until(lambda: machines.row(run)["cleaned_at"] is not None)
+    branch = run.get()["output"]["head_branch"]
+    assert git(repository, "show", f"{branch}:before.txt") == "before"
+    assert git(repository, "show", f"{branch}:after.txt") == "after"
+    assert git(repository, "branch", "--format=%(refname:short)").split() == sorted([branch, "main"])
+    witness = Witness(run, recorder)
+    witness.asked_again(inbox[2]["content"])
+    report = witness.conclude()
+    assert report.held, "\n".join(report.lines())
+    assert report.verdict(Guarantee.DELIVERED_ONCE) is Verdict.HELD
+
+
 def agents_of(house: House, run: Run) -> list[int]:
     """The processes of a run's sandbox on a house."""
     folder = str(house.data_dir / "runs" / run.id)
@@ -187,6 +221,6 @@ def test_a_machine_that_only_seemed_to_be_lost_does_nothing_twice(machines: Mach
     told = methods(run.logs())
     assert told.count("_posthog/run_started") == 1
     assert "_posthog/turn_complete" not in told
-    assert "Two." not in json.dumps(run.logs())
+    assert not any('"agent_message' in entry and "Two." in entry for entry in map(json.dumps, run.logs()))
     later = machines.first.run([{"say": "Hello."}])
     assert later.ended()["status"] == "completed", "both machines are as good as before"

@@ -70,6 +70,13 @@ class Witness:
         except httpx.HTTPError:
             return False
 
+    def asked_again(self, text: str) -> None:
+        """Note a message that the server itself has put first into the inbox."""
+        now, call = time.monotonic(), f"again-{time.monotonic_ns()}"
+        for kind in (Kind.MESSAGE, Kind.MOVE):
+            self._recorder.add(Sent(at=now, client="server", run=self._run.id, call=f"{call}-{kind}", kind=kind, items=(text,)))
+            self._recorder.add(Answered(at=now, client="server", call=f"{call}-{kind}", accepted=True))
+
     def _sent(self, client: str, kind: Kind, items: list[str], key: str | None = None) -> str:
         call = f"{kind}-{time.monotonic_ns()}"
         self._recorder.add(Sent(at=time.monotonic(), client=client, run=self._run.id, call=call, kind=kind, items=tuple(items), key=key))

@@ -1,7 +1,7 @@
 """The outside world of a worker, in memory: sandboxes that only say that they live, repositories that can be made to wait or fail."""
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -59,6 +59,7 @@ class MemoryRepositories:
     problem: HedgerowError | None = None
     published: Published | None = None
     publishing_problem: HedgerowError | None = None
+    before_push: Callable[[], Awaitable[None]] | None = None  # what happens while the result is on its way to the git host
 
     def mirror(self, *, project_id: int, clone_url: str) -> Path:
         return self.root / "mirror.git"
@@ -89,6 +90,9 @@ class MemoryRepositories:
         return None  # nothing has changed
 
     async def publish(self, **wishes: Any) -> Published | None:
+        if self.before_push is not None:
+            await self.before_push()
+        await wishes["allowed"]()
         if self.publishing_problem is not None:
             raise self.publishing_problem
         return self.published

@@ -1,26 +1,30 @@
 """Checkpoints as a worker takes and restores them: real git, real sandboxes, a real database and store."""
 
+import asyncio
 import base64
 import json
 import os
 import shutil
 import tempfile
 from collections.abc import AsyncIterator, Iterator
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 from uuid import uuid4
 
 import pytest
 
 from hedgerow.db import executions, runs
+from hedgerow.domain.access import PersonalCaller, RunCaller
 from hedgerow.domain.artifacts import ArtifactType
 from hedgerow.domain.checkpoints import HANDED_OVER, CheckpointRules
 from hedgerow.domain.errors import UnavailableError
 from hedgerow.domain.lifecycle import BeginAgain, Checkpoint, Land, Prepare
-from hedgerow.domain.runs import TaskRun
+from hedgerow.domain.runs import SandboxHandle, TaskRun
+from hedgerow.domain.sandboxes import SandboxSpec
 from hedgerow.lifecycle.begin_again import begin_again
 from hedgerow.lifecycle.checkpoint import checkpoint
+from hedgerow.lifecycle.ends import EndsRunError
 from hedgerow.lifecycle.facts import TakenOverError
 from hedgerow.lifecycle.land import land
 from hedgerow.lifecycle.prepare import prepare
@@ -28,7 +32,8 @@ from hedgerow.operations import artifact_collection, logs
 from hedgerow.operations.appends import append_log
 from hedgerow.operations.artifacts import InlineArtifact, add_artifacts, download, store_artifacts
 from hedgerow.repositories import Repositories
-from hedgerow.sandboxes import SandboxOptions, providers
+from hedgerow.sandboxes import SandboxOptions, SandboxProvider, providers
+from hedgerow.storage import ObjectStore
 from tests.lifecycle.conftest import World
 from tests.repositories.workbench import commit, git, make_repository, standing, tree
 
@@ -260,34 +265,33 @@ async def test_landed_work_needs_no_checkpoint(desk: World, tmp_path: Path) -> N
     assert not [p for p in await entries(desk, run, "progress") if p["step"] == "restore"]
 
 
-async def handed_over(world: World, run: TaskRun, params: dict[str, Any]) -> TaskRun:
+async def handed_over(world: World, run: TaskRun, params: dict[str, Any], watcher: World | None = None) -> TaskRun:
     """The run once a client has told of a checkpoint."""
     entry = {"type": "notification", "notification": {"jsonrpc": "2.0", "method": "_posthog/git_checkpoint", "params": params}}
     body = json.dumps({"entries": [entry]}).encode()
     await append_log(world.node.backends, world.caller, world.project, run.task_id, run.id, body)
-    return await world.fresh(run)
+    return await (watcher or world).fresh(run)
 
 
-async def client_checkpoint(world: World, run: TaskRun) -> dict[str, Any]:
+async def client_checkpoint(world: World, run: TaskRun, *, raw: bool = False) -> dict[str, Any]:
     """What a client tells of its own checkpoint: that of the server, uploaded anew, without what clients do not know."""
     known = dict(run.execution.checkpoint or {})
     backends, who = world.node.backends, (world.caller, world.project, run.task_id, run.id)
     for name in ("artifactPath", "indexArtifactPath"):
         found = await download(backends, *who, known[name])
         content = b"".join([piece async for piece in found.pieces]).decode()
-        item = InlineArtifact(
-            name="handoff/c.pack", type=ArtifactType.ARTIFACT, source="", content=content, is_base64=False, content_type=""
-        )
+        item = InlineArtifact(name="handoff/c.pack", type=ArtifactType.ARTIFACT, source="", content=content, is_base64=raw, content_type="")
         known[name] = (await add_artifacts(backends, *who, await store_artifacts(backends, *who, [item])))[-1]["storage_path"]
     return {name: value for name, value in known.items() if name not in {"baseCommit", "branches"}} | {"checkpointId": str(uuid4())}
 
 
-async def test_a_run_goes_on_from_what_its_client_hands_over(desk: World, tmp_path: Path) -> None:
+@pytest.mark.parametrize("raw", [False, True], ids=["base64", "bytes of git"])
+async def test_a_run_goes_on_from_what_its_client_hands_over(desk: World, tmp_path: Path, raw: bool) -> None:
     run = await begun(desk, tmp_path)
     work(workspace(desk, run))
     before = seen(workspace(desk, run))
     run = await taken(desk, run)
-    params = await client_checkpoint(desk, run)
+    params = await client_checkpoint(desk, run, raw=raw)
     await land(desk.node, await desk.fresh(run), Land())
     assert (await desk.fresh(run)).execution.checkpoint is None
     async with desk.node.backends.database.transaction() as tx:
@@ -337,6 +341,108 @@ async def test_a_checkpoint_that_could_not_be_restored_is_a_mere_entry(desk: Wor
     told = dict(run.execution.checkpoint or {}) | changes
     assert (await handed_over(desk, run, told)).execution.checkpoint == run.execution.checkpoint
     assert len(await entries(desk, run, "git_checkpoint")) == 2
+
+
+async def test_an_agents_word_about_files_does_not_count(desk: World, tmp_path: Path) -> None:
+    run = await taken(desk, await begun(desk, tmp_path))
+    told = dict(run.execution.checkpoint or {}) | {"head": "1" * 40}
+    agent = RunCaller(run_id=run.id, epoch=run.execution.epoch)
+    after = await handed_over(replace(desk, caller=cast("PersonalCaller", agent)), run, told, desk)
+    assert after.execution.checkpoint == run.execution.checkpoint
+
+
+class FullStore:
+    """A store that takes nothing and gives nothing."""
+
+    async def put(self, key: str, pieces: AsyncIterator[bytes], *, content_type: str = "") -> None:
+        raise UnavailableError("The store is full.")
+
+    async def read(self, key: str) -> None:
+        raise UnavailableError("The store does not answer.")
+
+
+@dataclass
+class HeldSandboxes:
+    """Sandboxes whose end nobody hears of."""
+
+    inner: SandboxProvider
+    made: asyncio.Event = field(default_factory=asyncio.Event)
+    destroyed: int = 0
+    name: str = "process"
+    isolated: bool = False
+    owner: tuple[int, int] | None = None
+
+    async def check(self) -> None:
+        await self.inner.check()
+
+    async def create(self, spec: SandboxSpec) -> SandboxHandle:
+        handle = await self.inner.create(spec)
+        self.made.set()
+        return handle
+
+    async def wait(self, handle: SandboxHandle) -> None:
+        await asyncio.Event().wait()
+
+    async def destroy(self, handle: SandboxHandle) -> None:
+        self.destroyed += 1
+        await self.inner.destroy(handle)
+
+
+def held(world: World, **rules: Any) -> tuple[World, HeldSandboxes]:
+    sandboxes = HeldSandboxes(world.node.sandboxes["process"])
+    backends = replace(world.node.backends, rules=replace(world.node.backends.rules, **rules))
+    return world.with_node(sandboxes=cast("dict[str, SandboxProvider]", {"process": sandboxes}), backends=backends), sandboxes
+
+
+async def test_a_checkpoint_that_is_given_up_leaves_nothing_and_is_due_again(desk: World, tmp_path: Path) -> None:
+    run = await begun(desk, tmp_path)
+    holding, sandboxes = held(desk)
+    work = asyncio.create_task(checkpoint(holding.node, run, Checkpoint()))
+    await asyncio.wait_for(sandboxes.made.wait(), timeout=20)
+    work.cancel()
+    await asyncio.wait([work])
+    assert sandboxes.destroyed == 1
+    assert not list(desk.node.folders(run.id).root.glob("checkpoint-*"))
+    assert (await desk.fresh(run)).execution.checkpointed_at is None
+    assert (await taken(desk, run)).execution.checkpoint is not None
+
+
+async def test_a_checkpoint_that_takes_too_long_is_an_event(desk: World, tmp_path: Path) -> None:
+    run = await begun(desk, tmp_path)
+    holding, sandboxes = held(desk, checkpoints=CheckpointRules(seconds=0.5))
+    run = await taken(holding, run)
+    assert (run.execution.checkpoint, sandboxes.destroyed) == (None, 1)
+    assert run.execution.checkpointed_at is not None
+    assert "took longer than 0.5 seconds" in (await entries(desk, run, "console"))[0]["message"]
+
+
+async def test_what_a_killed_worker_left_of_a_try_goes_with_the_next(desk: World, tmp_path: Path) -> None:
+    run = await begun(desk, tmp_path)
+    root = desk.node.folders(run.id).root
+    (root / "checkpoint-0badc0de").mkdir()
+    (root / "checkpoints").mkdir()
+    (root / "checkpoints" / "index.lock").touch()
+    assert (await taken(desk, run)).execution.checkpoint is not None
+    assert not list(root.glob("checkpoint-*"))
+
+
+async def test_a_store_that_takes_nothing_is_an_event(desk: World, tmp_path: Path) -> None:
+    run = await begun(desk, tmp_path)
+    broken = desk.with_node(backends=replace(desk.node.backends, storage=cast("ObjectStore", FullStore())))
+    run = await taken(broken, run)
+    assert (run.execution.checkpoint, run.artifacts) == (None, [])
+    assert [told["message"] for told in await entries(desk, run, "console")] == ["The store is full."]
+    assert (await taken(desk, run)).execution.checkpoint is not None
+
+
+async def test_a_store_that_does_not_answer_ends_the_start_and_the_checkpoint_stays(desk: World, tmp_path: Path) -> None:
+    run = await taken(desk, await begun(desk, tmp_path))
+    broken = desk.with_node(backends=replace(desk.node.backends, storage=cast("ObjectStore", FullStore())))
+    with pytest.raises(ExceptionGroup) as raised:
+        await elsewhere(broken, run, tmp_path)
+    assert raised.group_contains(EndsRunError, match=r"^The checkpoint could not be restored. The store does not answer.$")
+    assert (await desk.fresh(run)).execution.checkpoint == run.execution.checkpoint
+    assert (await entries(desk, run, "progress"))[-1]["status"] == "failed"
 
 
 async def test_isolated_sandboxes_take_and_restore_as_well(world: World, shared: Path) -> None:

@@ -1,10 +1,11 @@
 """How runs come to their ends, and what keeps them from it."""
 
 import asyncio
+import json
 from dataclasses import dataclass, field
 from typing import Any, cast
 
-from hedgerow.db import executions, messages
+from hedgerow.db import executions, journal, messages
 from hedgerow.db.database import DatabaseLostError
 from hedgerow.domain.commands import Command, CommandMethod
 from hedgerow.domain.errors import UnavailableError
@@ -175,3 +176,17 @@ async def test_a_run_that_is_ended_and_opened_again_before_anybody_looked_keeps_
     async with world.node.backends.database.statement() as tx:
         (message,) = await messages.of_run(tx, run.id)
     assert (message.status, message.error) == (MessageStatus.FAILED, UNANSWERED)
+
+
+async def test_whoever_follows_a_run_hears_of_its_unanswered_messages_before_its_end(world: World) -> None:
+    world.repositories.let_go.set()
+    world.repositories.problem = UnavailableError("git.test does not answer.")
+    run = await world.run()
+    await reconcile(world.node, run.id)
+    async with world.node.backends.database.statement() as tx:
+        events = [json.loads(event.text) for event in await journal.read(tx, run.id, 0)]
+    told = [event["notification"]["params"] for event in events if event["type"] == "message_status"]
+    assert [(event["status"], event.get("error")) for event in told] == [("queued", None), ("failed", UNANSWERED)]
+    last_two = [event["type"] for event in events if event["type"] in {"message_status", "task_run_state"}][-2:]
+    assert last_two == ["message_status", "task_run_state"]
+    assert events[-1]["status"] == "failed"

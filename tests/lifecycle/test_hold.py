@@ -10,10 +10,10 @@ import pytest
 from hedgerow.db import executions, nodes
 from hedgerow.domain.housekeeping import DISK_FULL, WAITING_KEY
 from hedgerow.domain.ids import uuid7
+from hedgerow.domain.nodes import NodeListing
 from hedgerow.domain.runs import RunStatus, TaskRun
 from hedgerow.lifecycle import reconcile
 from hedgerow.operations import logs
-from hedgerow.operations.nodes import list_nodes
 from hedgerow.worker import _Housekeeping, _Signs
 from tests.lifecycle.conftest import World
 
@@ -78,14 +78,20 @@ async def test_a_client_can_neither_set_nor_remove_what_a_run_waits_for(world: W
     assert changed.state[WAITING_KEY] == DISK_FULL
 
 
+async def listed(world: World) -> list[NodeListing]:
+    """The nodes as an operator sees them."""
+    async with world.node.backends.database.statement() as tx:
+        return await nodes.listing(tx)
+
+
 async def test_a_node_tells_since_when_its_disk_is_full(world: World) -> None:
     full = world.with_node(**FULL)
     await _Signs(full.node, 60).report()
-    (first,) = await list_nodes(world.node.backends)
+    (first,) = await listed(world)
     await _Signs(full.node, 60).report()
-    (second,) = await list_nodes(world.node.backends)
+    (second,) = await listed(world)
     await _Signs(world.node, 60).report()
-    (third,) = await list_nodes(world.node.backends)
+    (third,) = await listed(world)
 
     assert first.disk_full_since is not None
     assert second.disk_full_since == first.disk_full_since

@@ -2,6 +2,7 @@
 
 import asyncio
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 from uuid import UUID
 
@@ -10,12 +11,14 @@ import pytest
 from hedgerow.db import executions, messages, nodes, runs
 from hedgerow.domain.ids import uuid7
 from hedgerow.domain.nodes import NodeBeat
-from hedgerow.domain.runs import EndReason, RunStatus, TaskRun
+from hedgerow.domain.runs import EndReason, RunStatus, SandboxHandle, TaskRun
+from hedgerow.domain.sandboxes import SandboxSpec
 from hedgerow.domain.takeovers import LOST_MESSAGE
 from hedgerow.lifecycle import Leftovers, NodeLease, close_doors, reconcile, take_over
 from hedgerow.lifecycle.facts import TakenOverError, require_own
 from hedgerow.lifecycle.node import Node
 from hedgerow.operations import logs
+from hedgerow.repositories import Published
 from tests.lifecycle.conftest import World
 
 CHECKPOINT = {"checkpointId": "c1"}
@@ -96,6 +99,21 @@ async def test_a_run_without_a_checkpoint_ends_as_lost_and_nobody_is_left_waitin
     assert (ended.execution.wake_at, ended.execution.cleaned_at is None) == (None, False)
 
 
+async def test_an_end_whose_checkpoint_cannot_be_brought_back_says_so_and_is_no_success(world: World, lost: NodeBeat) -> None:
+    world.repositories.let_go.set()
+    ending = {"status": "completed", "reason": "finished", "message": None}
+    now = world.node.backends.clock.now()
+    run = await held_by(world, lost.id, checkpoint=CHECKPOINT, checkpointed_at_rest=True, turn_started_at=now, sandbox=None, ending=ending)
+    await take_over(world.node, lost)
+    await reconcile(world.node, run.id)
+    ended = await world.fresh(run)
+    assert (ended.status, ended.state["end_reason"]) == (RunStatus.FAILED, EndReason.SANDBOX_FAILED.value)
+    assert "could not be collected" in (ended.error_message or "")
+    assert ended.execution.cleaned_at is not None
+    assert ended.execution.epoch == run.execution.epoch + 2
+    assert world.sandboxes.made == 0, "no agent starts for it"
+
+
 async def test_a_run_that_nobody_has_spoken_to_begins_again(world: World, lost: NodeBeat) -> None:
     run = await held_by(world, lost.id)
     await take_over(world.node, lost)
@@ -125,6 +143,7 @@ async def test_what_has_ended_and_what_is_its_clients_is_left_to_its_node(world:
     await world.patch(run, status=RunStatus.COMPLETED)
     assert await take_over(world.node, lost) == 0
     assert (await world.fresh(run)).execution.node_id == lost.id
+    assert [status for status, _ in await inbox(world, run)] == ["failed"], "nobody is left waiting"
 
 
 async def test_a_run_that_is_started_again_does_not_wait_for_a_node_that_is_lost(world: World, lost: NodeBeat) -> None:
@@ -155,6 +174,27 @@ async def test_what_the_lost_node_still_does_for_the_run_is_refused(world: World
         await require_own(world.node, run)
     async with world.node.backends.database.transaction() as tx:
         assert not await executions.record(tx, run, {"base_commit": "2" * 40})
+
+
+async def test_a_result_is_not_pushed_once_the_run_is_another_nodes(world: World) -> None:
+    ending = {"status": "completed", "reason": "finished", "message": None}
+    run = await held_by(world, world.node.id, sandbox=None, checkpointed_at_rest=True, ending=ending)
+    world.node.folders(run.id).workspace.mkdir(parents=True)
+    world.repositories.published = Published(branch="hedgerow/lost", commit="2" * 40, pushed=True)
+
+    async def taken_over_meanwhile() -> None:
+        world.repositories.before_push = None
+        async with world.node.backends.database.transaction() as tx:
+            await runs.note(tx, run.id, {"node_id": None})
+            await executions.raise_epoch(tx, run)
+
+    world.repositories.before_push = taken_over_meanwhile
+    await reconcile(world.node, run.id)
+    fresh = await world.fresh(run)
+    assert (fresh.branch, fresh.output, fresh.execution.landed_at) == (None, None, None)
+    assert fresh.execution.epoch == run.execution.epoch + 1
+    assert fresh.execution.ending is not None
+    assert fresh.execution.ending.reason is EndReason.FINISHED, "its end is the other node's to tell"
 
 
 def lapsed(node: Node) -> Node:
@@ -194,3 +234,47 @@ async def test_a_node_that_is_back_cuts_off_and_removes_what_was_taken_over(worl
     assert world.node.folders(mine.id).workspace.exists()
     assert not world.node.folders(theirs.id).root.exists()
     assert [path.name for path in (world.node.data_dir / "runs").iterdir()] == [str(mine.id)]
+
+
+async def sandbox_of(world: World, run: TaskRun, name: str | None = None) -> SandboxHandle:
+    """A sandbox that nobody has written down."""
+    folder = Path("/")
+    spec = SandboxSpec(
+        name=name or str(run.id), command=("true",), working_directory=folder, home=folder, mounts=(), owner=str(world.node.id)
+    )
+    return await world.sandboxes.create(spec)
+
+
+async def test_a_sandbox_that_its_maker_could_not_write_down_is_ended_once_it_was_seen_for_a_while(world: World) -> None:
+    run = await held_by(world, world.node.id, sandbox=None)
+    orphan = await sandbox_of(world, run)
+    leftovers = Leftovers()
+    assert await leftovers.remove(world.node)
+    assert list(world.sandboxes.alive) == [orphan.id], "it may just be being made"
+    assert not await leftovers.remove(world.node, grace_seconds=0.0)
+    assert world.sandboxes.alive == {}
+
+
+async def test_what_a_run_claims_and_what_works_for_one_stays(world: World) -> None:
+    run = await held_by(world, world.node.id, sandbox=None)
+    claimed, at_work = await sandbox_of(world, run), await sandbox_of(world, run, f"{run.id}-result-1")
+    await sandbox_of(world, run, f"{run.id}-result-of-a-dead-worker")
+    world.node.one_shots.add(f"{run.id}-result-1")
+    async with world.node.backends.database.transaction() as tx:
+        await runs.note(tx, run.id, {"sandbox": {"provider": claimed.provider, "id": claimed.id}})
+    assert not await Leftovers().remove(world.node, grace_seconds=0.0)
+    assert list(world.sandboxes.alive) == [claimed.id, at_work.id]
+
+
+async def test_work_that_could_not_be_collected_stays_also_where_another_node_has_the_run_by_now(world: World, lost: NodeBeat) -> None:
+    marked, told, gone = [await held_by(world, lost.id) for _ in range(3)]
+    for run in (marked, told, gone):
+        world.node.folders(run.id).workspace.mkdir(parents=True)
+    world.node.folders(marked.id).keep()
+    aside = world.node.data_dir / "runs" / f"{gone.id}-kept-1"
+    aside.mkdir()
+    async with world.node.backends.database.transaction() as tx:
+        await runs.note(tx, told.id, {"error_message": f"The files are kept in {world.node.folders(told.id).workspace}."})
+    await Leftovers().remove(world.node)
+    left = {path.name for path in (world.node.data_dir / "runs").iterdir()}
+    assert left == {str(marked.id), str(told.id), aside.name}

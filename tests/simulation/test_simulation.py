@@ -11,12 +11,13 @@ from uuid import UUID
 
 import pytest
 
-from hedgerow.checker.records import Frame, Heard, Kind
+from hedgerow.checker.records import Answered, Frame, Heard, Kind, Sent
 from hedgerow.domain import lifecycle
 from hedgerow.domain.lifecycle import Action, Checkpoint, CleanUp, Conclude, Deadlines, Inbox, Land, Nothing, StopSandbox, Wait
 from hedgerow.domain.runs import EndReason, TaskRun
 from tests.simulation.scenario import BrokenError, play
 from tests.simulation.workers import Decide
+from tests.simulation.world import World
 
 _NOT_PLAYED = {"Hold"}
 """The disks of this world have room: runs that wait for it are played on a real database, in tests/lifecycle."""
@@ -50,6 +51,31 @@ def test_the_histories_reach_what_they_are_about() -> None:
     told = {record.text.partition(",")[0] for world in worlds for record in world.history if isinstance(record, Frame)}
     assert told == {f'{{"type":"{kind}"' for kind in _TOLD}
     assert len(heard) > 300
+
+
+def test_the_histories_hold_machines_that_are_lost_in_every_situation() -> None:
+    worlds = [play(seed) for seed in range(2000)]
+    takeovers = [takeover for world in worlds for takeover in world.takeovers]
+    assert {takeover.sentence.partition(".")[0] for takeover in takeovers} == {
+        "It begins again on another one",
+        "None of its work is lost",
+        "There was no checkpoint of its files",
+        "It goes on from its last checkpoint on another one",
+        "Its result is brought back from its last checkpoint",
+    }
+    assert sum(takeover.asks_again for takeover in takeovers) > 5
+    refused = [world for world in worlds if world.takeovers and _was_refused(world)]
+    assert len(refused) > 5, "agents of machines that came back are refused"
+
+
+def _was_refused(world: World) -> bool:
+    epochs = {record.call: record.epoch for record in world.history if isinstance(record, Sent) and record.epoch is not None}
+    return any(isinstance(record, Answered) and record.call in epochs and not record.accepted for record in world.history)
+
+
+def test_a_control_plane_that_hears_older_epochs_is_found() -> None:
+    with pytest.raises(BrokenError, match="an older epoch was accepted"):
+        _play_all(range(5000), lifecycle.decide, fenced=False)
 
 
 def _without_a_wall_clock(run: TaskRun, inbox: Inbox, now: datetime, deadlines: Deadlines, node_id: UUID) -> Action:
@@ -106,6 +132,6 @@ def test_a_decide_that_errs_is_found_and_the_number_of_its_history_is_told(decid
         _play_all(range(300), decide)
 
 
-def _play_all(seeds: range, decide: Decide) -> None:
+def _play_all(seeds: range, decide: Decide, *, fenced: bool = True) -> None:
     for seed in seeds:
-        play(seed, decide)
+        play(seed, decide, fenced=fenced)

@@ -33,8 +33,11 @@ from hedgerow.domain.lifecycle import (
 from hedgerow.domain.messages import UNANSWERED, MessageStatus
 from hedgerow.domain.permission_requests import SESSION_OVER
 from hedgerow.domain.runs import Ending, EndReason, Environment, RunStatus, TaskRun
-from tests.simulation.world import BASE, DEADLINES, FORGOTTEN, KEPT, NODES, World
+from hedgerow.domain.takeovers import LOST_MESSAGE, may_be_taken_over, takeover
+from tests.simulation.world import BASE, DEADLINES, FORGOTTEN, KEPT, LEASE_SECONDS, NODES, Sandbox, World
 
+MARGIN_SECONDS = 2.5
+LONGEST_WATCH_SECONDS = 600.0  # nobody does anything any more by then
 MOST_STEPS = 40  # more looks in one go than any run needs
 MOST_REPEATS = 2  # equal actions in a row, with equal facts, and nothing in their way
 _ONWARD = (Prepare, StartSession, Deliver, Checkpoint, GiveAnswer, ExpireRequests)
@@ -63,6 +66,7 @@ class Job:
     steps: Steps
     token: int = 0
     racing: bool = False
+    frozen: bool = False  # its node stands still; it goes on in the middle of a step once that is over
 
 
 @dataclass(slots=True)
@@ -95,6 +99,10 @@ class Workers:
     slow: float  # how long steps take
     up: dict[UUID, bool] = field(default_factory=lambda: dict.fromkeys(NODES, True))
     job: Job | None = None
+    running: Job | None = None  # whose step is being taken
+    thawed: set[Job] = field(default_factory=set)  # of nodes that were taken for lost in the middle of them
+    outages: dict[UUID, int] = field(default_factory=lambda: dict.fromkeys(NODES, 0))
+    lost: set[UUID] = field(default_factory=set)  # machines that are silent for longer than a crash lasts
     waiting: list[UUID | None] = field(default_factory=list)  # nudges that wait for the job to end, or for their worker
     spinning: Spinning = field(default_factory=Spinning)
 
@@ -126,14 +134,17 @@ class Workers:
                 return
 
     def _step(self, job: Job, token: int) -> None:
-        if self.job is not job or job.token != token:
+        if (self.job is not job and job not in self.thawed) or job.token != token or job.frozen:
             return
         job.token += 1
+        self.running = job
         try:
             pause = next(job.steps)
         except StopIteration:
-            self.job = None
-            self._take_next()
+            self.thawed.discard(job)
+            if self.job is job:
+                self.job = None
+                self._take_next()
             return
         self._resume(job, pause)
 
@@ -143,12 +154,15 @@ class Workers:
 
     def stir(self) -> None:
         """The row has changed: who is on a long way looks up, within a second."""
-        if self.job is not None and self.job.racing:
-            self._resume(self.job, self.world.random.choice([0.01, 1.0]))
+        for job in filter(None, (self.job, *self.thawed)):
+            if job.racing:
+                self._resume(job, self.world.random.choice([0.01, 1.0]))
 
     def crash(self) -> None:
         """Kill the worker of a node. Another one goes on with what it finds."""
         node = self.world.random.choice(NODES)
+        if not self.up[node]:
+            return
         self.up[node] = False
         if self.job is not None and self.job.node == node:
             self.job.steps.close()
@@ -159,11 +173,114 @@ class Workers:
 
     def _take_up(self, node: UUID) -> None:
         self.up[node] = True
+        self._let_go(node)
         execution = self.world.run.execution
         if execution.node_id == node and execution.cleaned_at is None:
             self.world.facts(wake_at=self.world.clock())
         self._take_next()
         self.watch()
+
+    def lose_machine(self) -> None:
+        """A whole machine dies with its sandboxes, and may come back; or it stands still for a while and goes on as if nothing were."""
+        random, node = self.world.random, self.world.random.choice(NODES)
+        if not self.up[node] or self.lost:
+            return  # one machine is always left
+        self.up[node] = False
+        self.lost.add(node)
+        self.outages[node] += 1
+        if random.random() < 0.5:
+            self._kill_machine(node)
+            back = random.choice([None, 10.0, 120.0])
+        else:
+            self._freeze(node)
+            back = random.choice([5.0, 40.0, 120.0])
+        outage = self.outages[node]
+        self.world.after(LEASE_SECONDS + MARGIN_SECONDS + random.uniform(0.0, 5.0), lambda: self._declare_lost(node, outage))
+        if back is None:
+            self.world.gone.add(node)
+        else:
+            self.world.after(random.uniform(0.1, back), lambda: self._come_back(node))
+        self._take_next()
+
+    def _kill_machine(self, node: UUID) -> None:
+        if self.job is not None and self.job.node == node:
+            self.job.steps.close()
+            self.job = None
+            self.spinning.last = ()
+        for sandbox in self.world.sandboxes.values():
+            if sandbox.node == node:
+                sandbox.alive = False
+
+    def _freeze(self, node: UUID) -> None:
+        """The worker stands still, and its gate; sandboxes go on until their lease is over."""
+        if self.job is not None and self.job.node == node:
+            self.job.frozen = True
+        outage = self.outages[node]
+        for sandbox in self.world.sandboxes.values():
+            if sandbox.node == node:
+                self.world.after(LEASE_SECONDS, lambda sandbox=sandbox: self._cut_off(sandbox, outage))  # type: ignore[misc]
+
+    def _cut_off(self, sandbox: Sandbox, outage: int) -> None:
+        if not self.up[sandbox.node] and self.outages[sandbox.node] == outage:
+            self.world.cut_off(sandbox)
+
+    def _declare_lost(self, node: UUID, outage: int) -> None:
+        """The other worker has seen the node's beat stand still, and goes on looking for as long as it does."""
+        if self.up[node] or self.outages[node] != outage:
+            return
+        (other,) = (other for other in NODES if other != node)
+        if self.up[other]:
+            if self.job is not None and self.job.node == node:
+                self.thawed.add(self.job)
+                self.job = None
+                self.spinning.last = ()
+            self.waiting = [waiting for waiting in self.waiting if waiting != node]
+            self._take_over(node)
+            self._take_next()
+        if self.world.now < LONGEST_WATCH_SECONDS or self.world.run.execution.node_id == node:
+            last = self.world.now >= LONGEST_WATCH_SECONDS and not may_be_taken_over(self.world.run)
+            if not last:
+                self.world.after(5.0, lambda: self._declare_lost(node, outage))
+
+    def _take_over(self, node: UUID) -> None:
+        world, run = self.world, self.world.run
+        if run.execution.node_id != node or run.execution.cleaned_at is not None:
+            return
+        if not may_be_taken_over(run):
+            world.fail_unfinished(UNANSWERED)
+            return
+        taken = (m for m in world.messages if m.status is MessageStatus.DELIVERED or (m.status is MessageStatus.QUEUED and m.taken))
+        in_flight = next(taken, None)
+        outcome = takeover(run, in_flight=in_flight is not None)
+        if in_flight is not None and not run.execution.restarting:
+            world.stand(in_flight, MessageStatus.FAILED, LOST_MESSAGE)
+        heard = (message for message in reversed(world.messages) if message.status is MessageStatus.ACKNOWLEDGED)
+        asked = in_flight or next(heard, None)
+        if outcome.asks_again and asked is not None:
+            world.ask_again(asked)
+        world.requests.void_open(SESSION_OVER)
+        ending = {} if outcome.ending is None else {"ending": outcome.ending}
+        world.overrule(**outcome.facts, **ending, epoch=run.execution.epoch + 1)
+        world.wake()
+        world.takeovers.append(outcome)
+
+    def _come_back(self, node: UUID) -> None:
+        """It goes on where it stood, finds out that it was silent, looks anew, and removes what it has lost."""
+        self.up[node] = True
+        self.lost.discard(node)
+        for job in filter(None, (self.job, *self.thawed)):
+            if job.node == node and job.frozen:
+                job.frozen = False
+                self._resume(job, 0.0)
+        self.world.after(self.world.random.uniform(0.0, 1.0), lambda: self._take_up(node) if self.up[node] else None)
+
+    def _let_go(self, node: UUID) -> None:
+        execution = self.world.run.execution
+        for sandbox in self.world.sandboxes.values():
+            if sandbox.node == node and sandbox.epoch != execution.epoch:
+                sandbox.alive = False
+        if execution.node_id != node:
+            self.world.folders.discard(node)
 
     def watch(self) -> None:
         """The watch of the node finds a sandbox that has died."""
@@ -213,6 +330,8 @@ class Workers:
     def _check(self, action: Action, run: TaskRun) -> None:
         """Nothing more is done for a run that is over."""
         begun = isinstance(action, Claim | Prepare | StartSession | Deliver)
+        if isinstance(action, Claim | Prepare) and run.execution.checkpoint is not None and run.execution.session_ready_at is None:
+            return  # of a machine that is lost, brought back to be landed
         over = run.status.terminal or run.execution.ending is not None or run.execution.cleaned_at is not None
         assert not (begun and over), f"{action} for a run that is over"
 
@@ -227,18 +346,22 @@ class Workers:
             return False
         except FaultError as fault:
             self.spinning.last = ()
-            return self._fail(run, action, fault)
+            try:
+                return self._fail(node, run, action, fault)
+            except TakenOverError:
+                return False
         return True
 
     def _race(self, node: UUID, run: TaskRun, steps: Steps) -> Steps:
         """Go through an action, but give it up as soon as the run turns to its end."""
-        assert self.job is not None
         for pause in steps:
             until = self.world.now + abs(pause)
             while self.world.now < until:
-                self.job.racing = pause >= 0  # a negative pause is of a piece that is always finished
+                assert self.running is not None
+                self.running.racing = pause >= 0  # a negative pause is of a piece that is always finished
                 yield until - self.world.now
-                self.job.racing = False
+                assert self.running is not None
+                self.running.racing = False
                 if pause >= 0 and self.world.now < until and not self._still_wanted(node, run):
                     steps.close()
                     return
@@ -260,12 +383,14 @@ class Workers:
             raise TakenOverError
         self.world.facts(**facts)
 
-    def _fail(self, run: TaskRun, action: Action, fault: FaultError) -> bool:
+    def _fail(self, node: UUID, run: TaskRun, action: Action, fault: FaultError) -> bool:
         match action:
+            case Prepare(sandbox=False) if run.status.terminal or run.execution.ending is not None:
+                self._give_work_up(run)
             case Prepare() | StartSession() | Deliver():
                 self._conclude_failed(run, Ending(status=RunStatus.FAILED, reason=fault.reason, message="It failed."))
             case Land():
-                self._keep_workspace(run)
+                self._keep_workspace(node, run)
             case _:
                 self._record(run, wake_at=self.world.clock() + timedelta(seconds=5))
                 return False
@@ -277,12 +402,16 @@ class Workers:
         if self.world.may_end():
             self.world.facts(ending=ending)
 
-    def _keep_workspace(self, run: TaskRun) -> None:
+    def _give_work_up(self, run: TaskRun) -> None:
+        ending = Ending(status=RunStatus.FAILED, reason=EndReason.SANDBOX_FAILED, message=KEPT)
+        self._record(run, landed_at=self.world.clock(), ending=ending)
+
+    def _keep_workspace(self, node: UUID, run: TaskRun) -> None:
         now = self.world.clock()
         ending = Ending(status=RunStatus.FAILED, reason=EndReason.SANDBOX_FAILED, message=KEPT)
         self._record(run, landed_at=now, cleaned_at=now, ending=ending)
         self.world.fail_unfinished(UNANSWERED)
-        self.world.folder = False  # kept on purpose, and said so
+        self.world.folders.discard(node)  # kept on purpose, and said so
 
     def _steps(self, node: UUID, run: TaskRun, action: Action) -> Steps:
         kinds: dict[type[Action], Callable[[UUID, TaskRun, Any], Steps]] = {
@@ -303,7 +432,7 @@ class Workers:
         return kinds[type(action)](node, run, action)
 
     def _claim(self, node: UUID, run: TaskRun, action: Claim) -> Steps:
-        self.world.folder = False  # what could not be collected is moved aside
+        self.world.folders.discard(node)  # what could not be collected is moved aside
         yield self._pause(0.1)
         execution = self.world.run.execution
         if execution.node_id is None:
@@ -311,17 +440,17 @@ class Workers:
 
     def _prepare(self, node: UUID, run: TaskRun, action: Prepare) -> Steps:
         """Both side by side; which is ready first is a matter of luck."""
-        self.world.folder = True
-        parts = [self._make_sandbox(run)] if action.sandbox else []
-        parts += [self._check_out(run)] if action.workspace else []
+        self.world.folders.add(node)
+        parts = [self._make_sandbox(node, run)] if action.sandbox else []
+        parts += [self._check_out(node, run)] if action.workspace else []
         self.world.random.shuffle(parts)
         for part in parts:
             yield from part
 
-    def _make_sandbox(self, run: TaskRun) -> Steps:
+    def _make_sandbox(self, node: UUID, run: TaskRun) -> Steps:
         yield self._pause(2.0)
         self._trouble(EndReason.SANDBOX_FAILED, EndReason.START_FAILED)
-        sandbox = self.world.new_sandbox(run.execution.epoch)
+        sandbox = self.world.new_sandbox(run.execution.epoch, node)
         self.world.orphans.add(sandbox.handle.id)
         yield -self._pause(0.2)
         self.world.orphans.discard(sandbox.handle.id)
@@ -331,16 +460,18 @@ class Workers:
             sandbox.alive = False
             raise
 
-    def _check_out(self, run: TaskRun) -> Steps:
+    def _check_out(self, node: UUID, run: TaskRun) -> Steps:
         yield self._pause(20.0)
         self._trouble(EndReason.START_FAILED)
         checkpoint, facts = self.world.run.execution.checkpoint, {}
         if checkpoint is not None:
             yield self._pause(5.0)
             if self.world.random.random() < self.trouble:  # it does not apply
+                if run.execution.ending is not None or run.status.terminal:
+                    raise FaultError(EndReason.START_FAILED)  # it was only to be landed
                 checkpoint, facts = None, {"checkpoint": None}
         self._record(run, checked_out_at=self.world.clock(), base_commit=BASE if self.world.repository else None, **facts)
-        self.world.work = 0 if checkpoint is None else checkpoint["work"]
+        self.world.work[node] = 0 if checkpoint is None else checkpoint["work"]
 
     def _start_session(self, node: UUID, run: TaskRun, action: StartSession) -> Steps:
         sandbox = self.world.sandbox()
@@ -412,12 +543,12 @@ class Workers:
         assert run.execution.base_commit is not None, "there is nothing to checkpoint"
         began = self.world.clock()
         yield self._pause(1.0)
-        work = self.world.work
+        work = self.world.work[node]
         yield self._pause(1.0)
         failed = self.world.random.random() < self.trouble
         facts = {} if failed or self.world.run.execution.checkpoint == {"work": work} else {"checkpoint": {"work": work}}
         at_rest = run.execution.sandbox is None
-        assert not at_rest or work == self.world.work, "an agent works on files that are at rest"
+        assert not at_rest or work == self.world.work[node], "an agent works on files that are at rest"
         self._record(run, checkpointed_at=began, checkpointed_turn=run.execution.turn_ended_at, checkpointed_at_rest=at_rest, **facts)
 
     def _conclude(self, node: UUID, run: TaskRun, action: Conclude) -> Steps:
@@ -443,7 +574,10 @@ class Workers:
             self.world.fail_unfinished(UNANSWERED)
 
     def _land(self, node: UUID, run: TaskRun, action: Land) -> Steps:
-        assert run.execution.checkpointed_at_rest or not self.world.repository, "work is landed that nobody has tried to checkpoint"
+        brought_back = run.execution.session_ready_at is None
+        assert run.execution.checkpointed_at_rest or brought_back or not self.world.repository, (
+            "work is landed that nobody has tried to checkpoint"
+        )
         yield self._pause(20.0)
         self._trouble(EndReason.SANDBOX_FAILED)
         self._record(run, landed_at=self.world.clock(), checkpoint=None)
@@ -456,7 +590,7 @@ class Workers:
     def _clean_up(self, node: UUID, run: TaskRun, action: CleanUp) -> Steps:
         yield self._pause(5.0)
         self._trouble(EndReason.SANDBOX_FAILED)
-        self.world.folder = False
+        self.world.folders.discard(node)
         yield self._pause(0.1)
         if isinstance(self._decide_again(node, run), CleanUp):
             self.world.fail_unfinished(UNANSWERED)
@@ -465,5 +599,5 @@ class Workers:
     def _begin_again(self, node: UUID, run: TaskRun, action: BeginAgain) -> Steps:
         yield self._pause(5.0)
         self._trouble(EndReason.SANDBOX_FAILED)
-        self.world.folder = False
+        self.world.folders.discard(node)
         self._record(run, **FORGOTTEN)

@@ -33,12 +33,14 @@ from hedgerow.domain.lifecycle import Action, Deadlines, Inbox
 from hedgerow.domain.messages import HANDED_OVER, MOVED, REMOVED, UNANSWERED, MessageStatus
 from hedgerow.domain.permission_requests import RUN_OVER, SESSION_OVER
 from hedgerow.domain.runs import Ending, EndReason, Environment, Execution, RunMode, RunStatus, SandboxHandle, TaskRun
+from hedgerow.domain.takeovers import Takeover
 from tests.simulation.requests import Requests
 
 BEGIN = datetime(2026, 5, 7, 12, tzinfo=UTC)
 DEADLINES = Deadlines(
     inactivity=timedelta(seconds=120), wall_clock=timedelta(seconds=900), look_again=timedelta(seconds=60), checkpoint=timedelta(seconds=50)
 )
+LEASE_SECONDS = 25.0  # longer than any worker takes to come back after a crash
 NODES = (UUID(int=1), UUID(int=2))
 RUN = "run"
 BASE = "1" * 40
@@ -93,6 +95,7 @@ class Sandbox:
 
     handle: SandboxHandle
     epoch: int
+    node: UUID
     alive: bool = True
     session: bool = False
     agent_alive: bool = True
@@ -122,12 +125,16 @@ class World:
         self.messages: list[Message] = []
         self.sandboxes: dict[str, Sandbox] = {}
         self.orphans: set[str] = set()  # sandboxes whose maker died before it could write them down
-        self.folder = False
+        self.folders: set[UUID] = set()  # the nodes on which the run has one
+        self.gone: set[UUID] = set()  # nodes that never come back
         self.repository = self.random.random() < 0.7  # whether the task has one: only then there is something to checkpoint
-        self.work = 0  # what stands in the workspace: it grows whenever an agent works
+        self.work = dict.fromkeys(NODES, 0)  # what stands in the workspace of each node: it grows whenever an agent works
         self.nudge: Callable[[UUID | None], None] = lambda node_id: None
         self.find: Callable[[UUID | None], None] = lambda node_id: None
         self.stir: Callable[[], None] = lambda: None
+        self.fenced = True  # whether the control plane refuses the run tokens of an older epoch
+        self.takeovers: list[Takeover] = []
+        self.reachable: Callable[[UUID], bool] = lambda node: True  # whether a node's gate answers
         self._events: list[tuple[float, int, Callable[[], None]]] = []
         self._numbers = count(1)
         mode = self.random.choice(list(RunMode))
@@ -173,6 +180,11 @@ class World:
             self._await_sweep(facts["wake_at"])
         self.stir()
 
+    def overrule(self, **facts: Any) -> None:
+        """Write facts as `facts` does, where the machine that knew better is lost: an end that nobody was told of may change."""
+        self.run = _copied(self.run, {"execution": _copied(self.run.execution, facts)})
+        self.stir()
+
     def row(self, **columns: Any) -> None:
         """Write what clients see."""
         before = self.run
@@ -208,7 +220,7 @@ class World:
 
     def _sweep(self, moment: datetime) -> None:
         wake_at = self.run.execution.wake_at
-        if wake_at is None or wake_at != moment:
+        if wake_at is None or wake_at != moment or self.run.execution.node_id in self.gone:
             return
         if wake_at <= self.clock():
             self.find(self.run.execution.node_id)
@@ -292,6 +304,17 @@ class World:
         self.stand(message, MessageStatus.QUEUED)
         self.say("person", Kind.MESSAGE, text, accepted=True)
 
+    def ask_again(self, message: Message) -> None:
+        """The server has the next agent hear first what the last one was at."""
+        text = f"again {next(self._numbers)}: {message.text}"
+        waiting = (index for index, other in enumerate(self.messages) if other.status is MessageStatus.QUEUED and not other.taken)
+        repeated = Message(text)
+        self.messages.insert(next(waiting, len(self.messages)), repeated)
+        self.stand(repeated, MessageStatus.QUEUED)
+        self.stand(repeated, MOVED)
+        self.say("server", Kind.MESSAGE, text, accepted=True)
+        self.say("server", Kind.MOVE, text, accepted=True)
+
     def message(self) -> None:
         """user_message: refused where nobody would hand it to the agent."""
         execution = self.run.execution
@@ -371,10 +394,10 @@ class World:
         handle = self.run.execution.sandbox
         return None if handle is None else self.sandboxes[handle.id]
 
-    def new_sandbox(self, epoch: int) -> Sandbox:
+    def new_sandbox(self, epoch: int, node: UUID) -> Sandbox:
         """A sandbox that nobody knows of yet."""
         handle = SandboxHandle(provider="process", id=str(next(self._numbers)))
-        sandbox = self.sandboxes[handle.id] = Sandbox(handle, epoch)
+        sandbox = self.sandboxes[handle.id] = Sandbox(handle, epoch, node)
         return sandbox
 
     def take_in(self, sandbox: Sandbox, message: Message) -> None:
@@ -387,16 +410,40 @@ class World:
     def _play_next(self, sandbox: Sandbox) -> None:
         if sandbox.playing is not None or not sandbox.queue or not (sandbox.alive and sandbox.agent_alive):
             return
+        if not self._has_leave(sandbox):
+            self._await_leave(sandbox, self.now + LEASE_SECONDS)
+            return
         sandbox.playing = message = sandbox.queue.pop(0)
         sandbox.turn += 1
-        self.work += 1
-        self.history.append(Heard(at=self.now, client="agent", run=RUN, kind=Kind.MESSAGE, item=message.text))
+        self.work[sandbox.node] += 1
+        self.history.append(Heard(at=self.now, client="agent", run=RUN, kind=Kind.MESSAGE, item=message.text, epoch=sandbox.epoch))
         length = self.random.choice([0.0, 0.1, 3.0, 30.0, 200.0, None])
         turn, stop_reason = sandbox.turn, self.random.choice(["end_turn", "end_turn", "end_turn", "refusal", None])
         if self.random.random() < 0.1:
             self.after(self.random.uniform(0.0, 3.0), self.requests.ask)
         if length is not None:  # otherwise it hangs
             self.after(self.random.uniform(0.0, 2.0) * length, lambda: self._end_turn(sandbox, turn, stop_reason))
+
+    def _has_leave(self, sandbox: Sandbox) -> bool:
+        """Whether the gate tells an agent that it may go on: not where its node is silent, nor where it has lost the run."""
+        return self.reachable(sandbox.node) and sandbox.epoch == self.run.execution.epoch
+
+    def _await_leave(self, sandbox: Sandbox, until: float) -> None:
+        def look() -> None:
+            if self._has_leave(sandbox):
+                self._play_next(sandbox)
+            elif self.now < until:
+                self.after(1.0, look)
+            else:
+                self.cut_off(sandbox)
+
+        self.after(1.0, look)
+
+    def cut_off(self, sandbox: Sandbox) -> None:
+        """An agent whose node has been silent for its lease is stopped by its agent server, which reports that when it can."""
+        if sandbox.alive and sandbox.agent_alive and (sandbox.playing is not None or sandbox.queue):
+            self.close_agent(sandbox, "The agent was cut off.")
+            self.push(sandbox, lambda: self._report_failed(sandbox))
 
     def _end_turn(self, sandbox: Sandbox, turn: int, stop_reason: str | None) -> None:
         if sandbox.turn == turn and sandbox.playing is not None and sandbox.alive and sandbox.agent_alive:
@@ -405,7 +452,7 @@ class World:
                 return
             self.requests.withdraw(sandbox)
             message, sandbox.playing = sandbox.playing, None
-            self.work += 1
+            self.work[sandbox.node] += 1
             self.push(sandbox, lambda: self._record_turn(sandbox, message, stop_reason, None))
             self._play_next(sandbox)
 
@@ -421,7 +468,10 @@ class World:
         self.after(self.random.uniform(0.0, 1.0) * self.random.choice([0.1, 1.0, 10.0]), lambda: self.flush(sandbox))
 
     def flush(self, sandbox: Sandbox) -> None:
-        """Everything that the agent server has is handed over."""
+        """Everything that the agent server has is handed over, once its node's gate answers."""
+        if sandbox.alive and not self.reachable(sandbox.node):
+            self.after(1.0, lambda: self.flush(sandbox))
+            return
         effects, sandbox.unsent = sandbox.unsent, []
         if sandbox.alive:
             for effect in effects:
@@ -429,7 +479,7 @@ class World:
 
     def accepts(self, sandbox: Sandbox, what: str) -> bool:
         """Whether the control plane hears the run token of a sandbox: it refuses those of an older epoch."""
-        accepted = sandbox.epoch == self.run.execution.epoch
+        accepted = sandbox.epoch == self.run.execution.epoch or not self.fenced
         self.say("agent", Kind.ENTRIES, what, accepted=accepted, epoch=sandbox.epoch)
         return accepted
 
@@ -491,6 +541,6 @@ class World:
         seen = tuple(MessageSeen(text=m.text, status=m.status.value, error=m.error, id=m.text) for m in self.messages)
         self.history.append(InboxRead(since=self.now, at=self.now, client="watcher", run=RUN, messages=seen))
         left = [f"sandbox {name}" for name, sandbox in self.sandboxes.items() if sandbox.alive and name not in self.orphans]
-        for what in [*left, *(["a workspace"] if self.folder else [])]:
+        for what in [*left, *("a workspace" for _ in self.folders - self.gone)]:
             self.history.append(Leftover(at=self.now + 10_000, client="watcher", run=RUN, what=what))
         return self.history

@@ -11,6 +11,7 @@ from hedgerow.domain.nodes import pace_seconds
 
 _PATH = "/lease"
 _AGAIN_SECONDS = 0.25  # after an answer that did not come
+_WAKING_SECONDS = 1.0  # what a node needs to report again, beyond its pace, where the whole machine has slept
 _OK = 200
 
 
@@ -48,7 +49,8 @@ class Lease:
                 until = now + min(left, seconds)  # from the asking on: the answer may have been long under way
                 self._granted.set()
             pause = pace_seconds(seconds) if left is not None else _AGAIN_SECONDS
-            await asyncio.sleep(max(0.0, min(pause, until - steady_seconds())))
+            if await _overslept(max(0.0, min(pause, until - steady_seconds())), seconds / 2):
+                until = max(until, steady_seconds() + pace_seconds(seconds) + _WAKING_SECONDS)
         self._cut_off()
 
     async def _ask(self, timeout_seconds: float) -> float | None:
@@ -59,3 +61,10 @@ class Lease:
             if answer.status == _OK:
                 return float(json.loads(answer.body)["seconds"])
         return None
+
+
+async def _overslept(pause_seconds: float, tolerance_seconds: float) -> bool:
+    """Pause; whether it took so much longer that the machine has slept, and the agent with it: then it may ask once more."""
+    began = steady_seconds()
+    await asyncio.sleep(pause_seconds)
+    return steady_seconds() - began - pause_seconds > tolerance_seconds

@@ -1,26 +1,44 @@
-"""Guarantee (f): what comes from an older epoch of a run is refused."""
+"""Guarantee (f): what comes from an older epoch of a run is refused, and the agent of an older epoch is spoken to no more."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
 
 from hedgerow.checker.report import Guarantee
-from hedgerow.checker.sorted_out import Call, Notes, RunHistory
+from hedgerow.checker.sorted_out import Notes, RunHistory
+
+
+@dataclass(frozen=True, slots=True)
+class _Effect:
+    """Something that an epoch had done by `at`. It began at `began`, which is what counts against it."""
+
+    epoch: int
+    began: float
+    at: float
+    lines: tuple[int, ...]
+    what: str
 
 
 def check_epochs(run: RunHistory, notes: Notes) -> None:
-    """No call may be accepted that was made with an older epoch than one which had been accepted before."""
-    effects = [call for call in run.calls if call.sent.epoch is not None and call.accepted]
+    """Nothing may be accepted from an older epoch, or said to its agent, once a newer one has had an effect."""
+    effects = sorted(_effects(run), key=lambda effect: effect.began)
     notes.count(Guarantee.ONE_EPOCH, len(effects))
-    answered = sorted(effects, key=lambda call: call.answered_at)
-    newest: Call | None = None
+    known = sorted(effects, key=lambda effect: effect.at)
+    newest: _Effect | None = None
     index = 0
-    for call in effects:  # in the order in which they were sent
-        while index < len(answered) and answered[index].answered_at < call.sent.at:
-            if newest is None or _epoch(answered[index]) > _epoch(newest):
-                newest = answered[index]
+    for effect in effects:
+        while index < len(known) and known[index].at < effect.began:
+            if newest is None or known[index].epoch > newest.epoch:
+                newest = known[index]
             index += 1
-        if newest is not None and _epoch(call) < _epoch(newest):
-            where = f"epoch {_epoch(call)} was accepted after epoch {_epoch(newest)}"
-            notes.refute(Guarantee.ONE_EPOCH, "an older epoch was accepted", run, where, *newest.lines, *call.lines)
+        if newest is not None and effect.epoch < newest.epoch:
+            where = f"epoch {effect.epoch} was {effect.what} after epoch {newest.epoch}"
+            notes.refute(Guarantee.ONE_EPOCH, f"an older epoch was {effect.what}", run, where, *newest.lines, *effect.lines)
 
 
-def _epoch(call: Call) -> int:
-    assert call.sent.epoch is not None
-    return call.sent.epoch
+def _effects(run: RunHistory) -> Iterator[_Effect]:
+    for call in run.calls:
+        if call.sent.epoch is not None and call.accepted:
+            yield _Effect(call.sent.epoch, call.sent.at, call.answered_at, tuple(call.lines), "accepted")
+    for line, heard in run.hearings:
+        if heard.epoch is not None:
+            yield _Effect(heard.epoch, heard.at, heard.at, (line,), "spoken to")

@@ -158,6 +158,7 @@ class Heard:
     kind: Kind
     item: str
     option: str | None = None
+    epoch: int | None = None  # of the agent, where that is known
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

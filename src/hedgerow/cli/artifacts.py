@@ -18,6 +18,7 @@ from hedgerow.cli.talk import RunArgument
 from hedgerow.cli.tasks import age
 from hedgerow.client import Artifact, Client, Run
 from hedgerow.domain.artifacts import file_name
+from hedgerow.domain.checkpoints import SOURCE
 
 app = typer.Typer()
 _MOST_NAMES = 1000
@@ -38,18 +39,23 @@ def artifacts(
         found = client.retrieve_run(found)
         if as_json:
             print(json.dumps([artifact.raw for artifact in found.artifacts], ensure_ascii=False))
-        elif not found.artifacts:
+        elif not _shown(found):
             output().print("The run has no artifacts.", soft_wrap=True)
         elif download is None:
-            output().print(_table(found.artifacts, datetime.now(UTC)))
+            output().print(_table(_shown(found), datetime.now(UTC)))
         if download is not None:
             _download(client, found, download, quiet=as_json)
+
+
+def _shown(run: Run) -> list[Artifact]:
+    """The artifacts of a run without those that hold checkpoints of its files, which are for programs."""
+    return [artifact for artifact in run.artifacts if artifact.source != SOURCE]
 
 
 def _download(client: Client, run: Run, folder: Path, *, quiet: bool) -> None:
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        for artifact in run.artifacts:
+        for artifact in _shown(run):
             written = client.download_artifact(run, artifact, to=_free(folder, artifact.name))
             if not quiet:
                 output().print(one_line(str(written)), soft_wrap=True)

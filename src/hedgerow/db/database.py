@@ -17,6 +17,7 @@ Connection = psycopg.AsyncConnection[DictRow]
 BulkConnection = psycopg.Connection[tuple[Any, ...]]
 
 _WAIT_SECONDS = 30
+_IDLE_SECONDS = 15  # no transaction waits that long for anything but the database
 _BULK_CONNECTIONS = 4
 
 
@@ -44,6 +45,11 @@ class Transaction:
             await callback()
 
 
+async def _bound_idleness(connection: Connection) -> None:
+    """Have the database break off a transaction whose process stands still: its locks would keep everybody else waiting."""
+    await connection.execute(f"SET idle_in_transaction_session_timeout = '{_IDLE_SECONDS}s'")
+
+
 class Database:
     """A pool of connections to one PostgreSQL database."""
 
@@ -55,6 +61,7 @@ class Database:
             max_size=pool_size,
             timeout=_WAIT_SECONDS,
             kwargs={"autocommit": True, "row_factory": dict_row},
+            configure=_bound_idleness,
             open=False,
             name="hedgerow",
         )

@@ -150,17 +150,31 @@ async def held_by(tx: Transaction, node_id: UUID) -> list[TaskRun]:
     return [runs.from_row(row) for row in rows]
 
 
+async def wake_held(tx: Transaction, node_id: UUID, now: datetime) -> None:
+    """Have every run looked at that a node holds and has not cleaned up."""
+    await tx.connection.execute("UPDATE runs SET wake_at = %s WHERE node_id = %s AND cleaned_at IS NULL", [now, node_id])
+
+
 _TAKEABLE: LiteralString = """
-    SELECT id FROM runs WHERE node_id = %s AND cleaned_at IS NULL AND started_at IS NOT NULL AND environment = %s AND status <> ALL (%s)
-    ORDER BY id LIMIT %s
+    SELECT id FROM runs WHERE node_id = %(node_id)s AND cleaned_at IS NULL AND (
+        (started_at IS NOT NULL AND environment = %(cloud)s AND status <> ALL (%(over)s))
+        OR EXISTS (SELECT 1 FROM messages WHERE run_id = runs.id AND messages.status IN ('queued', 'delivered'))
+    ) ORDER BY id LIMIT %(limit)s
 """
 
 
 async def takeable(tx: Transaction, node_id: UUID, limit: int) -> list[UUID]:
-    """The runs of a node that another one can do something for, as `domain.takeovers.may_be_taken_over` has it."""
+    """The runs of a node that others can do something for: to take them over, or to tell those who wait that nobody will answer."""
     over = [status.value for status in RunStatus if status.terminal]
-    rows = await (await tx.connection.execute(_TAKEABLE, [node_id, Environment.CLOUD.value, over, limit])).fetchall()
+    values = {"node_id": node_id, "cloud": Environment.CLOUD.value, "over": over, "limit": limit}
+    rows = await (await tx.connection.execute(_TAKEABLE, values)).fetchall()
     return [row["id"] for row in rows]
+
+
+async def lock_at_once(tx: Transaction, run_id: UUID) -> bool:
+    """Lock a run's row until the end of the transaction. False where another one holds it: it may be of a machine that stands still."""
+    statement: LiteralString = "SELECT 1 FROM runs WHERE id = %s FOR UPDATE SKIP LOCKED"
+    return await (await tx.connection.execute(statement, [run_id])).fetchone() is not None
 
 
 async def raise_epoch(tx: Transaction, run: TaskRun) -> None:

@@ -31,8 +31,11 @@ async def others(tx: Transaction, node_id: UUID) -> list[NodeBeat]:
 
 
 async def hold_still(tx: Transaction, node: NodeBeat) -> bool:
-    """Whether a node has not reported since; it does not until the end of the transaction then."""
-    statement: LiteralString = "SELECT 1 FROM nodes WHERE id = %s AND beat = %s FOR SHARE"
+    """Whether a node has not reported since; it does not until the end of the transaction then.
+
+    False also where it is at it now: it may stand still in the middle of that, and then the database breaks its transaction off.
+    """
+    statement: LiteralString = "SELECT 1 FROM nodes WHERE id = %s AND beat = %s FOR SHARE SKIP LOCKED"
     return await (await tx.connection.execute(statement, [node.id, node.beat])).fetchone() is not None
 
 

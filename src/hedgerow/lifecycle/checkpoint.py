@@ -17,6 +17,7 @@ from hedgerow.domain.journal import notification
 from hedgerow.domain.lifecycle import Checkpoint
 from hedgerow.domain.runs import TaskRun
 from hedgerow.lifecycle.agent_choice import choose_agent
+from hedgerow.lifecycle.ends import came_from
 from hedgerow.lifecycle.facts import TakenOverError
 from hedgerow.lifecycle.node import Node, make_private
 from hedgerow.lifecycle.one_shot import OneShot, open_again
@@ -41,9 +42,9 @@ async def checkpoint(node: Node, run: TaskRun, action: Checkpoint) -> None:
     stored, problem = None, None
     try:
         stored = await _take(node, run)
-    except (TakenOverError, DatabaseLostError):
-        raise
     except HedgerowError as error:
+        if came_from(error, TakenOverError) or came_from(error, DatabaseLostError):
+            raise
         problem = error.message
     except Exception as error:
         log.error("a checkpoint failed unexpectedly", exc_info=error)

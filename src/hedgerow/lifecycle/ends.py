@@ -95,15 +95,23 @@ async def fail(node: Node, run: TaskRun, action: Action, error: BaseException) -
     Whether the run can be looked at again at once.
     """
     cause = _first(error)
-    if _came_from(cause, TakenOverError):
+    if came_from(cause, TakenOverError):
         log.info("left to the worker that has taken it over")
         return False
-    if _came_from(cause, DatabaseLostError):
+    if came_from(cause, DatabaseLostError):
         log.warning("broken off, since the database does not answer; the next look goes on", action=type(action).__name__)
         return False
     if not isinstance(cause, HedgerowError):
         log.error("an action failed unexpectedly", action=type(action).__name__, exc_info=cause)
     message = cause.message if isinstance(cause, HedgerowError) else _UNEXPECTED
+    try:
+        return await _record_failure(node, run, action, cause, message)
+    except TakenOverError:
+        log.info("left to the worker that has taken it over")
+        return False
+
+
+async def _record_failure(node: Node, run: TaskRun, action: Action, cause: BaseException, message: str) -> bool:
     match action:
         case Prepare(sandbox=False) if run.status.terminal or run.execution.ending is not None:
             await _give_work_up(node, run, message)
@@ -172,7 +180,7 @@ async def _try_later(node: Node, run: TaskRun, message: str) -> None:
         await executions.record(tx, run, {"wake_at": node.backends.clock.now() + _PAUSE})
 
 
-def _came_from(error: BaseException | None, kind: type[Exception]) -> bool:
+def came_from(error: BaseException | None, kind: type[Exception]) -> bool:
     """Whether an error is of that kind, or was raised because of one."""
     while error is not None and not isinstance(error, kind):
         error = error.__cause__

@@ -17,7 +17,7 @@ from hedgerow.lifecycle.node import Node, RunFolders
 
 log = structlog.get_logger()
 
-_GRACE_SECONDS = 10.0  # between making a sandbox and writing it down lie milliseconds, unless the database is slow
+GRACE_SECONDS = 10.0  # between making a sandbox and writing it down lie milliseconds, unless the database is slow
 _REMOVED = ".removed-"
 
 
@@ -27,23 +27,31 @@ class Leftovers:
     def __init__(self) -> None:
         self._unclaimed: dict[SandboxHandle, float] = {}  # since when
 
-    async def remove(self, node: Node, *, grace_seconds: float = _GRACE_SECONDS) -> None:
-        """End sandboxes that no run of this node claims, and remove folders of runs that are not this node's. Raises HedgerowError."""
-        await self._end_sandboxes(node, grace_seconds)
-        await _remove_folders(node)
+    async def remove(self, node: Node, *, grace_seconds: float = GRACE_SECONDS) -> bool:
+        """End sandboxes that no run of this node claims, and remove folders of runs that are not this node's. Raises HedgerowError.
 
-    async def _end_sandboxes(self, node: Node, grace_seconds: float) -> None:
+        Whether there is one that may only just have been made, so that it has to be looked for once more.
+        """
+        waits = await self._end_sandboxes(node, grace_seconds)
+        await _remove_folders(node)
+        return waits
+
+    async def _end_sandboxes(self, node: Node, grace_seconds: float) -> bool:
         found = [sandbox for provider in node.sandboxes.values() for sandbox in await provider.find(str(node.id))]
         if not found:
-            return
+            return False
         ours = await held(node)
         claimed, held_here = {run.execution.sandbox for run in ours}, {str(run.id) for run in ours}
         unclaimed = [sandbox for sandbox in found if sandbox.handle not in claimed and sandbox.name not in node.one_shots]
         now = steady_seconds()
         self._unclaimed = {sandbox.handle: self._unclaimed.get(sandbox.handle, now) for sandbox in unclaimed}
+        waits = False
         for sandbox in unclaimed:
             if sandbox.name not in held_here or now - self._unclaimed[sandbox.handle] >= grace_seconds:
                 await _end_sandbox(node, sandbox)
+            else:
+                waits = True
+        return waits
 
 
 async def _end_sandbox(node: Node, sandbox: FoundSandbox) -> None:
@@ -89,7 +97,10 @@ async def _remove_folder(node: Node, run_id: UUID) -> None:
         if run is not None and (run.execution.node_id == node.id or str(folders.root) in (run.error_message or "")):
             return
         log.info("the folder of a run that is not held here is removed", run_id=str(run_id))
-        await asyncio.to_thread(_set_off, folders)
+        try:
+            await asyncio.to_thread(_set_off, folders)
+        except OSError as error:
+            log.warning("it cannot be removed", run_id=str(run_id), reason=error.strerror)
     await node.gate.close(run_id)
 
 

@@ -11,7 +11,7 @@ from hedgerow.agents import runtime_tree
 from hedgerow.agents.base import AgentLaunch
 from hedgerow.db.database import DatabaseLostError
 from hedgerow.domain.branches import result_branch
-from hedgerow.domain.errors import HedgerowError, UnavailableError
+from hedgerow.domain.errors import HedgerowError, InvalidError, UnavailableError
 from hedgerow.domain.lifecycle import Prepare
 from hedgerow.domain.progress import Step
 from hedgerow.domain.runs import EndReason, TaskRun
@@ -143,7 +143,9 @@ async def _workspace(node: Node, run: TaskRun, provider: SandboxProvider, origin
             facts = {"base_commit": base_commit, "checkpoint": checkpoints.restored(run.execution.checkpoint)}
         except (TakenOverError, DatabaseLostError):
             raise
-        except HedgerowError:
+        except UnavailableError as error:
+            raise EndsRunError(EndReason.START_FAILED, f"The checkpoint could not be restored. {error.message}") from error
+        except InvalidError:
             if run.execution.ending is not None or run.status.terminal:
                 raise  # it was only to be landed: the plain branch is no result
             checkout = await _check_out(node, run, provider, origin, origin.clone_url)

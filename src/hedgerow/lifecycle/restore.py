@@ -8,7 +8,7 @@ from pathlib import Path
 
 from hedgerow.domain import checkpoints as domain
 from hedgerow.domain.checkpoints import GitCheckpoint
-from hedgerow.domain.errors import HedgerowError, InvalidError, UnavailableError
+from hedgerow.domain.errors import InvalidError, NotFoundError, UnavailableError
 from hedgerow.domain.progress import Step
 from hedgerow.domain.runs import TaskRun
 from hedgerow.lifecycle.node import Node, make_private
@@ -18,22 +18,25 @@ from hedgerow.operations import checkpoints
 from hedgerow.repositories import Checkout, Restoring
 from hedgerow.sandboxes.base import SandboxProvider
 
-_PLAIN = "The run goes on from the branch as it is."
+_PLAIN = " The run goes on from the branch as it is."
 
 
 async def restore(node: Node, run: TaskRun, provider: SandboxProvider, checkout: Checkout) -> str:
     """Put the run's checkpoint into the workspace that was just checked out; the commit that its work began at.
 
-    Raises HedgerowError, which the journal has told by then: the checkpoint does not apply, and the workspace has to be made anew.
+    Raises InvalidError where the checkpoint does not apply: then the workspace has to be made anew, and the checkpoint is of no use. Any
+    other error says that it could not be tried: the store or the disk failed, and the checkpoint stays. The journal has told of either.
     """
     checkpoint = None if run.execution.checkpoint is None else domain.read(run.execution.checkpoint)
+    is_over = run.execution.ending is not None or run.status.terminal
     async with step(node, run, Step.RESTORE) as note:
         if checkpoint is None:
-            raise InvalidError(f"The checkpoint is not one that can be read. {_PLAIN}")
+            raise InvalidError("The checkpoint is not one that can be read." + ("" if is_over else _PLAIN))
         try:
             base = await _restore(node, run, provider, checkout, checkpoint)
-        except HedgerowError as error:
-            raise UnavailableError(f"The checkpoint {checkpoint.id} was not restored. {error.message} {_PLAIN}") from error
+        except (InvalidError, NotFoundError) as error:
+            sentence = f"The checkpoint {checkpoint.id} was not restored. {error.message}"
+            raise InvalidError(sentence + ("" if is_over else _PLAIN)) from error
         note.detail = f"restored checkpoint {checkpoint.id}"
         return base
 
@@ -62,7 +65,7 @@ async def _restore(node: Node, run: TaskRun, provider: SandboxProvider, checkout
             await shot.run(node, run, provider)
             return await node.repositories.read_restored(restoring, checkout.mirror)
     except TimeoutError as error:
-        raise UnavailableError(f"It took longer than {seconds:g} seconds.") from error
+        raise InvalidError(f"It took longer than {seconds:g} seconds.") from error  # as it would every time
     except OSError as error:
         raise UnavailableError(f"Its files could not be written: {error.strerror}.") from error
     finally:

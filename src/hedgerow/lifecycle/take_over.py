@@ -5,8 +5,9 @@ from uuid import UUID
 import structlog
 
 from hedgerow.db import executions, messages, nodes, runs
-from hedgerow.db.database import Transaction
+from hedgerow.db.database import DatabaseLostError, Transaction
 from hedgerow.domain.journal import notification
+from hedgerow.domain.messages import UNANSWERED
 from hedgerow.domain.nodes import NodeBeat
 from hedgerow.domain.permission_requests import SESSION_OVER
 from hedgerow.domain.runs import TaskRun
@@ -34,19 +35,27 @@ async def take_over(node: Node, lost: NodeBeat) -> int:
     for run_id in found:
         if node.lease.seconds_left < node.lease.seconds / 2:
             break  # this node must report for itself first
-        async with node.backends.database.transaction() as tx:
-            if not await nodes.hold_still(tx, lost):
-                log.warning("a node that was taken for lost is back", node_id=str(lost.id))
-                break
-            taken += await _take_over_run(tx, node, lost, run_id)
+        try:
+            async with node.backends.database.transaction() as tx:
+                if not await nodes.hold_still(tx, lost):
+                    log.warning("a node that was taken for lost is back", node_id=str(lost.id))
+                    break
+                taken += await _take_over_run(tx, node, lost, run_id)
+        except DatabaseLostError:
+            raise
+        except Exception:
+            log.exception("a run could not be taken over; tried again later", run_id=str(run_id))  # the others do not wait for it
     if taken:
         log.warning("took over the runs of a node that is lost", node_id=str(lost.id), runs=taken)
     return taken
 
 
 async def _take_over_run(tx: Transaction, node: Node, lost: NodeBeat, run_id: UUID) -> bool:
-    run = await runs.load_for_update(tx, run_id)
-    if run is None or run.execution.node_id != lost.id or not may_be_taken_over(run):
+    run = await runs.load_for_update(tx, run_id) if await executions.lock_at_once(tx, run_id) else None
+    if run is None or run.execution.node_id != lost.id:
+        return False
+    if not may_be_taken_over(run):
+        await inbox.give_up(node.backends, tx, run.id, UNANSWERED)
         return False
     in_flight = await messages.in_flight(tx, run.id)
     outcome = takeover(run, in_flight=in_flight is not None)

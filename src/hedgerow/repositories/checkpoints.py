@@ -125,7 +125,7 @@ class Restoring:
 
 
 async def read_restored(restoring: Restoring) -> str:
-    """The commit that the restored work began at. Raises InvalidError, UnavailableError: why the checkpoint does not apply."""
+    """The commit that the restored work began at. Raises InvalidError: why it does not apply; UnavailableError: why it can't be told."""
     try:
         return await asyncio.to_thread(_read_restored, restoring)
     except OSError as error:
@@ -136,10 +136,11 @@ def _read_restored(restoring: Restoring) -> str:
     with result_folders.opened(restoring.result) as folder:
         problem = result_folders.marker(folder, "problem")
         if problem is not None:
-            raise InvalidError(f"It does not apply: {_RESTORING.get(problem, 'it is damaged')}.")
+            kind = UnavailableError if problem == "cannot-write" else InvalidError
+            raise kind(f"It does not apply: {_RESTORING.get(problem, 'it is damaged')}.")
         base = result_folders.marker(folder, "restored")
         if base is None:
-            raise UnavailableError("It does not apply: git broke off.")
+            raise InvalidError("It does not apply: git broke off.")
         if len(base) not in {40, 64} or set(base) - set("0123456789abcdef"):
             raise InvalidError("It does not apply: the sandbox named no commit.")
         return base

@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping
 
 import typer
 
-from hedgerow.cli.admin import database, integrations, people, projects, record
+from hedgerow.cli.admin import database, integrations, machines, people, projects, record
 
 app = typer.Typer(no_args_is_help=True, help="People, projects, keys, integrations, the record of who did what, and migrations.")
 
@@ -33,7 +33,7 @@ _COMMANDS: Mapping[str, Mapping[str, Callable[..., None]]] = {
     },
     "The hedgerow itself": {
         "audit": record.show_audit,
-        "list-nodes": database.list_nodes,
+        "nodes": machines.list_nodes,
         "migrate": database.migrate,
     },
 }
