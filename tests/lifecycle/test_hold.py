@@ -10,10 +10,10 @@ import pytest
 from hedgerow.db import executions, nodes
 from hedgerow.domain.housekeeping import DISK_FULL, WAITING_KEY
 from hedgerow.domain.ids import uuid7
+from hedgerow.domain.nodes import NodeListing
 from hedgerow.domain.runs import RunStatus, TaskRun
 from hedgerow.lifecycle import reconcile
 from hedgerow.operations import logs
-from hedgerow.operations.nodes import list_nodes
 from hedgerow.worker import _Housekeeping, _Signs
 from tests.lifecycle.conftest import World
 
@@ -21,10 +21,10 @@ FULL = {"least_free_bytes": 2**62}
 
 
 async def entries(world: World, run: TaskRun) -> list[str]:
-    """The details of the progress that the run's log tells."""
+    """What the run's log tells in words: details of progress, and what a console shows."""
     pieces = [piece async for piece in await logs.read_logs(world.node.backends, world.caller, world.project, run.task_id, run.id)]
     told = [json.loads(line)["notification"] for line in b"".join(pieces).splitlines()]
-    return [entry["params"].get("detail", "") for entry in told if entry["method"] == "_posthog/progress"]
+    return [entry["params"].get("detail") or entry["params"].get("message", "") for entry in told]
 
 
 async def test_a_run_waits_for_room_and_says_so_once(world: World) -> None:
@@ -37,7 +37,7 @@ async def test_a_run_waits_for_room_and_says_so_once(world: World) -> None:
     waiting = await world.fresh(run)
     assert (waiting.status, waiting.execution.node_id, waiting.execution.epoch) == (RunStatus.QUEUED, None, 0)
     assert waiting.state[WAITING_KEY] == DISK_FULL
-    assert await entries(world, run) == [DISK_FULL]
+    assert await entries(world, run) == [DISK_FULL, DISK_FULL]
     wake_at = waiting.execution.wake_at
     assert wake_at is not None
     assert wake_at - world.node.backends.clock.now() <= timedelta(seconds=5)
@@ -78,14 +78,20 @@ async def test_a_client_can_neither_set_nor_remove_what_a_run_waits_for(world: W
     assert changed.state[WAITING_KEY] == DISK_FULL
 
 
+async def listed(world: World) -> list[NodeListing]:
+    """The nodes as an operator sees them."""
+    async with world.node.backends.database.statement() as tx:
+        return await nodes.listing(tx)
+
+
 async def test_a_node_tells_since_when_its_disk_is_full(world: World) -> None:
     full = world.with_node(**FULL)
     await _Signs(full.node, 60).report()
-    (first,) = await list_nodes(world.node.backends)
+    (first,) = await listed(world)
     await _Signs(full.node, 60).report()
-    (second,) = await list_nodes(world.node.backends)
+    (second,) = await listed(world)
     await _Signs(world.node, 60).report()
-    (third,) = await list_nodes(world.node.backends)
+    (third,) = await listed(world)
 
     assert first.disk_full_since is not None
     assert second.disk_full_since == first.disk_full_since

@@ -121,8 +121,9 @@ async def test_what_was_cut_off_in_the_middle_goes_the_next_time(world: World) -
 async def test_two_at_once_remove_everything_once_and_fail_at_nothing(world: World) -> None:
     folders = [folder_of(world, (await ended(world)).id) for _ in range(5)]
     house = later(world, 31)
+    plan = await plan_now(house.node)
 
-    both = await asyncio.gather(house_kept(house), house_kept(house))
+    both = await asyncio.gather(house_kept(house, plan), house_kept(house, plan))
 
     assert not any(folder.exists() for folder in folders)
     done = [outcome.removal.subject for outcomes in both for outcome in outcomes if outcome.problem is None]

@@ -6,6 +6,7 @@ from hedgerow.db import runs
 from hedgerow.db.database import Transaction
 from hedgerow.domain.audit import ActorKind
 from hedgerow.domain.housekeeping import DISK_FULL, WAITING_KEY
+from hedgerow.domain.journal import notification
 from hedgerow.domain.lifecycle import Hold
 from hedgerow.domain.progress import Progress, Step, StepStatus, progress_entry
 from hedgerow.domain.runs import TaskRun
@@ -22,9 +23,13 @@ async def hold(node: Node, run: TaskRun, action: Hold) -> None:
         if not isinstance(await decide_again(tx, node, run), Hold):
             return
         await change_in(tx, node, run, lambda fresh: {"state": {**fresh.state, WAITING_KEY: DISK_FULL}})
-        progress = Progress(Step.SANDBOX, StepStatus.IN_PROGRESS, DISK_FULL)
-        entry = run_changes.server_entry(progress_entry(progress, node.backends.clock.now()))
-        await run_changes.add_events(node.backends, tx, run.id, [entry], run.execution.epoch)
+        now = node.backends.clock.now()
+        told = (
+            progress_entry(Progress(Step.SANDBOX, StepStatus.IN_PROGRESS, DISK_FULL), now),
+            notification("_posthog/console", {"level": "warn", "message": DISK_FULL}, now),
+        )
+        entries = [run_changes.server_entry(entry) for entry in told]
+        await run_changes.add_events(node.backends, tx, run.id, entries, run.execution.epoch)
     log.warning("a run waits, since this machine's disk is nearly full", run_id=str(run.id))
 
 

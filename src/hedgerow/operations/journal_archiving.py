@@ -33,12 +33,14 @@ async def archive(backends: Backends, run_id: UUID, before: datetime) -> int:
     Stops at a damaged event, which stays where it is, and where the run was opened again. One segment is held in memory at a time.
     Raises UnavailableError where the object store fails, ConflictError where somebody else archives or removes it.
     """
-    moved = 0
-    while events := await _next(backends, run_id):
+    async with backends.database.statement() as tx:
+        head = await journal.head(tx, run_id)  # what comes later is for the next time, however fast it comes
+    moved, last = 0, 0
+    while last < head and (events := await _next(backends, run_id)):
         segment = await _write(backends, run_id, events)
         if not await _move(backends, run_id, segment, len(events), before):
             break
-        moved += len(events)
+        moved, last = moved + len(events), segment.last
     return moved
 
 

@@ -79,32 +79,37 @@ async def write(backends: Backends, run_id: UUID, path: str, events: Sequence[Ke
 async def read(backends: Backends, run_id: UUID, segment: Segment) -> list[KeptEvent]:
     """The events of a segment. Raises UnavailableError where its object is gone, or is not what was written."""
     data = await _whole_data(backends, run_id, segment)
-    return await asyncio.to_thread(lambda: list(decode(data)))
+    try:
+        return await asyncio.to_thread(lambda: list(decode(data)))
+    except ValueError as problem:
+        raise _damaged(run_id, segment, str(problem)) from problem
 
 
 async def _whole_data(backends: Backends, run_id: UUID, segment: Segment) -> bytes:
     try:
         data = await _data(backends, segment)
-        if hashlib.sha256(data).digest() != segment.sha256:
-            raise ValueError("its bytes are not those that were written")
-    except (NotFoundError, ValueError) as problem:
-        reason = "there is no such object" if isinstance(problem, NotFoundError) else str(problem)
-        log.error("an archived part of a journal is damaged", run_id=str(run_id), storage_path=segment.storage_path, reason=reason)
-        raise UnavailableError(
-            f"The events {segment.first} to {segment.last} of this run cannot be read from the archive.", detail_code="archive_damaged"
-        ) from problem
+    except NotFoundError as problem:
+        raise _damaged(run_id, segment, "there is no such object") from problem
+    if hashlib.sha256(data).digest() != segment.sha256:
+        raise _damaged(run_id, segment, "its bytes are not those that were written")
     return data
 
 
+def _damaged(run_id: UUID, segment: Segment, reason: str) -> UnavailableError:
+    log.error("an archived part of a journal is damaged", run_id=str(run_id), storage_path=segment.storage_path, reason=reason)
+    message = f"The events {segment.first} to {segment.last} of this run cannot be read from the archive."
+    return UnavailableError(message, detail_code="archive_damaged")
+
+
 async def _data(backends: Backends, segment: Segment) -> bytes:
-    """The bytes of an object, of which no more are held than were written."""
+    """The bytes of an object; of one that has become longer, a few more than were written."""
     stored = await backends.storage.read(segment.storage_path)
     data = bytearray()
     async with aclosing(stored.pieces) as pieces:
         async for piece in pieces:
             data += piece
             if len(data) > segment.size_bytes:
-                raise ValueError("it is longer than what was written")
+                break
     return bytes(data)
 
 
