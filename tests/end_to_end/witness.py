@@ -272,7 +272,7 @@ class Witness:
         """What the server itself says to the agent of a run that goes on is a message as well."""
         known = {record.items[0] for record in self._recorder.history if isinstance(record, Sent) and record.kind is Kind.MESSAGE}
         for text in {message["content"] for message in inbox if message["content"].startswith(_CONTINUING)} - known:
-            self._sent("server", Kind.MESSAGE, [text])
+            self.asked_again(text)
 
     def _note_answers(self) -> None:
         """What the agent was told by somebody; an agent that is told that its session is over has heard nobody's answer."""
