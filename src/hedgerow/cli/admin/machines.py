@@ -14,9 +14,10 @@ def list_nodes(as_json: Json = False) -> None:
     """List the machines whose workers have reported, how many runs each holds, and whether its disk has room for new ones."""
 
     async def find(backends: Any) -> dict[str, Any]:
-        from hedgerow.operations import nodes
+        from hedgerow.db import nodes
 
-        return {"nodes": [_node(node) for node in await nodes.list_nodes(backends)]}
+        async with backends.database.statement() as tx:
+            return {"nodes": [_node(node) for node in await nodes.listing(tx)]}
 
     found = do(find)
     if as_json:
