@@ -121,15 +121,19 @@ class Unread:
 @asynccontextmanager
 async def served(backends: Backends) -> AsyncIterator[QuietServer]:
     """A server of the API until the end of the block."""
-    app = EndsStreams(create_api(backends), asyncio.Event())
+    closing = asyncio.Event()
+    app = EndsStreams(create_api(backends), closing)
     http = connections(Patience())
     server = QuietServer(uvicorn.Config(app, host="127.0.0.1", port=0, http=http, lifespan="off", log_level="critical", access_log=False))
     serving = asyncio.ensure_future(server.serve())
     async with asyncio.timeout(10):
         await server.serving.wait()
-    yield server
-    server.should_exit = True
-    await serving
+    try:
+        yield server
+    finally:
+        closing.set()
+        server.should_exit = server.force_exit = True
+        await serving
 
 
 @asynccontextmanager

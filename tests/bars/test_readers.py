@@ -128,13 +128,16 @@ async def drop_by(bar: Bar, run: str) -> None:
 async def test_reconnects(bar: Bar, times: int) -> None:
     run = await bar.run()
     await bar.append(run, note(0))
-    await drop_by_together(bar, run)  # by then the pool of connections to the database is as large as it gets
+    await drop_by_together(bar, run)
     await idle(bar)
     before = descriptors()
     for _ in range(times // _TOGETHER):
         await drop_by_together(bar, run)
     await idle(bar)
-    assert descriptors() <= before
+    assert descriptors() < before + _MOST_CONNECTIONS  # the pool may have grown by a few meanwhile; a leak would be of hundreds
+
+
+_MOST_CONNECTIONS = 12  # to the database, of one process
 
 
 async def drop_by_together(bar: Bar, run: str) -> None:

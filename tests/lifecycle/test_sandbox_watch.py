@@ -64,7 +64,7 @@ async def test_a_sandbox_that_dies_is_noticed_without_another_look(yard: Yard) -
     ending = (await yard.until_ending(run)).execution.ending
     assert ending is not None
     assert (ending.status, ending.reason) == (RunStatus.FAILED, EndReason.SANDBOX_LOST)
-    assert ending.message == "The sandbox ended unexpectedly: killed by signal 9."
+    assert ending.message == "The sandbox ended unexpectedly: killed (signal 9), as the system does when memory runs out."
     assert (await yard.world.fresh(other)).execution.ending is None
 
 

@@ -12,6 +12,8 @@ from hedgerow.domain.errors import HedgerowError
 
 _log = structlog.get_logger()
 
+_HEARD_SECONDS = 1.0
+
 
 class Outflow(Response):
     """An answer whose body is an iterator of pieces, which is closed in the end, however that comes.
@@ -81,8 +83,10 @@ async def _client_leaves(receive: Receive) -> None:
 
 
 async def _ended(task: asyncio.Future[None]) -> None:
-    task.cancel()
-    await asyncio.wait({task})
+    """Cancel, and again as long as that is not heard: the pool of connections takes a cancel that comes together with a connection."""
+    while not task.done():
+        task.cancel()
+        await asyncio.wait({task}, timeout=_HEARD_SECONDS)
 
 
 async def close(iterator: AsyncIterator[object]) -> None:
