@@ -83,7 +83,7 @@ _DISTURBANCES = [
 _TEXTS = ["Go on", "Paint it", 'And mend the gate\n"twice"', "Grüße \u2028 \U0001f33f", " "]
 _CHANGES = ["move", "promote", "demote", "take back"]
 _JUMPS = [-60, -60, -1, 1, 1, 31, 400]  # minutes
-_SOME_LOOKS = 20
+_MOST_LOOKS = 1000  # each message that waits takes a few
 
 
 class JumpingClock:
@@ -470,7 +470,7 @@ class Machine(RuleBasedStateMachine):
         assert report.held, "\n".join([*report.lines(), *(f"{n} {record}" for n, record in enumerate(run.history, 1))])
 
     async def _rest(self) -> None:
-        for _ in range(_SOME_LOOKS):
+        for _ in range(_MOST_LOOKS):
             await reconcile(self.stage.node, UUID(self.run.id))
             await self._as_agent(lambda agent: agent.withdraw("session_ended"))
             await self._as_agent(lambda agent: agent.end_turn("end_turn"))

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import httpx
+import pytest
 import pytest_asyncio
 import uvicorn
 
@@ -20,6 +21,13 @@ from tests.api.serving import QuietServer
 from tests.end_to_end.conftest import runtime_folder
 
 __all__ = ["runtime_folder"]
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Everything here has a lane of its own."""
+    for item in items:
+        if item.nodeid.startswith("tests/bars/"):
+            item.add_marker(pytest.mark.bars)
 
 
 @dataclass(frozen=True)

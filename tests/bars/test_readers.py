@@ -124,7 +124,7 @@ async def drop_by(bar: Bar, run: str) -> None:
         await stream.begun()
 
 
-@pytest.mark.parametrize("times", [300, pytest.param(10_000, marks=[pytest.mark.bars, pytest.mark.timeout(400)])])
+@pytest.mark.parametrize("times", [300, pytest.param(10_000, marks=pytest.mark.timeout(400))])
 async def test_reconnects(bar: Bar, times: int) -> None:
     run = await bar.run()
     await bar.append(run, note(0))
