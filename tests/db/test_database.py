@@ -1,5 +1,7 @@
 """Transactions, and what becomes of them where the database goes away."""
 
+import asyncio
+
 import pytest
 
 from hedgerow.db.database import Database, DatabaseLostError
@@ -41,3 +43,25 @@ async def test_callbacks_run_after_a_commit_and_never_after_a_roll_back(database
         assert told == ["told"]
     finally:
         await database.close()
+
+
+async def test_connections_come_back_to_the_pool_whoever_is_cancelled_when(database_url: str) -> None:
+    database = Database(database_url, pool_size=2)
+    await database.open()
+
+    async def use(after: int) -> None:
+        async def work() -> None:
+            async with database.statement() as tx:
+                await tx.connection.execute("SELECT 1")
+
+        task = asyncio.ensure_future(work())
+        for _ in range(after):
+            await asyncio.sleep(0)
+        task.cancel()
+        await asyncio.wait({task})
+
+    for _ in range(4):
+        await asyncio.gather(*(use(after) for after in range(60)))
+    async with asyncio.timeout(5), database.statement() as one, database.statement() as two:
+        assert one.connection is not two.connection
+    await database.close()

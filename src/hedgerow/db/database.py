@@ -65,6 +65,7 @@ class Database:
             open=False,
             name="hedgerow",
         )
+        self._giving_back: set[asyncio.Future[None]] = set()
         self._bulk = ConnectionPool(
             url,
             min_size=0,
@@ -118,9 +119,24 @@ class Database:
 
     @asynccontextmanager
     async def _connection(self) -> AsyncIterator[Connection]:
+        """A connection of the pool's, which gets it back whatever happens.
+
+        The pool swallows a cancel that comes together with a connection, and loses a connection whose return is cancelled. So the one
+        is noticed, and the other goes on by itself.
+        """
         with _losses_told():
-            async with self._pool.connection() as connection:
+            task = asyncio.current_task()
+            asked = 0 if task is None else task.cancelling()
+            connection = await self._pool.getconn()
+            try:
+                if task is not None and task.cancelling() > asked:
+                    raise asyncio.CancelledError
                 yield connection
+            finally:
+                giving_back = asyncio.ensure_future(self._pool.putconn(connection))
+                self._giving_back.add(giving_back)
+                giving_back.add_done_callback(self._giving_back.discard)
+                await asyncio.shield(giving_back)
 
 
 @contextmanager
