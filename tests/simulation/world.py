@@ -29,6 +29,7 @@ from hedgerow.checker.records import (
     Settled,
     StateRead,
 )
+from hedgerow.db.executions import FORGOTTEN
 from hedgerow.domain.lifecycle import Action, Deadlines, Inbox
 from hedgerow.domain.messages import HANDED_OVER, MOVED, REMOVED, UNANSWERED, MessageStatus
 from hedgerow.domain.permission_requests import RUN_OVER, SESSION_OVER
@@ -55,30 +56,6 @@ RUN = "run"
 BASE = "1" * 40
 KEPT = "The result could not be collected."  # the one thing that may come between an end that is decided and its being told
 
-# As in db/executions: what a run that begins again no longer knows.
-FORGOTTEN: dict[str, Any] = {
-    "claimed_at": None,
-    "place": None,
-    "node_id": None,
-    "sandbox": None,
-    "sandbox_made_at": None,
-    "prepare_attempts": 0,
-    "retry_at": None,
-    "checked_out_at": None,
-    "base_commit": None,
-    "session_ready_at": None,
-    "turn_started_at": None,
-    "turn_ended_at": None,
-    "stop_reason": None,
-    "stopping": None,
-    "stop_by": None,
-    "landed_at": None,
-    "cleaned_at": None,
-    "checkpointed_at": None,
-    "checkpointed_turn": None,
-    "checkpointed_at_rest": False,
-    "restarting": False,
-}
 _UNFINISHED = (MessageStatus.QUEUED, MessageStatus.DELIVERED)
 _STATUSES = frozenset(status.value for status in MessageStatus)
 

@@ -12,8 +12,6 @@ from hedgerow.domain.errors import HedgerowError
 
 _log = structlog.get_logger()
 
-_HEARD_SECONDS = 1.0
-
 
 class Outflow(Response):
     """An answer whose body is an iterator of pieces, which is closed in the end, however that comes.
@@ -83,10 +81,8 @@ async def _client_leaves(receive: Receive) -> None:
 
 
 async def _ended(task: asyncio.Future[None]) -> None:
-    """Cancel, and again as long as that is not heard: the pool of connections takes a cancel that comes together with a connection."""
-    while not task.done():
-        task.cancel()
-        await asyncio.wait({task}, timeout=_HEARD_SECONDS)
+    task.cancel()
+    await asyncio.wait({task})
 
 
 async def close(iterator: AsyncIterator[object]) -> None:

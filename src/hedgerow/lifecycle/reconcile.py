@@ -53,8 +53,6 @@ log = structlog.get_logger()
 
 _MOST_STEPS = 100  # a run that needs more in one go is looked at again later, so that it cannot keep a worker for itself
 
-_HEARD_SECONDS = 1.0
-
 _NET_SECONDS = 1.0  # a change whose announcement was lost is seen after this time
 
 Act = Callable[[Node, TaskRun, Any], Awaitable[None]]
@@ -173,9 +171,9 @@ async def _act(node: Node, run: TaskRun, action: Action) -> bool:
     else:
         return True
     finally:
-        while not work.done():  # the pool of connections takes a cancel that comes together with a connection, so it is said again
+        if not work.done():
             work.cancel()
-            await asyncio.wait([work], timeout=_HEARD_SECONDS)
+            await asyncio.wait([work])
 
 
 async def _race(node: Node, run: TaskRun, action: Action, work: asyncio.Future[None]) -> None:
