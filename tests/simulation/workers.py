@@ -10,6 +10,7 @@ from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
+from hedgerow.db.executions import FORGOTTEN
 from hedgerow.domain import lifecycle
 from hedgerow.domain.lifecycle import (
     Action,
@@ -35,7 +36,7 @@ from hedgerow.domain.messages import UNANSWERED, MessageStatus
 from hedgerow.domain.permission_requests import SESSION_OVER
 from hedgerow.domain.runs import Ending, EndReason, Environment, RunStatus, TaskRun
 from hedgerow.domain.takeovers import LOST_MESSAGE, may_be_taken_over, takeover
-from tests.simulation.world import BASE, DEADLINES, FORGOTTEN, KEPT, LEASE_SECONDS, NODES, Sandbox, World
+from tests.simulation.world import BASE, DEADLINES, KEPT, LEASE_SECONDS, NODES, Sandbox, World
 
 MARGIN_SECONDS = 2.5
 LONGEST_WATCH_SECONDS = 600.0  # nobody does anything any more by then
