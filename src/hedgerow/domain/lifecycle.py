@@ -314,8 +314,8 @@ def _unlanded(execution: Execution) -> bool:
 
 def _only_in_checkpoint(execution: Execution) -> bool:
     """Whether an agent has worked on a machine that is lost, and what it did has only its checkpoint left to be collected from."""
-    worked = execution.turn_started_at is not None and execution.session_ready_at is None and execution.checkpoint is not None
-    return worked and execution.landed_at is None and execution.cleaned_at is None
+    lost = execution.worked and execution.session_ready_at is None and execution.checkpoint is not None
+    return lost and execution.landed_at is None and execution.cleaned_at is None
 
 
 def _bring_back(execution: Execution) -> Action:

@@ -11,6 +11,7 @@ from hedgerow.domain.checkpoints import GitCheckpoint
 from hedgerow.domain.errors import InvalidError, NotFoundError, UnavailableError
 from hedgerow.domain.progress import Step
 from hedgerow.domain.runs import TaskRun
+from hedgerow.domain.takeovers import lives_by_its_checkpoint
 from hedgerow.lifecycle.node import Node, make_private
 from hedgerow.lifecycle.one_shot import OneShot
 from hedgerow.lifecycle.steps import step
@@ -28,15 +29,14 @@ async def restore(node: Node, run: TaskRun, provider: SandboxProvider, checkout:
     other error says that it could not be tried: the store or the disk failed, and the checkpoint stays. The journal has told of either.
     """
     checkpoint = None if run.execution.checkpoint is None else domain.read(run.execution.checkpoint)
-    is_over = run.execution.ending is not None or run.status.terminal
+    plain = "" if lives_by_its_checkpoint(run) else _PLAIN
     async with step(node, run, Step.RESTORE) as note:
         if checkpoint is None:
-            raise InvalidError("The checkpoint is not one that can be read." + ("" if is_over else _PLAIN))
+            raise InvalidError("The checkpoint is not one that can be read." + plain)
         try:
             base = await _restore(node, run, provider, checkout, checkpoint)
         except (InvalidError, NotFoundError) as error:
-            sentence = f"The checkpoint {checkpoint.id} was not restored. {error.message}"
-            raise InvalidError(sentence + ("" if is_over else _PLAIN)) from error
+            raise InvalidError(f"The checkpoint {checkpoint.id} was not restored. {error.message}" + plain) from error
         note.detail = f"restored checkpoint {checkpoint.id}"
         return base
 
