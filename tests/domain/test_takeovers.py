@@ -1,5 +1,5 @@
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID
 
@@ -18,6 +18,7 @@ from hedgerow.domain.lifecycle import (
     Land,
     Prepare,
     StartSession,
+    Wait,
     decide,
 )
 from hedgerow.domain.runs import Ending, EndReason, Environment, Execution, RunMode, RunStatus, SandboxHandle, TaskRun
@@ -210,6 +211,13 @@ def test_an_end_whose_work_was_collected_is_told_as_it_was_decided() -> None:
     outcome = takeover(before, in_flight=False)
     assert outcome.ending is None
     assert actions(after(before, outcome), Inbox()) == [End, CleanUp]
+
+
+def test_what_could_not_be_brought_back_is_tried_again_after_its_pause() -> None:
+    lost = run(**WORKED, **CHECKPOINT, checkpointed_at_rest=True, ending=FINISHED, node_id=OTHER, session_ready_at=None, sandbox=None)
+    waiting = replace(lost, execution=replace(lost.execution, checked_out_at=None, retry_at=NOW + timedelta(seconds=2)))
+    assert decide(waiting, Inbox(), NOW, DEADLINES, OTHER) == Wait(NOW + timedelta(seconds=2))
+    assert decide(waiting, Inbox(), NOW + timedelta(seconds=2), DEADLINES, OTHER) == Prepare(sandbox=False, workspace=True)
 
 
 def test_what_was_to_be_cancelled_is_not_asked_again() -> None:

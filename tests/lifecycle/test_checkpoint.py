@@ -24,7 +24,7 @@ from hedgerow.domain.runs import EndReason, SandboxHandle, TaskRun
 from hedgerow.domain.sandboxes import SandboxSpec
 from hedgerow.lifecycle.begin_again import begin_again
 from hedgerow.lifecycle.checkpoint import checkpoint
-from hedgerow.lifecycle.ends import EndsRunError
+from hedgerow.lifecycle.ends import EndsRunError, fail
 from hedgerow.lifecycle.facts import TakenOverError
 from hedgerow.lifecycle.land import land
 from hedgerow.lifecycle.prepare import prepare
@@ -483,14 +483,26 @@ async def test_a_store_that_takes_nothing_is_an_event(desk: World, tmp_path: Pat
     assert (await taken(desk, run)).execution.checkpoint is not None
 
 
-async def test_a_store_that_does_not_answer_ends_the_start_and_the_checkpoint_stays(desk: World, tmp_path: Path) -> None:
+async def test_a_store_that_does_not_answer_is_asked_again_and_the_checkpoint_stays(desk: World, tmp_path: Path) -> None:
     run = await taken(desk, await begun(desk, tmp_path))
     broken = desk.with_node(backends=replace(desk.node.backends, storage=cast("ObjectStore", FullStore())))
     with pytest.raises(ExceptionGroup) as raised:
         await elsewhere(broken, run, tmp_path)
-    assert raised.group_contains(EndsRunError, match=r"^The checkpoint could not be restored. The store does not answer.$")
+    assert raised.group_contains(EndsRunError, match=r"^The checkpoint \S+ could not be restored. The store does not answer.$")
     assert (await desk.fresh(run)).execution.checkpoint == run.execution.checkpoint
     assert (await entries(desk, run, "progress"))[-1]["status"] == "failed"
+    # So it is where the run ends, and is brought back only to be landed.
+    patient = desk.with_node(deadlines=replace(desk.node.deadlines, prepare_attempts=2))
+    async with desk.node.backends.database.transaction() as tx:
+        await runs.note(tx, run.id, {"ending": {"status": "completed", "reason": "finished", "message": None}})
+    before = await desk.fresh(run)
+    assert await fail(patient.node, before, Prepare(sandbox=False, workspace=True), raised.value)
+    after = await desk.fresh(run)
+    assert (after.execution.prepare_attempts, after.execution.ending) == (1, before.execution.ending)
+    assert await fail(patient.node, after, Prepare(sandbox=False, workspace=True), raised.value)
+    ending = (await desk.fresh(run)).execution.ending
+    assert ending is not None
+    assert ending.reason is EndReason.SANDBOX_FAILED
 
 
 async def test_isolated_sandboxes_take_and_restore_as_well(world: World, shared: Path) -> None:

@@ -390,10 +390,10 @@ class Workers:
 
     def _fail(self, node: UUID, run: TaskRun, action: Action, fault: FaultError) -> bool:
         match action:
-            case Prepare(sandbox=False) if run.status.terminal or run.execution.ending is not None:
-                self._give_work_up(run)
             case Prepare() | StartSession() if fault.passing and self._try_again(run):
                 return True
+            case Prepare() if run.status.terminal or run.execution.ending is not None:
+                self._give_work_up(run)
             case Prepare() | StartSession() | Deliver():
                 self._conclude_failed(run, Ending(status=RunStatus.FAILED, reason=fault.reason, message="It failed."))
             case Land():

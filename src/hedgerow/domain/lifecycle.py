@@ -217,10 +217,8 @@ def decide(
         return LeaveQueue()
     if execution.started_at is None or run.environment is Environment.LOCAL:
         return _leave(run)
-    if run.status.terminal:
-        return _land(run)
-    if execution.ending is not None:
-        return _land(run)
+    if run.status.terminal or execution.ending is not None:
+        return _land(run, now)
     if execution.restarting:
         return _take_leave(execution)
     if execution.node_id is None:
@@ -279,7 +277,7 @@ def _leave(run: TaskRun) -> Action:
     return Nothing()
 
 
-def _land(run: TaskRun) -> Action:
+def _land(run: TaskRun, now: datetime) -> Action:
     execution = run.execution
     if execution.sandbox is not None:
         return StopSandbox()
@@ -288,7 +286,7 @@ def _land(run: TaskRun) -> Action:
     if _unlanded(execution):
         return Land()
     if _only_in_checkpoint(execution):
-        return _bring_back(execution)
+        return _bring_back(execution, now)
     if not run.status.terminal:
         assert execution.ending is not None
         return End(execution.ending)
@@ -318,10 +316,12 @@ def _only_in_checkpoint(execution: Execution) -> bool:
     return lost and execution.landed_at is None and execution.cleaned_at is None
 
 
-def _bring_back(execution: Execution) -> Action:
+def _bring_back(execution: Execution, now: datetime) -> Action:
     """What a run that ends lost with its machine is restored, so that it can be landed; no agent starts for that."""
     if execution.node_id is None:
         return Claim()
+    if execution.retry_at is not None and now < execution.retry_at:
+        return Wait(execution.retry_at)
     return Prepare(sandbox=False, workspace=True) if execution.checked_out_at is None else Land()
 
 

@@ -146,7 +146,7 @@ async def _workspace(node: Node, run: TaskRun, provider: SandboxProvider, origin
         except (TakenOverError, DatabaseLostError):
             raise
         except UnavailableError as error:
-            raise EndsRunError(EndReason.START_FAILED, f"The checkpoint could not be restored. {error.message}") from error
+            raise EndsRunError(EndReason.START_FAILED, error.message, passing=error.passing) from error
         except InvalidError as error:
             if run.execution.ending is not None or run.status.terminal:
                 raise  # it was only to be landed
