@@ -455,6 +455,7 @@ class Workers:
 
     def _claim(self, node: UUID, run: TaskRun, action: Claim) -> Steps:
         self.world.folders.discard(node)  # what could not be collected is moved aside
+        self.world.work[node] = 0
         yield self._pause(0.1)
         execution = self.world.run.execution
         ends = self.world.run.status.terminal or execution.ending is not None
@@ -507,6 +508,7 @@ class Workers:
                 checkpoint, facts = None, {"checkpoint": None}
         self._record(run, checked_out_at=self.world.clock(), base_commit=BASE if self.world.repository else None, **facts)
         self.world.work[node] = 0 if checkpoint is None else checkpoint["work"]
+        self.world.landed[node] = 0
 
     def _start_session(self, node: UUID, run: TaskRun, action: StartSession) -> Steps:
         sandbox = self.world.sandbox()
@@ -634,7 +636,7 @@ class Workers:
         pushed = self.world.random.random() >= self.trouble
         assert pushed or brought_back or run.execution.checkpoint_failed or self._is_saved(node), "work is left on one machine alone"
         self._record(run, landed_at=self.world.clock(), **({"checkpoint": None} if pushed or run.execution.checkpoint_failed else {}))
-        self.world.landed = self.world.work[node]
+        self.world.landed[node] = self.world.result = self.world.work[node]
 
     def _end(self, node: UUID, run: TaskRun, action: End) -> Steps:
         yield self._pause(1.0)
@@ -644,14 +646,21 @@ class Workers:
     def _clean_up(self, node: UUID, run: TaskRun, action: CleanUp) -> Steps:
         yield self._pause(5.0)
         self._trouble(EndReason.SANDBOX_FAILED)
+        self._check_that_nothing_is_lost(node)
         self.world.folders.discard(node)
         yield self._pause(0.1)
         if isinstance(self._decide_again(node, run), CleanUp):
             self.world.fail_unfinished(UNANSWERED)
             self._record(run, cleaned_at=self.world.clock())
 
+    def _check_that_nothing_is_lost(self, node: UUID) -> None:
+        """Nobody removes a workspace whose work lies nowhere else."""
+        kept = node not in self.world.folders or self._is_saved(node) or self.world.work[node] <= self.world.landed[node]
+        assert kept, "a workspace is removed whose work lies nowhere else"
+
     def _begin_again(self, node: UUID, run: TaskRun, action: BeginAgain) -> Steps:
         yield self._pause(5.0)
         self._trouble(EndReason.SANDBOX_FAILED)
+        self._check_that_nothing_is_lost(node)
         self.world.folders.discard(node)
         self._record(run, **FORGOTTEN)

@@ -123,7 +123,8 @@ class World:
         self.repository = self.random.random() < 0.7  # whether the task has one: only then there is something to checkpoint
         self.work = dict.fromkeys(NODES, 0)  # what stands in the workspace of each node: it grows whenever an agent works
         self.owed = 0  # what stood there when the last turn ended that was heard of
-        self.landed = 0  # what was landed last
+        self.landed = dict.fromkeys(NODES, 0)  # what of it each node has landed
+        self.result = 0  # what was landed last
         self.heard_at: datetime | None = None
         self.full_until = self.random.choice([0.0, 0.0, 0.0, 10.0, LONGEST_LINE_SECONDS])  # other runs hold every place until then
         self.ahead = self.random.randrange(3)  # how many wait before this run
@@ -256,7 +257,7 @@ class World:
         """The server sets the terminal status of the run. Raise AssertionError where that is not for it to set."""
         assert self.run.environment is Environment.CLOUD, "the server ends a run of its client"
         assert not self.run.execution.restarting or ending.message == KEPT, "a run that was started again is ended as its earlier start"
-        saved = not self.repository or self.landed >= self.owed
+        saved = not self.repository or self.result >= self.owed
         assert saved or ending.reason is not EndReason.FINISHED, "a success is told whose work is gone"
         self.fail_unfinished(UNANSWERED)
         self.row(status=ending.status, state={**self.run.state, "end_reason": ending.reason.value})

@@ -264,13 +264,14 @@ def _stop(execution: Execution, ending: Ending, inbox: Inbox, now: datetime, dea
 def _leave(run: TaskRun) -> Action:
     """The run is its client's: nothing of it stays here, and its status is not ours to set.
 
-    A client that takes a run over takes the agent's work along by itself; where an ended run was only opened again, it is landed.
+    A client that takes a run over finds the agent's work in its last checkpoint; where that failed, or an ended run was only opened again,
+    it is landed.
     """
     if run.execution.sandbox is not None:
         return StopSandbox()
     if _unkept(run.execution):
         return Checkpoint()
-    if run.environment is Environment.CLOUD and _unlanded(run.execution):
+    if (run.environment is Environment.CLOUD or run.execution.checkpoint_failed) and _unlanded(run.execution):
         return Land()
     if run.execution.node_id is not None and run.execution.cleaned_at is None:
         return CleanUp()
