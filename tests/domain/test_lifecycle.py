@@ -9,22 +9,19 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hedgerow.domain.housekeeping import WAITING_KEY
-from hedgerow.domain.lifecycle import (
+from hedgerow.domain.actions import (
     Action,
     BeginAgain,
     Checkpoint,
     Claim,
     CleanUp,
     Conclude,
-    Deadlines,
     Deliver,
     End,
     ExpireRequests,
     GiveAnswer,
     HandOver,
     Hold,
-    Inbox,
     Land,
     LeaveQueue,
     Nothing,
@@ -33,8 +30,11 @@ from hedgerow.domain.lifecycle import (
     StopSandbox,
     StopTurn,
     Wait,
-    decide,
 )
+from hedgerow.domain.deadlines import Deadlines
+from hedgerow.domain.housekeeping import WAITING_KEY
+from hedgerow.domain.inbox import Inbox
+from hedgerow.domain.lifecycle import decide
 from hedgerow.domain.runs import Ending, EndReason, Environment, Execution, RunStatus, SandboxHandle, TaskRun
 
 NOW = datetime(2026, 5, 7, 12, tzinfo=UTC)

@@ -16,10 +16,10 @@ import pytest
 
 from hedgerow.db import executions, runs
 from hedgerow.domain.access import PersonalCaller, RunCaller
+from hedgerow.domain.actions import BeginAgain, Checkpoint, Land, Prepare
 from hedgerow.domain.artifacts import ArtifactType
 from hedgerow.domain.checkpoints import HANDED_OVER, CheckpointRules
 from hedgerow.domain.errors import UnavailableError
-from hedgerow.domain.lifecycle import BeginAgain, Checkpoint, Land, Prepare
 from hedgerow.domain.runs import EndReason, SandboxHandle, TaskRun
 from hedgerow.domain.sandboxes import SandboxSpec
 from hedgerow.lifecycle.begin_again import begin_again

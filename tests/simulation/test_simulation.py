@@ -14,8 +14,10 @@ import pytest
 
 from hedgerow.checker.records import Answered, Frame, Heard, Kind, Sent
 from hedgerow.domain import lifecycle
+from hedgerow.domain.actions import Action, Checkpoint, CleanUp, Conclude, Deliver, Land, Nothing, StopSandbox, Wait
+from hedgerow.domain.deadlines import Deadlines
 from hedgerow.domain.end_reasons import EXPLANATIONS
-from hedgerow.domain.lifecycle import Action, Checkpoint, CleanUp, Conclude, Deadlines, Inbox, Land, Nothing, StopSandbox, Wait
+from hedgerow.domain.inbox import Inbox
 from hedgerow.domain.runs import EndReason, Environment, TaskRun
 from tests.simulation.scenario import BrokenError, play
 from tests.simulation.workers import Decide
@@ -103,7 +105,7 @@ def _in_circles(run: TaskRun, inbox: Inbox, now: datetime, deadlines: Deadlines,
 
 def _past_the_end(run: TaskRun, inbox: Inbox, now: datetime, deadlines: Deadlines, node_id: UUID, **facts: Any) -> Action:
     action = lifecycle.decide(run, inbox, now, deadlines, node_id, **facts)
-    return lifecycle.Deliver() if inbox.queued and run.execution.session_ready_at is not None else action
+    return Deliver() if inbox.queued and run.execution.session_ready_at is not None else action
 
 
 def _without_a_last_checkpoint(run: TaskRun, inbox: Inbox, now: datetime, deadlines: Deadlines, node_id: UUID, **facts: Any) -> Action:
@@ -114,7 +116,7 @@ def _without_a_last_checkpoint(run: TaskRun, inbox: Inbox, now: datetime, deadli
 def _speaking_before_the_checkpoint(run: TaskRun, inbox: Inbox, now: datetime, deadlines: Deadlines, node_id: UUID, **facts: Any) -> Action:
     action = lifecycle.decide(run, inbox, now, deadlines, node_id, **facts)
     waits = inbox.queued and not inbox.delivered and run.execution.sandbox is not None
-    return lifecycle.Deliver() if isinstance(action, Checkpoint) and waits else action
+    return Deliver() if isinstance(action, Checkpoint) and waits else action
 
 
 def _removing_what_its_client_has_not_got(

@@ -11,8 +11,7 @@ from typing import Any
 from uuid import UUID
 
 from hedgerow.db.executions import FORGOTTEN
-from hedgerow.domain import lifecycle
-from hedgerow.domain.lifecycle import (
+from hedgerow.domain.actions import (
     Action,
     BeginAgain,
     Checkpoint,
@@ -24,14 +23,16 @@ from hedgerow.domain.lifecycle import (
     ExpireRequests,
     GiveAnswer,
     HandOver,
-    Inbox,
     Land,
     LeaveQueue,
+    Nothing,
     Prepare,
     StartSession,
     StopSandbox,
     StopTurn,
+    Wait,
 )
+from hedgerow.domain.inbox import Inbox
 from hedgerow.domain.messages import UNANSWERED, MessageStatus
 from hedgerow.domain.permission_requests import SESSION_OVER
 from hedgerow.domain.runs import Ending, EndReason, Environment, RunStatus, TaskRun
@@ -317,8 +318,8 @@ class Workers:
             run, inbox = world.run, world.inbox()
             action = self._decide(node)
             world.trace.append((world.now, node, action))
-            if isinstance(action, lifecycle.Nothing | lifecycle.Wait):
-                until = action.until if isinstance(action, lifecycle.Wait) else None
+            if isinstance(action, Nothing | Wait):
+                until = action.until if isinstance(action, Wait) else None
                 if world.run.execution.wake_at == run.execution.wake_at:
                     world.facts(wake_at=until)
                     return
@@ -374,7 +375,7 @@ class Workers:
     def _still_wanted(self, node: UUID, run: TaskRun) -> bool:
         if self.world.run.execution.epoch != run.execution.epoch:
             return False
-        return isinstance(self._decide(node), (*_ONWARD, lifecycle.Wait))
+        return isinstance(self._decide(node), (*_ONWARD, Wait))
 
     def _trouble(self, *reasons: EndReason) -> None:
         if self.world.random.random() < self.trouble:

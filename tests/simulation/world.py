@@ -30,7 +30,9 @@ from hedgerow.checker.records import (
     StateRead,
 )
 from hedgerow.db.executions import FORGOTTEN
-from hedgerow.domain.lifecycle import Action, Deadlines, Inbox
+from hedgerow.domain.actions import Action
+from hedgerow.domain.deadlines import Deadlines
+from hedgerow.domain.inbox import Inbox
 from hedgerow.domain.messages import HANDED_OVER, MOVED, REMOVED, UNANSWERED, MessageStatus
 from hedgerow.domain.permission_requests import RUN_OVER, SESSION_OVER
 from hedgerow.domain.runs import Ending, EndReason, Environment, Execution, RunMode, RunStatus, SandboxHandle, TaskRun
