@@ -1,5 +1,6 @@
 """What every room's tests may ask for: a real PostgreSQL, a fresh migrated database per test, and a clock that stands still."""
 
+import gc
 import os
 import shutil
 import tempfile
@@ -25,6 +26,17 @@ _SETTINGS = {**SETTINGS, "fsync": "off", "synchronous_commit": "off", "full_page
 _TEMPLATE = "migrated"
 _MEMORY = Path("/dev/shm")
 _ROOM_BYTES = 3 * 2**30
+
+
+def pytest_sessionstart() -> None:
+    """Collect tests without looking for garbage: there is none yet, and thousands of tests and their imports are looked through for it."""
+    gc.disable()
+
+
+def pytest_collection_finish() -> None:
+    """From here on there is garbage, but not among what was collected: a worker looks through the rest alone."""
+    gc.freeze()
+    gc.enable()
 
 
 @pytest.fixture(scope="session")
