@@ -33,7 +33,7 @@ class Sandbox:
         self.control_plane = FakeControlPlane(folder / "gate.sock")
         self.process: asyncio.subprocess.Process | None = None
         self.http = httpx.AsyncClient(
-            transport=httpx.AsyncHTTPTransport(uds=str(folder / "agent.sock")), base_url="http://sandbox", timeout=30
+            transport=httpx.AsyncHTTPTransport(uds=str(folder / "agent.sock"), verify=False), base_url="http://sandbox", timeout=30
         )
         self._private_key = private_key
         self.workspace.mkdir()

@@ -12,6 +12,7 @@ import pytest_asyncio
 from starlette.types import ASGIApp
 
 from hedgerow.api import create_api
+from hedgerow.client.certificates import certificates
 from hedgerow.db.database import Database
 from hedgerow.db.jobs import Jobs
 from hedgerow.db.notify import Hub
@@ -97,7 +98,7 @@ async def opened(url: str, **changes: Any) -> AsyncIterator[Backends]:
     await jobs.open()
     await hub.start()
     decided = rules(**changes)
-    async with httpx.AsyncClient() as http, temporary_store(decided.secrets) as storage:
+    async with httpx.AsyncClient(verify=certificates()) as http, temporary_store(decided.secrets) as storage:
         yield Backends(database=database, hub=hub, jobs=jobs, clock=SystemClock(), rules=decided, storage=storage, http=http)
     await hub.stop()
     await jobs.close()

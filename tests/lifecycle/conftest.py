@@ -10,6 +10,7 @@ import httpx
 import pytest
 
 from hedgerow.agents.base import AgentRuntime
+from hedgerow.client.certificates import certificates
 from hedgerow.db import nodes
 from hedgerow.db.database import Database
 from hedgerow.db.jobs import Jobs
@@ -77,7 +78,7 @@ async def backends(database_url: str) -> AsyncIterator[Backends]:
     await jobs.open()
     await hub.start()
     rules = Rules(secrets=(b"a secret of the tests, long enough for HMAC",), public_url="http://hedgerow.test")
-    async with httpx.AsyncClient(trust_env=False) as http, temporary_store(rules.secrets) as storage:
+    async with httpx.AsyncClient(trust_env=False, verify=certificates()) as http, temporary_store(rules.secrets) as storage:
         yield Backends(database=database, hub=hub, jobs=jobs, clock=SystemClock(), rules=rules, storage=storage, http=http)
     await hub.stop()
     await jobs.close()
