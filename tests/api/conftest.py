@@ -131,6 +131,13 @@ def api(backends: Backends) -> ASGIApp:
 @pytest_asyncio.fixture(loop_scope="session")
 async def served(backends: Backends, api: ASGIApp) -> AsyncIterator[Served]:
     """The API, called in this process, with a project of the test's own."""
+    async with somebody(backends, api) as served:
+        yield served
+
+
+@asynccontextmanager
+async def somebody(backends: Backends, api: ASGIApp) -> AsyncIterator[Served]:
+    """The API, called in this process by a new person with a project of their own."""
     project, email, value = await populate(backends)
     transport = httpx.ASGITransport(api, raise_app_exceptions=False)
     headers = {"Authorization": f"Bearer {value}"}
