@@ -12,6 +12,7 @@ from pathlib import Path
 
 import psycopg
 import pytest
+import structlog
 from filelock import FileLock
 
 from hedgerow.db.embedded import SETTINGS, EmbeddedPostgres
@@ -31,6 +32,9 @@ _ROOM_BYTES = 3 * 2**30
 def pytest_sessionstart() -> None:
     """Collect tests without looking for garbage: there is none yet, and thousands of tests and their imports are looked through for it."""
     gc.disable()
+    *steps, _ = structlog.get_config()["processors"]
+    plain = structlog.dev.ConsoleRenderer(exception_formatter=structlog.dev.plain_traceback)  # the other one takes a second for each
+    structlog.configure(processors=[*steps, plain])
 
 
 def pytest_collection_finish() -> None:
