@@ -27,6 +27,7 @@ _SETTINGS = {**SETTINGS, "fsync": "off", "synchronous_commit": "off", "full_page
 _TEMPLATE = "migrated"
 _MEMORY = Path("/dev/shm")
 _ROOM_BYTES = 3 * 2**30
+_LONG = ("tests/simulation/", "tests/api/test_state_machine.py", "tests/agent_server/test_lease.py", "tests/agent_server/test_thread.py")
 
 
 def pytest_sessionstart() -> None:
@@ -35,6 +36,11 @@ def pytest_sessionstart() -> None:
     *steps, _ = structlog.get_config()["processors"]
     plain = structlog.dev.ConsoleRenderer(exception_formatter=structlog.dev.plain_traceback)  # the other one takes a second for each
     structlog.configure(processors=[*steps, plain])
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Run what takes long first: a worker that came to it last would let the others wait for it."""
+    items.sort(key=lambda item: not item.nodeid.startswith(_LONG))
 
 
 def pytest_collection_finish() -> None:
