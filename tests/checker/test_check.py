@@ -1,11 +1,11 @@
 """The checker itself: it lets every correct history pass, and refutes what a broken hedgerow would have shown."""
 
-from dataclasses import replace
 from random import Random
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from hedgerow.checker import Bounds, Guarantee, HistoryError, Report, Verdict, check
 from hedgerow.checker.records import Answered, Closed, Frame, Heard, Kind, LogRead, Opened, Record, Sent, Settled, StateRead

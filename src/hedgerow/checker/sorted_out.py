@@ -92,6 +92,7 @@ class RunHistory:
     entries_in_scope: bool = False
     agent_in_scope: bool = False
     settled: tuple[int, float] | None = None  # of the whole history
+    written: set[str] = field(default_factory=set)  # the entries of people, which are theirs whatever they look like
 
     def calls_for(self, *kinds: Kind) -> list[Call]:
         """The calls of these kinds."""
@@ -142,7 +143,10 @@ class _Sorting:
         match record:
             case Sent():
                 call = self._calls[record.client, record.call] = Call(line, record)
-                self._run(record.run).calls.append(call)
+                run = self._run(record.run)
+                run.calls.append(call)
+                if record.kind is Kind.ENTRIES and record.epoch is None:
+                    run.written.update(record.items)
             case Answered():
                 call = _known(self._calls, record.client, record.call, line)
                 call.answer_line, call.answer = line, record
