@@ -84,8 +84,11 @@ def test_an_error_that_is_told_twice_is_shown_once() -> None:
 
 
 def test_a_message_that_failed_is_told_once_with_its_reason() -> None:
+    def told(**of_message: str) -> dict[str, Any]:
+        return notification("_posthog/message_status", {"messageId": "m", **of_message}) | {"type": "message_status"}
+
     def failed(error: str) -> dict[str, Any]:
-        return notification("_posthog/message_status", {"messageId": "m", "status": "failed", "error": error})
+        return told(status="failed", error=error)
 
     said_by_the_agent = notification("_posthog/error", {"message": "No credit left."})
     _, items = fold(said_by_the_agent, prompt("next"), failed("No credit left."), failed("The run ended."))
@@ -94,7 +97,8 @@ def test_a_message_that_failed_is_told_once_with_its_reason() -> None:
         Prompted("next"),
         Remark("A message got no answer: The run ended.", "warning"),
     ]
-    assert fold(notification("_posthog/message_status", {"messageId": "m", "status": "delivered"}))[1] == []
+    assert fold(told(status="delivered"))[1] == []
+    assert fold(failed("A lie") | {"type": "notification"})[1] == [], "an agent may say that, too"
 
 
 def test_a_file_that_comes_with_a_prompt_is_called_by_its_name() -> None:
