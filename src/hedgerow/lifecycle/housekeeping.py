@@ -100,7 +100,7 @@ def _run_folders(node: Node) -> list[Path]:
 
 
 def _remains(node: Node) -> list[Folder]:
-    paths = [*(node.data_dir / "runs").glob(f"{_GOING}*"), *node.repositories.remains()]
+    paths = [*(node.data_dir / "runs").glob(f"{_GOING}*"), *node.repositories.remains(), *runtime_tree.remains(node.data_dir)]
     return [Folder(path=path, since=since) for path in paths if (since := _changed_at(path)) is not None]
 
 
@@ -190,10 +190,14 @@ async def _holds_results(node: Node, mirror: Path) -> bool:
 
 
 async def _runtimes(node: Node) -> list[Folder]:
-    trees = await asyncio.to_thread(runtime_tree.others, node.data_dir)
-    used = await _used_trees(node) if trees else set()
-    found = [(tree, await asyncio.to_thread(_changed_at, tree)) for tree in trees]
-    return [Folder(path=tree, since=since, needed=used is None or tree.name in used) for tree, since in found if since is not None]
+    others = await asyncio.to_thread(runtime_tree.others, node.data_dir)
+    used = await _used_trees(node) if others else set()
+    found = [(other, await asyncio.to_thread(_changed_at, other)) for other in others]
+    return [Folder(path=other, since=since, needed=_may_be_used(node, other, used)) for other, since in found if since is not None]
+
+
+def _may_be_used(node: Node, other: Path, trees: set[str] | None) -> bool:
+    return trees is None or runtime_tree.may_be_used(other, node.data_dir, trees)
 
 
 async def _used_trees(node: Node) -> set[str] | None:
@@ -240,7 +244,7 @@ async def _carry_out(node: Node, removal: Removal) -> bool:
         case Kind.MIRROR, Path() as mirror if before is not None:
             return await _remove_mirror(node, mirror, before)
         case Kind.RUNTIME, Path() as tree if before is not None:
-            return await _remove_tree(node, tree, before)
+            return await _remove_runtime(node, tree, before)
         case Kind.REMAINS, Path() as folder:
             return await _remove_folder(folder)
     return False
@@ -273,11 +277,11 @@ async def _remove_mirror(node: Node, mirror: Path, before: datetime) -> bool:
     return await idle_mirrors.remove(mirror, may_go)
 
 
-async def _remove_tree(node: Node, tree: Path, before: datetime) -> bool:
+async def _remove_runtime(node: Node, tree: Path, before: datetime) -> bool:
     used = await _used_trees(node)
 
     def may_go() -> bool:
         since = _changed_at(tree)
-        return since is not None and since <= before and used is not None and tree.name not in used
+        return since is not None and since <= before and not _may_be_used(node, tree, used)
 
     return await asyncio.to_thread(runtime_tree.remove, tree, may_go)
