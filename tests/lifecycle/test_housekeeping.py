@@ -316,6 +316,8 @@ async def test_journals_go_to_the_archive_and_then_go(world: World) -> None:
     assert b"journal_removed" in await said(world, run)
     objects = await house_kept(at(102))
     assert [outcome.removal.kind for outcome in objects] == [Kind.OBJECT]
+    assert objects[0].removal.why.startswith("nothing names it")
+    assert objects[0].removal.size_bytes, "the store says how large it is"
     assert await house_kept(at(103)) == []
     assert (await world.fresh(other)).status is RunStatus.QUEUED
 

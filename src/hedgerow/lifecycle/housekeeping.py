@@ -46,7 +46,7 @@ class Outcome:
 async def plan_now(node: Node) -> list[Removal]:
     """What would go now, each with its size."""
     found = await _find(node)
-    return [await asyncio.to_thread(_sized, removal) for removal in plan(found, node.retention, node.backends.clock.now())]
+    return [await _sized(node, removal) for removal in plan(found, node.retention, node.backends.clock.now())]
 
 
 async def keep_house(node: Node, removals: Sequence[Removal]) -> AsyncIterator[Outcome]:
@@ -208,11 +208,25 @@ async def _used_trees(node: Node) -> set[str] | None:
     return None if None in names else {name for name in names if name is not None}
 
 
-def _sized(removal: Removal) -> Removal:
-    if not isinstance(removal.subject, Path):
-        return removal
-    folder = removal.subject.parent if removal.kind is Kind.MIRROR else removal.subject
-    return replace(removal, size_bytes=_size_of(folder))
+async def _sized(node: Node, removal: Removal) -> Removal:
+    match removal.subject:
+        case Path() as path:
+            size = await asyncio.to_thread(_size_of, path.parent if removal.kind is Kind.MIRROR else path)
+        case str() as path if removal.size_bytes is None:
+            size = await _stored_size(node, path)
+        case _:
+            return removal
+    return replace(removal, size_bytes=size)
+
+
+async def _stored_size(node: Node, path: str) -> int | None:
+    """The size of an object that no row says; 0 where it never came to be, None where the store does not answer."""
+    try:
+        info = await node.backends.storage.head(path)
+    except HedgerowError as problem:
+        log.warning("the size of an object is unknown", path=path, reason=problem.message)
+        return None
+    return 0 if info is None else info.size_bytes
 
 
 def _size_of(folder: Path) -> int:
