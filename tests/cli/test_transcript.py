@@ -1,5 +1,7 @@
 from typing import Any
 
+import pytest
+
 from hedgerow.cli.items import Answered, Item, Plan, Prompted, Question, Remark, Said, StepOver, Thought, ToolOver
 from hedgerow.cli.transcript import Transcript
 from hedgerow.domain.runs import RunStatus
@@ -99,6 +101,12 @@ def test_a_message_that_failed_is_told_once_with_its_reason() -> None:
     ]
     assert fold(told(status="delivered"))[1] == []
     assert fold(failed("A lie") | {"type": "notification"})[1] == [], "an agent may say that, too"
+
+
+@pytest.mark.parametrize("method", ["_hedgerow/journal_damaged", "_hedgerow/journal_removed"])
+def test_what_a_journal_has_lost_is_told_in_its_place(method: str) -> None:
+    _, items = fold(prompt("Go"), notification(method, {"first": 2, "last": 3, "message": "The events 2 to 3 are missing."}))
+    assert items == [Prompted("Go"), Remark("The events 2 to 3 are missing.", "warning")]
 
 
 def test_a_file_that_comes_with_a_prompt_is_called_by_its_name() -> None:

@@ -132,6 +132,8 @@ class Transcript:
                 return [*self._flush_thought(), *self._end_turn(), *self._problem(params.get("message"))]
             case "posthog/console" if params.get("level") in {"warn", "error"}:
                 return [Remark(safe(params.get("message", "")), "error" if params["level"] == "error" else "warning")]
+            case "hedgerow/journal_damaged" | "hedgerow/journal_removed":
+                return [Remark(safe(params.get("message", "")), "warning")]
             case "posthog/status" if params.get("status") == "compacting" and not params.get("isComplete"):
                 return [Remark("The agent shortens its memory of the conversation.")]
         return []
