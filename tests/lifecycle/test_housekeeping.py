@@ -205,6 +205,13 @@ async def test_a_mirror_stays_while_it_holds_a_result_that_was_not_pushed(world:
     assert [kind for kind, _ in await planned(later(world, 100))] == ([Kind.MIRROR] if goes else [])
 
 
+async def test_a_mirror_in_which_somebody_has_put_something_by_hand_stays(world: World, tmp_path: Path) -> None:
+    mirror, _ = await mirrored(world, tmp_path, tmp_path / "elsewhere")
+    git(mirror, "--git-dir=.", "update-ref", "refs/hedgerow/results/by-hand", "refs/remotes/origin/main")
+
+    assert await planned(later(world, 100)) == []
+
+
 async def test_a_mirror_that_is_used_while_it_is_about_to_go_stays(world: World, tmp_path: Path) -> None:
     mirror, _ = await mirrored(world, tmp_path, tmp_path / "elsewhere")
     house = later(world, 100)

@@ -211,12 +211,11 @@ async def _used_trees(node: Node) -> set[str] | None:
 async def _sized(node: Node, removal: Removal) -> Removal:
     match removal.subject:
         case Path() as path:
-            size = await asyncio.to_thread(_size_of, path.parent if removal.kind is Kind.MIRROR else path)
+            folder = path.parent if removal.kind is Kind.MIRROR else path
+            return replace(removal, size_bytes=await asyncio.to_thread(_size_of, folder))
         case str() as path if removal.size_bytes is None:
-            size = await _stored_size(node, path)
-        case _:
-            return removal
-    return replace(removal, size_bytes=size)
+            return replace(removal, size_bytes=await _stored_size(node, path))
+    return removal
 
 
 async def _stored_size(node: Node, path: str) -> int | None:
