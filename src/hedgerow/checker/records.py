@@ -24,6 +24,10 @@ class Kind(StrEnum):
     END = "end"  # nothing: the client ends the run
 
 
+ITEMS = {Kind.ARTIFACT: 2, Kind.ANSWER: 2, Kind.START: 0, Kind.OPEN: 0, Kind.END: 0}
+"""How many items a call has; one, where its kind is not named here. A call for entries has any number."""
+
+
 def _name(kind: str) -> str:
     """How lines of JSON call a kind of record: `log_read` for LogRead."""
     return re.sub("(?<=.)(?=[A-Z])", "_", kind).lower()
