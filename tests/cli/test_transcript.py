@@ -79,6 +79,14 @@ def test_a_question_stays_open_until_its_answer_is_in_the_journal() -> None:
     assert transcript.questions == {}
 
 
+def test_a_question_whose_agent_is_gone_is_open_no_more() -> None:
+    asked = {"type": "permission_request", "requestId": "q1", "options": [{"optionId": "ok", "kind": "allow_once"}]}
+    void = notification("_posthog/permission_void", {"requestId": "q1", "reason": "The session ended."}) | {"type": "permission_void"}
+    transcript, items = fold(asked, void, void)
+    assert items[1:] == [Remark("The question is over: The session ended.")]
+    assert transcript.questions == {}
+
+
 def test_an_error_that_is_told_twice_is_shown_once() -> None:
     failure = {"type": "notification", "notification": {"jsonrpc": "2.0", "id": 2, "error": {"code": -1, "message": "No credit left."}}}
     _, items = fold(prompt("Go"), failure, notification("_posthog/error", {"message": "No credit left."}))

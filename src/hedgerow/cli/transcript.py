@@ -49,6 +49,8 @@ class Transcript:
                 return self._state(data)
             case "permission_request":
                 return self._ask(data)
+            case "permission_void":
+                return self._void(_mapping(_mapping(data.get("notification")).get("params")))
             case "message_status":
                 return self._message(_mapping(_mapping(data.get("notification")).get("params")))
         notification = data.get("notification")
@@ -96,6 +98,11 @@ class Transcript:
         question = Question(request_id, str(call.get("toolCallId")), title, options)
         self.questions[request_id] = question
         return [*self._flush_thought(), question]
+
+    def _void(self, told: Mapping[str, Any]) -> list[Item]:
+        """A question that nobody can answer any more, and that the agent has not said so of itself."""
+        question = self.questions.pop(str(told.get("requestId")), None)
+        return [] if question is None else [Remark(f"The question is over: {safe(told.get('reason') or '').strip()}")]
 
     def _response(self, response: Mapping[str, Any]) -> list[Item]:
         """A JSON-RPC answer: of a prompt that failed, or of a question."""
