@@ -16,7 +16,7 @@ from hedgerow.checker.records import Answered, Frame, Heard, Kind, Sent
 from hedgerow.domain import lifecycle
 from hedgerow.domain.end_reasons import EXPLANATIONS
 from hedgerow.domain.lifecycle import Action, Checkpoint, CleanUp, Conclude, Deadlines, Inbox, Land, Nothing, StopSandbox, Wait
-from hedgerow.domain.runs import EndReason, TaskRun
+from hedgerow.domain.runs import EndReason, Environment, TaskRun
 from hedgerow.domain.takeovers import Takeover
 from tests.simulation.scenario import BrokenError, play
 from tests.simulation.workers import Decide
@@ -131,15 +131,22 @@ def _past_the_end(run: TaskRun, inbox: Inbox, now: datetime, deadlines: Deadline
     return lifecycle.Deliver() if inbox.queued and run.execution.session_ready_at is not None else action
 
 
-def _without_a_last_checkpoint(run: TaskRun, inbox: Inbox, now: datetime, deadlines: Deadlines, node_id: UUID) -> Action:
-    action = lifecycle.decide(run, inbox, now, deadlines, node_id)
+def _without_a_last_checkpoint(run: TaskRun, inbox: Inbox, now: datetime, deadlines: Deadlines, node_id: UUID, **facts: Any) -> Action:
+    action = lifecycle.decide(run, inbox, now, deadlines, node_id, **facts)
     return Land() if isinstance(action, Checkpoint) and run.execution.sandbox is None else action
 
 
-def _speaking_before_the_checkpoint(run: TaskRun, inbox: Inbox, now: datetime, deadlines: Deadlines, node_id: UUID) -> Action:
-    action = lifecycle.decide(run, inbox, now, deadlines, node_id)
+def _speaking_before_the_checkpoint(run: TaskRun, inbox: Inbox, now: datetime, deadlines: Deadlines, node_id: UUID, **facts: Any) -> Action:
+    action = lifecycle.decide(run, inbox, now, deadlines, node_id, **facts)
     waits = inbox.queued and not inbox.delivered and run.execution.sandbox is not None
     return lifecycle.Deliver() if isinstance(action, Checkpoint) and waits else action
+
+
+def _removing_what_its_client_has_not_got(
+    run: TaskRun, inbox: Inbox, now: datetime, deadlines: Deadlines, node_id: UUID, **facts: Any
+) -> Action:
+    action = lifecycle.decide(run, inbox, now, deadlines, node_id, **facts)
+    return CleanUp() if isinstance(action, Land) and run.environment is Environment.LOCAL else action
 
 
 @pytest.mark.parametrize(
@@ -152,12 +159,14 @@ def _speaking_before_the_checkpoint(run: TaskRun, inbox: Inbox, now: datetime, d
         _past_the_end,
         _without_a_last_checkpoint,
         _speaking_before_the_checkpoint,
+        _removing_what_its_client_has_not_got,
     ],
     ids=lambda d: d.__name__,
 )
 def test_a_decide_that_errs_is_found_and_the_number_of_its_history_is_told(decide: Decide) -> None:
-    with pytest.raises(BrokenError, match=r"HEDGEROW_SIMULATION_SEED=\d+ plays this again: "):
-        _play_all(range(300), decide)
+    with pytest.raises(BrokenError, match=r"HEDGEROW_SIMULATION_SEED=\d+ plays this again: ") as broken:
+        _play_all(range(1000), decide)
+    assert isinstance(broken.value.__cause__, AssertionError), "it broke by itself"
 
 
 def _play_all(seeds: range, decide: Decide, *, fenced: bool = True) -> None:

@@ -40,6 +40,7 @@ FORGOTTEN: Mapping[str, Any] = {
     "checkpointed_at": None,
     "checkpointed_turn": None,
     "checkpointed_at_rest": False,
+    "checkpoint_failed": False,
     "restarting": False,
 }
 """The facts of a run that was started again and of whose earlier start nothing is left: any node may claim it, as a new one.
@@ -176,11 +177,11 @@ async def due(tx: Transaction, node_id: UUID, now: datetime, limit: int) -> list
     return [(row["id"], row["node_id"]) for row in rows]
 
 
-_IN_A_TURN = sql.SQL("AND turn_started_at IS NOT NULL AND (turn_ended_at IS NULL OR turn_ended_at < turn_started_at)")
+_IN_A_TURN = sql.SQL("AND EXISTS (SELECT 1 FROM messages WHERE run_id = runs.id AND messages.status = 'delivered')")
 
 
 async def held_by(tx: Transaction, node_id: UUID, *, in_a_turn: bool = False) -> list[TaskRun]:
-    """The runs that a node holds and has not cleaned up; `in_a_turn`: of these, the ones whose last turn has not ended."""
+    """The runs that a node holds and has not cleaned up; `in_a_turn`: of these, the ones in a turn that has not ended."""
     condition = _IN_A_TURN if in_a_turn else sql.SQL("")
     statement = sql.SQL("SELECT {} FROM runs WHERE node_id = %s AND cleaned_at IS NULL {}").format(runs.COLUMNS, condition)
     rows = await (await tx.connection.execute(statement, [node_id])).fetchall()

@@ -48,6 +48,7 @@ _FACTS: tuple[LiteralString, ...] = (
     "checkpointed_at",
     "checkpointed_turn",
     "checkpointed_at_rest",
+    "checkpoint_failed",
     "restarting",
     "wake_at",
 )

@@ -118,13 +118,11 @@ async def fail(node: Node, run: TaskRun, action: Action, error: BaseException) -
 
 async def _record_failure(node: Node, run: TaskRun, action: Action, cause: BaseException, message: str) -> bool:
     match action:
-        case Prepare(sandbox=False) if run.status.terminal or run.execution.ending is not None:
+        case Prepare() | StartSession() if (pause := pause_before_retry(node, run, cause)) is not None:
+            await _try_again(node, run, pause)
+        case Prepare() if run.status.terminal or run.execution.ending is not None:
             await _give_work_up(node, run, message)
         case Prepare() | StartSession() | Deliver():
-            pause = None if isinstance(action, Deliver) else pause_before_retry(node, run, cause)
-            if pause is not None:
-                await _try_again(node, run, pause)
-                return True
             reason = cause.reason if isinstance(cause, EndsRunError) else _REASONS[type(action)]
             await _conclude_failed(node, run, Ending(status=RunStatus.FAILED, reason=reason, message=message))
         case Land():
