@@ -13,6 +13,7 @@ import structlog
 from filelock import FileLock, Timeout
 
 from hedgerow.db import executions, github, idempotency, nodes, readiness, relays, repository_scans
+from hedgerow.db.database import DatabaseLostError
 from hedgerow.db.jobs import RUNS_QUEUE, node_queue
 from hedgerow.domain.clock import steady_seconds
 from hedgerow.domain.errors import HedgerowError
@@ -42,6 +43,7 @@ log = structlog.get_logger()
 _TURN_SECONDS = 0.2
 _TAKEN_UP_AT_ONCE = 8  # each takes a connection to the database
 _LOOK_SECONDS = 1.0
+_TRY_AGAIN_SECONDS = 0.5
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -71,12 +73,14 @@ async def work(node: Node, rhythm: Rhythm, stop: asyncio.Event, serving: Callabl
         if not await _turn(node, stop, serving, stack):
             return
         signs = _Signs(node, rhythm.tidy_seconds)
-        await signs.report()
+        if not await _until_done(signs.report, stop):
+            return
         watch = SandboxWatch(node)
         stack.push_async_callback(watch.close)
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(_every(pace_seconds(node.lease.seconds), signs.report, stop))
-            await _take_up(node)
+            if not await _until_done(partial(_take_up, node), stop):
+                return
             serving(True)
             for pause, look in (
                 (rhythm.sweep_seconds, partial(_sweep, node, rhythm)),
@@ -115,6 +119,18 @@ async def _turn(node: Node, stop: asyncio.Event, serving: Callable[[bool], None]
 async def _pause(seconds: float, stop: asyncio.Event) -> None:
     with suppress(TimeoutError):
         await asyncio.wait_for(stop.wait(), seconds)
+
+
+async def _until_done(beginning: Callable[[], Awaitable[None]], stop: asyncio.Event) -> bool:
+    """Do what a worker begins with, as often as it takes while the database is away. False where `stop` comes first."""
+    while not stop.is_set():
+        try:
+            await beginning()
+            return True
+        except* DatabaseLostError:
+            log.warning("the database does not answer; trying again")
+        await _pause(_TRY_AGAIN_SECONDS, stop)
+    return False
 
 
 async def _every(seconds: float, look: Callable[[], Awaitable[None]], stop: asyncio.Event) -> None:
