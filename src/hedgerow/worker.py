@@ -2,7 +2,7 @@
 
 import asyncio
 import math
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Callable, Coroutine
 from contextlib import AsyncExitStack, suppress
 from dataclasses import dataclass
 from datetime import timedelta
@@ -44,6 +44,7 @@ _TURN_SECONDS = 0.2
 _TAKEN_UP_AT_ONCE = 8  # each takes a connection to the database
 _LOOK_SECONDS = 1.0
 _TRY_AGAIN_SECONDS = 0.5
+_LEAVE_SECONDS = 2.0  # how long looks that are under way may take once the worker stops
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -121,22 +122,23 @@ async def _pause(seconds: float, stop: asyncio.Event) -> None:
         await asyncio.wait_for(stop.wait(), seconds)
 
 
-async def _until_done(beginning: Callable[[], Awaitable[None]], stop: asyncio.Event) -> bool:
+async def _until_done(beginning: Callable[[], Coroutine[Any, Any, None]], stop: asyncio.Event) -> bool:
     """Do what a worker begins with, as often as it takes while the database is away. False where `stop` comes first."""
     while not stop.is_set():
         try:
-            await beginning()
-            return True
+            await _until(stop, beginning())
+            return not stop.is_set()
         except* DatabaseLostError:
             log.warning("the database does not answer; trying again")
         await _pause(_TRY_AGAIN_SECONDS, stop)
     return False
 
 
-async def _every(seconds: float, look: Callable[[], Awaitable[None]], stop: asyncio.Event) -> None:
+async def _every(seconds: float, look: Callable[[], Coroutine[Any, Any, None]], stop: asyncio.Event) -> None:
+    """Look again and again. A look that waits for something that is away, as the database may be, keeps nobody from stopping."""
     while not stop.is_set():
         try:
-            await look()
+            await _until(stop, look(), grace_seconds=_LEAVE_SECONDS)
         except HedgerowError as error:
             log.warning("could not look after the runs; trying again", reason=error.message)
         except Exception:
@@ -230,12 +232,13 @@ async def _relay(node: Node, stop: asyncio.Event) -> None:
     await _until(stop, relay_delivery.deliver_due(node.backends))
 
 
-async def _until(stop: asyncio.Event, work: Coroutine[Any, Any, Any]) -> None:
-    """Do a piece of work that may be cut off anywhere, until `stop` is set."""
+async def _until(stop: asyncio.Event, work: Coroutine[Any, Any, Any], *, grace_seconds: float = 0.0) -> None:
+    """Do a piece of work that may be cut off anywhere, until `stop` is set, and for so long after it."""
     working = asyncio.create_task(work)
     stopping = asyncio.create_task(stop.wait())
     try:
         await asyncio.wait({working, stopping}, return_when=asyncio.FIRST_COMPLETED)
+        await asyncio.wait({working}, timeout=grace_seconds)
     finally:
         stopping.cancel()
         working.cancel()

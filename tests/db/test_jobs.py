@@ -7,6 +7,7 @@ from uuid import UUID
 import psycopg
 import pytest
 
+from hedgerow.db.database import DatabaseLostError
 from hedgerow.db.jobs import RUNS_QUEUE, Jobs, node_queue
 from hedgerow.domain.ids import uuid7
 
@@ -143,6 +144,8 @@ async def test_a_nudge_without_a_database_is_only_a_lost_nudge(jobs: Jobs, datab
         connection.execute("ALTER TABLE procrastinate_jobs RENAME TO gone")
 
     await jobs.nudge(uuid7(), None)
+    with pytest.raises(DatabaseLostError):
+        await jobs.retry_stalled()
 
 
 async def test_scans_are_announced_apart_from_runs(jobs: Jobs, database_url: str) -> None:

@@ -14,6 +14,8 @@ import psycopg
 import structlog
 from procrastinate.exceptions import AlreadyEnqueued, ConnectorException
 
+from hedgerow.db.database import DatabaseLostError
+
 logger = structlog.get_logger()
 
 RUNS_QUEUE = "runs"  # runs that no node holds yet: any worker takes them
@@ -170,8 +172,11 @@ class Jobs:
             worker.result()
 
     async def retry_stalled(self) -> int:
-        """Let others take up the jobs of workers that gave no sign of life for seconds; how many there were."""
-        stalled = list(await self._app.job_manager.get_stalled_jobs(seconds_since_heartbeat=_STALLED_SECONDS))
+        """Let others take up the jobs of workers that gave no sign of life for seconds; how many there were. Raises DatabaseLostError."""
+        try:
+            stalled = list(await self._app.job_manager.get_stalled_jobs(seconds_since_heartbeat=_STALLED_SECONDS))
+        except ConnectorException as problem:
+            raise DatabaseLostError from problem
         for job in stalled:
             await self._release(job)
         return len(stalled)

@@ -1,4 +1,4 @@
-"""A worker that begins, while its database comes and goes."""
+"""A worker whose database comes and goes."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -8,9 +8,10 @@ from functools import partial
 
 import pytest
 
+from hedgerow import worker
 from hedgerow.db import executions
 from hedgerow.db.database import Database, DatabaseLostError, Transaction
-from hedgerow.worker import _take_up, _until_done
+from hedgerow.worker import _every, _take_up, _until_done
 from tests.lifecycle.conftest import World
 
 
@@ -58,3 +59,18 @@ async def test_a_sandbox_is_taken_up_again_though_the_database_was_away_for_a_mo
     assert database.asked > away_at
     assert taken_up.execution.ending is None
     assert taken_up.state["sandbox_url"] == f"http://worker.test/sandboxes/{run.id}"
+
+
+async def test_a_look_that_waits_for_what_is_away_keeps_no_worker_from_stopping(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(worker, "_LEAVE_SECONDS", 0.01)
+    stop, waits = asyncio.Event(), asyncio.Event()
+
+    async def look() -> None:
+        waits.set()
+        await asyncio.Event().wait()
+
+    working = asyncio.create_task(_every(0.01, look, stop))
+    await waits.wait()
+    stop.set()
+    async with asyncio.timeout(5):
+        await working
