@@ -31,8 +31,8 @@ _SETTINGS = {
 }
 
 
-@pytest.mark.crowd
-@pytest.mark.timeout(SECONDS + 400)
+@pytest.mark.chaos
+@pytest.mark.timeout(SECONDS + _END_SECONDS + 150 + RUNS * 2)
 def test_the_checker_refutes_nothing_whatever_dies(
     make_house: Callable[..., House], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
