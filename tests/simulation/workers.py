@@ -488,11 +488,18 @@ class Workers:
         self.world.orphans.add(sandbox.handle.id)
         yield -self._pause(0.2)
         self.world.orphans.discard(sandbox.handle.id)
+        other = self.world.sandbox()
         try:
             self._record(run, sandbox=sandbox.handle, sandbox_made_at=self.world.clock())
+            if other is not None:  # a job of this node that stood still meanwhile has made one, too: the sweep ends what no run claims
+                self.world.after(self.world.random.uniform(10.0, 70.0), lambda: self._let_die(other))
         except TakenOverError:
             sandbox.alive = False
             raise
+
+    def _let_die(self, sandbox: Sandbox) -> None:
+        if self.world.sandbox() is not sandbox:
+            sandbox.alive = False
 
     def _check_out(self, node: UUID, run: TaskRun) -> Steps:
         yield self._pause(20.0)

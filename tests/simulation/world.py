@@ -9,6 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, fields
 from datetime import UTC, datetime, timedelta
 from itertools import count
+from operator import attrgetter
 from random import Random
 from typing import Any, TypeVar
 from uuid import UUID
@@ -63,14 +64,19 @@ _STATUSES = frozenset(status.value for status in MessageStatus)
 
 
 _Frozen = TypeVar("_Frozen", TaskRun, Execution)
-_NAMES = {kind: tuple(field.name for field in fields(kind)) for kind in (TaskRun, Execution)}
+_FIELDS = {kind: {each.name: getattr(kind, each.name) for each in fields(kind)} for kind in (TaskRun, Execution)}
+_VALUES = {kind: attrgetter(*names) for kind, names in _FIELDS.items()}
+_WRITERS = {kind: tuple(slot.__set__ for slot in slots.values()) for kind, slots in _FIELDS.items()}
 
 
 def _copied(row: _Frozen, changes: dict[str, Any]) -> _Frozen:
-    """What dataclasses.replace gives, in half the time, which is most of what a history takes."""
-    copy = object.__new__(type(row))
-    for name in _NAMES[type(row)]:
-        object.__setattr__(copy, name, changes[name] if name in changes else getattr(row, name))
+    """What dataclasses.replace gives, in a fraction of the time, which is most of what a history takes. It writes past the freezing."""
+    kind = type(row)
+    copy = object.__new__(kind)
+    for write, value in zip(_WRITERS[kind], _VALUES[kind](row), strict=True):
+        write(copy, value)
+    for name, value in changes.items():
+        _FIELDS[kind][name].__set__(copy, value)
     return copy
 
 

@@ -70,6 +70,11 @@ def method_of(entry: Mapping[str, Any]) -> str:
     return method if isinstance(method, str) else ""
 
 
+def tells_of_a_turn(method: str) -> bool:
+    """Whether a method is one by which the agent server reports the end of a turn. A doubled underscore before it means the same."""
+    return method.removeprefix("_").removeprefix("_") in {"posthog/turn_complete", "posthog/error"}
+
+
 def _full_type(entry: Mapping[str, Any]) -> str:
     kind = _update_kind(entry)
     return method_of(entry) if kind is None else kind

@@ -5,6 +5,7 @@ from typing import Any
 import structlog
 
 from hedgerow.agents.base import AgentLaunch
+from hedgerow.db.database import DatabaseLostError
 from hedgerow.domain.errors import HedgerowError, NotFoundError
 from hedgerow.domain.runs import Ending, EndReason, RunStatus, TaskRun
 from hedgerow.domain.sandboxes import NO_PUBLIC_HOSTS, PublicHosts
@@ -36,10 +37,12 @@ async def _open(node: Node, run: TaskRun, provider: SandboxProvider, launch: Age
 async def reopen_door(node: Node, run: TaskRun) -> None:
     """Take up the sandbox of an earlier worker: its door opens again, and clients are told where it is reached now.
 
-    Where that cannot be, the run ends as one whose sandbox is lost, so that it keeps no other run from going on.
+    Where that cannot be, the run ends as one whose sandbox is lost, so that it keeps no other run from going on. Raises DatabaseLostError.
     """
     try:
         await _reopen(node, run)
+    except DatabaseLostError:
+        raise
     except HedgerowError as error:
         log.warning("a sandbox cannot be taken up again", run_id=str(run.id), reason=error.message)
         message = f"The sandbox could not be reached again after a restart: {error.message}"
