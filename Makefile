@@ -13,7 +13,7 @@ UV := .tools/bin/uv
 BIN := .venv/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help up install install-dev test test-fast test-agents test-bars test-chaos test-crowd test-s3 test-whole test-as-user bench lint format requirements clean
+.PHONY: help up install install-dev test test-fast test-agents test-bars test-chaos test-s3 test-whole test-as-user bench lint format requirements clean
 
 help: ## Show what can be made
 	@sed -n 's/^\([a-z0-9-]*\):.*## \(.*\)/  \1\t\2/p' Makefile | expand -t 18
@@ -29,7 +29,7 @@ test: lint test-fast ## Lint, then every test that needs no agent of others
 
 test-fast: .venv/installed-dev ## The tests alone (TESTS=tests/db ARGS="-k journal")
 	@scripts/install-bubblewrap || echo "the tests of bubblewrap sandboxes are skipped" >&2
-	@$(BIN)/pytest -n 3 --dist loadfile -q -m "not s3 and not whole and not bars" $(SLOW) $(TESTS) $(ARGS)
+	@$(BIN)/pytest -n 3 --dist loadfile --no-loadscope-reorder -q -m "not s3 and not whole and not bars" $(SLOW) $(TESTS) $(ARGS)
 
 test-agents: .venv/installed-dev ## The real Claude Code and Codex against a scripted model on loopback
 	@$(BIN)/pytest -q -m agents tests/agents_real $(ARGS)
@@ -37,14 +37,11 @@ test-agents: .venv/installed-dev ## The real Claude Code and Codex against a scr
 test-bars: .venv/installed-dev ## The bars of docs/guarantees.md that take long
 	@$(BIN)/pytest -q -m bars tests/bars $(ARGS)
 
-test-chaos: .venv/installed-dev ## kill -9 of everything that may die while a run is on its way
+test-chaos: .venv/installed-dev ## kill -9 of everything that may die, under single runs and under thirty (HEDGEROW_CHAOS_SECONDS=600: for longer)
 	@$(BIN)/pytest -q -m chaos tests/end_to_end $(ARGS)
 
-test-crowd: .venv/installed-dev ## Thirty runs while everything dies at random moments; no lane of CI: it does not always come to its end
-	@$(BIN)/pytest -q -m crowd tests/end_to_end $(ARGS)
-
 test-whole: .venv/installed-dev ## Whole hedgerows: starts, runs, restarts; with GitHub, Slack, files and scans on loopback
-	@$(BIN)/pytest -n 2 --dist loadfile -q -m "whole and not chaos and not crowd and not s3" tests/end_to_end tests/cli tests/lifecycle $(ARGS)
+	@$(BIN)/pytest -n 2 --dist loadfile -q -m "whole and not chaos and not s3" tests/end_to_end tests/cli tests/lifecycle $(ARGS)
 
 test-s3: .venv/installed-dev ## The object store on a real S3 server: Ceph's, fetched from the packages of Debian
 	@scripts/install-ceph || { echo "the tests of S3 are skipped" >&2; [ -z "$$CI" ]; }

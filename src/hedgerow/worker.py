@@ -2,7 +2,7 @@
 
 import asyncio
 import math
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Callable, Coroutine
 from contextlib import AsyncExitStack, suppress
 from dataclasses import dataclass
 from datetime import timedelta
@@ -13,6 +13,7 @@ import structlog
 from filelock import FileLock, Timeout
 
 from hedgerow.db import executions, github, idempotency, nodes, readiness, relays, repository_scans
+from hedgerow.db.database import DatabaseLostError
 from hedgerow.db.jobs import RUNS_QUEUE, node_queue
 from hedgerow.domain.clock import steady_seconds
 from hedgerow.domain.errors import HedgerowError
@@ -42,6 +43,8 @@ log = structlog.get_logger()
 _TURN_SECONDS = 0.2
 _TAKEN_UP_AT_ONCE = 8  # each takes a connection to the database
 _LOOK_SECONDS = 1.0
+_TRY_AGAIN_SECONDS = 0.5
+_LEAVE_SECONDS = 2.0  # how long looks that are under way may take once the worker stops
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -71,12 +74,14 @@ async def work(node: Node, rhythm: Rhythm, stop: asyncio.Event, serving: Callabl
         if not await _turn(node, stop, serving, stack):
             return
         signs = _Signs(node, rhythm.tidy_seconds)
-        await signs.report()
+        if not await _until_done(signs.report, stop):
+            return
         watch = SandboxWatch(node)
         stack.push_async_callback(watch.close)
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(_every(pace_seconds(node.lease.seconds), signs.report, stop))
-            await _take_up(node)
+            if not await _until_done(partial(_take_up, node), stop):
+                return
             serving(True)
             for pause, look in (
                 (rhythm.sweep_seconds, partial(_sweep, node, rhythm)),
@@ -117,10 +122,23 @@ async def _pause(seconds: float, stop: asyncio.Event) -> None:
         await asyncio.wait_for(stop.wait(), seconds)
 
 
-async def _every(seconds: float, look: Callable[[], Awaitable[None]], stop: asyncio.Event) -> None:
+async def _until_done(beginning: Callable[[], Coroutine[Any, Any, None]], stop: asyncio.Event) -> bool:
+    """Do what a worker begins with, as often as it takes while the database is away. False where `stop` comes first."""
     while not stop.is_set():
         try:
-            await look()
+            await _until(stop, beginning())
+            return not stop.is_set()
+        except* DatabaseLostError:
+            log.warning("the database does not answer; trying again")
+        await _pause(_TRY_AGAIN_SECONDS, stop)
+    return False
+
+
+async def _every(seconds: float, look: Callable[[], Coroutine[Any, Any, None]], stop: asyncio.Event) -> None:
+    """Look again and again. A look that waits for something that is away, as the database may be, keeps nobody from stopping."""
+    while not stop.is_set():
+        try:
+            await _until(stop, look(), grace_seconds=_LEAVE_SECONDS)
         except HedgerowError as error:
             log.warning("could not look after the runs; trying again", reason=error.message)
         except Exception:
@@ -214,12 +232,13 @@ async def _relay(node: Node, stop: asyncio.Event) -> None:
     await _until(stop, relay_delivery.deliver_due(node.backends))
 
 
-async def _until(stop: asyncio.Event, work: Coroutine[Any, Any, Any]) -> None:
-    """Do a piece of work that may be cut off anywhere, until `stop` is set."""
+async def _until(stop: asyncio.Event, work: Coroutine[Any, Any, Any], *, grace_seconds: float = 0.0) -> None:
+    """Do a piece of work that may be cut off anywhere, until `stop` is set, and for so long after it."""
     working = asyncio.create_task(work)
     stopping = asyncio.create_task(stop.wait())
     try:
         await asyncio.wait({working, stopping}, return_when=asyncio.FIRST_COMPLETED)
+        await asyncio.wait({working}, timeout=grace_seconds)
     finally:
         stopping.cancel()
         working.cancel()

@@ -1,11 +1,13 @@
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator
+import time
+from collections.abc import AsyncIterator, Iterator
 from uuid import UUID
 
 import psycopg
 import pytest
 
+from hedgerow.db.database import DatabaseLostError
 from hedgerow.db.jobs import RUNS_QUEUE, Jobs, node_queue
 from hedgerow.domain.ids import uuid7
 
@@ -142,6 +144,8 @@ async def test_a_nudge_without_a_database_is_only_a_lost_nudge(jobs: Jobs, datab
         connection.execute("ALTER TABLE procrastinate_jobs RENAME TO gone")
 
     await jobs.nudge(uuid7(), None)
+    with pytest.raises(DatabaseLostError):
+        await jobs.retry_stalled()
 
 
 async def test_scans_are_announced_apart_from_runs(jobs: Jobs, database_url: str) -> None:
@@ -181,3 +185,63 @@ async def test_a_scan_that_waits_does_not_hold_up_runs(jobs: Jobs) -> None:
     stop.set()
     async with asyncio.timeout(20):
         await worker
+
+
+@pytest.mark.parametrize("query", ["fetch_job", "finish_job", "update_heartbeat"])
+async def test_a_worker_looks_on_whichever_of_its_queries_was_broken_off(jobs: Jobs, database_url: str, query: str) -> None:
+    looks, run = Looks(), uuid7()
+    looks.hold.clear()
+
+    async with working(jobs, looks, RUNS_QUEUE):
+        await jobs.nudge(run, None)
+        await looks.next()
+        with locked_queue(database_url):
+            looks.hold.set()
+            await asyncio.to_thread(break_off, database_url, query)
+        sweeping = asyncio.create_task(sweep(jobs))
+        await jobs.nudge(run, None)
+        assert await looks.next() == run
+        await asyncio.to_thread(await_heartbeat, database_url)
+        sweeping.cancel()
+
+
+@contextlib.contextmanager
+def locked_queue(url: str) -> Iterator[None]:
+    """Have all queries of workers wait."""
+    with psycopg.connect(url) as connection:
+        connection.execute("LOCK TABLE procrastinate_jobs, procrastinate_workers")
+        yield
+
+
+def break_off(url: str, query: str) -> None:
+    """Break a worker's connection off in the middle of a query, as a server does that is killed."""
+    with psycopg.connect(url, autocommit=True) as connection:
+        for _ in range(200):
+            if connection.execute(_BREAK_OFF, [f"%{query}%"]).fetchall():
+                return
+            time.sleep(0.02)
+    raise AssertionError(f"nobody asked for {query}")
+
+
+_BREAK_OFF = """
+    SELECT pg_terminate_backend(pid) FROM pg_stat_activity
+    WHERE datname = current_database() AND wait_event_type = 'Lock' AND query LIKE %s
+"""
+
+
+def await_heartbeat(url: str) -> None:
+    """Return once a worker has given a new sign of life; without one its jobs are given to others, while it is at them."""
+    with psycopg.connect(url, autocommit=True) as connection:
+        now = connection.execute("SELECT now()").fetchone()
+        for _ in range(200):
+            if connection.execute("SELECT FROM procrastinate_workers WHERE last_heartbeat > %s", now).fetchall():
+                return
+            time.sleep(0.02)
+    raise AssertionError("no worker gives signs of life")
+
+
+async def sweep(jobs: Jobs) -> None:
+    """Do what a worker does beside its looks."""
+    while True:
+        await jobs.retry_stalled()
+        await asyncio.sleep(0.1)

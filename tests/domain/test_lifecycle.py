@@ -244,6 +244,13 @@ def test_a_run_that_goes_to_its_client_leaves_nothing_here_and_keeps_its_status(
     assert next_action(run) == Nothing()
 
 
+def test_what_a_client_does_not_find_in_the_last_checkpoint_is_landed_before_it_goes() -> None:
+    run = ready(environment=Environment.LOCAL, sandbox=None, base_commit=BASE, checkpointed_at_rest=True, checkpoint_failed=True)
+    assert next_action(run) == Land()
+    assert next_action(replace(run, execution=replace(run.execution, landed_at=NOW))) == CleanUp()
+    assert next_action(replace(run, execution=replace(run.execution, checkpoint_failed=False))) == CleanUp()
+
+
 LATER = NOW + timedelta(seconds=1)
 
 

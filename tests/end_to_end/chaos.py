@@ -3,10 +3,10 @@
 import os
 import random
 import signal
+import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
-from contextlib import suppress
 from pathlib import Path
 
 from tests.end_to_end.house import House, Process
@@ -16,6 +16,8 @@ _STARTS = 10  # how often a supervisor starts a process that cannot stand yet
 _AWAY_SECONDS = 1.0  # the longest time until it does
 _STOPPED_SECONDS = 2.0
 _LEAVE_SECONDS = 20.0
+_LOOK_SECONDS = 0.2
+_LAST_LINES = 20
 
 
 class Chaos:
@@ -23,6 +25,7 @@ class Chaos:
 
     def __init__(self, house: House, seed: int) -> None:
         self.done: Counter[str] = Counter()
+        self.fallen: list[str] = []  # what ended by itself once it had been ready
         self._house = house
         self._random = random.Random(seed)
         api = house.start("api", "--port", "0")
@@ -30,19 +33,29 @@ class Chaos:
         house.settings["HEDGEROW_PORT"] = url.rpartition(":")[2]
         self._processes = {"api": api, "worker": house.start("worker")}
 
-    def reign(self, seconds: float) -> None:
-        """Do one harm after the other for so long; then everything stands again."""
+    def reign(self, seconds: float, over: threading.Event) -> None:
+        """Do one harm after the other for so long; from then on be nothing but the supervisor, until it is over."""
         deadline = time.monotonic() + seconds
         harms: list[tuple[Callable[[str], bool], tuple[str, ...]]] = [
             (self._kill, ("api", "worker", "postgres", "agent server", "agent")),
             (self._stop, ("api", "worker", "postgres", "agent server", "agent")),
         ]
-        while time.monotonic() < deadline:
+        while time.monotonic() < deadline and not over.is_set():
             harm, victims = self._random.choice(harms)
             victim = self._random.choice(victims)
             if harm(victim):
                 self.done[f"{harm.__name__.strip('_')} {victim}"] += 1
-            time.sleep(self._random.uniform(0.0, 1.0))
+            over.wait(self._random.uniform(0.0, 1.0))
+            self._look_after()
+        while not over.wait(_LOOK_SECONDS):
+            self._look_after()
+
+    def _look_after(self) -> None:
+        """Start again what has ended by itself, and note it: nothing that was ready may."""
+        for name, process in list(self._processes.items()):
+            if (code := process.popen.poll()) is not None:
+                self.fallen.append(f"the {name} ended by itself with {code}: {''.join(process.said[-_LAST_LINES:])}")
+                self._start_again(name)
 
     def _kill(self, victim: str) -> bool:
         process = self._processes.get(victim)
@@ -57,11 +70,13 @@ class Chaos:
     def _start_again(self, name: str) -> None:
         """As a supervisor does: once more, where it ends before it is ready."""
         for _ in range(_STARTS):
-            with suppress(AssertionError):
+            try:
                 self._processes[name] = self._house.start(name)
+            except AssertionError:
+                self.done[f"the {name} could not stand yet"] += 1
+                time.sleep(_AWAY_SECONDS)
+            else:
                 return
-            self.done[f"the {name} could not stand yet"] += 1
-            time.sleep(_AWAY_SECONDS)
         raise AssertionError(f"the {name} did not start: {''.join(self._house.processes[-1].said)}")
 
     def _stop(self, victim: str) -> bool:

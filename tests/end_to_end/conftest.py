@@ -57,10 +57,12 @@ def houses_on(runtime_folder: Path) -> Iterator[Callable[..., House]]:
             houses.append(House(data_dir, settings))
             return houses[-1]
 
-        yield make
-        for house in houses:
-            house.stop()
-        end_processes_of(Path(folder))
+        try:
+            yield make
+            for house in houses:
+                house.stop()
+        finally:
+            end_processes_of(Path(folder))
 
 
 @pytest.fixture

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from queue import Queue
+from queue import Empty, Queue
 from typing import Any
 
 import httpx
@@ -25,6 +25,7 @@ class Process:
     """One hedgerow command that serves."""
 
     def __init__(self, arguments: list[str], environment: dict[str, str]) -> None:
+        self.arguments = arguments
         self._lines: Queue[str | None] = Queue()
         self.popen = subprocess.Popen(
             [_HEDGEROW, *arguments], env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, start_new_session=True
@@ -42,10 +43,13 @@ class Process:
         self._lines.put(None)
 
     def await_line(self, words: str, timeout_seconds: float = 60) -> str:
-        """The first line that contains `words`; fails with all that was said where the process ends before."""
-        while (line := self._lines.get(timeout=timeout_seconds)) is not None:
-            if words in line:
-                return line
+        """The first line that contains `words`; fails with all that was said where it ends before, or does not say them in time."""
+        try:
+            while (line := self._lines.get(timeout=timeout_seconds)) is not None:
+                if words in line:
+                    return line
+        except Empty:
+            raise AssertionError(f"for {timeout_seconds:g} seconds it did not say {words!r}:\n{''.join(self.said)}") from None
         raise AssertionError(f"it ended with {self.popen.wait()} before it said {words!r}:\n{''.join(self.said)}")
 
     def kill(self) -> None:
@@ -55,10 +59,14 @@ class Process:
         self._reader.join(timeout=10)
 
     def stop(self) -> int:
-        """End it as an operator would; its exit code."""
+        """End it as an operator would; its exit code. One that does not end within 30 seconds is killed, and that fails."""
         if self.popen.poll() is None:
             self.popen.send_signal(signal.SIGTERM)
-        code = self.popen.wait(timeout=30)
+        try:
+            code = self.popen.wait(timeout=30)
+        except subprocess.TimeoutExpired:
+            self.kill()
+            raise AssertionError(f"for 30 seconds it did not end:\n{''.join(self.said)}") from None
         self._reader.join(timeout=10)
         return code
 
@@ -79,7 +87,11 @@ class House:
         environment = {**inherited, "HEDGEROW_DATA_DIR": str(self.data_dir), "HEDGEROW_LOG_LEVEL": "warning", **self.settings}
         process = Process(list(arguments), environment)
         self.processes.append(process)
-        process.await_line(until)
+        try:
+            process.await_line(until)
+        except AssertionError:
+            process.kill()
+            raise
         return process
 
     def up(self) -> Process:

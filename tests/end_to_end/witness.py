@@ -2,9 +2,12 @@
 
 import hashlib
 import json
+import math
 import time
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
+from datetime import datetime
 from itertools import count
 from typing import Any
 from uuid import UUID
@@ -33,6 +36,7 @@ from hedgerow.checker.records import (
 from hedgerow.domain import run_tokens
 from hedgerow.local_files import secret_key
 from tests.end_to_end.house import Run
+from tests.end_to_end.patience import Patience
 
 _PATIENCE_SECONDS = 90.0
 _PAUSE_SECONDS = 0.05
@@ -55,11 +59,11 @@ _USUAL = Manner()
 class Witness:
     """Watches one run. Its methods may be called from several threads, each under a client's name of its own."""
 
-    def __init__(self, run: Run, recorder: Recorder, *, entries: bool = False, patience_seconds: float = _PATIENCE_SECONDS) -> None:
+    def __init__(self, run: Run, recorder: Recorder, *, entries: bool = False, patience: Patience | None = None) -> None:
         """`entries`: whether nobody writes to the journal but through this."""
         self.run = run
         self._recorder = recorder
-        self._patience_seconds = patience_seconds
+        self._patience = patience or Patience(_PATIENCE_SECONDS)
         self._seen: dict[str, float] = {}  # every event that any reader has got, and when it came first
         recorder.add(Scope(at=time.monotonic(), client="witness", run=run.id, entries=entries, agent=True))
 
@@ -74,7 +78,7 @@ class Witness:
 
     def end(self, client: str, status: str) -> None:
         """Set a terminal status, until that is answered."""
-        _until_answered(lambda: self._call(client, Kind.END, [], "PATCH", "", json={"status": status}), self._patience_seconds)
+        self._until_answered(lambda: self._call(client, Kind.END, [], "PATCH", "", json={"status": status}))
 
     def cancel(self, client: str) -> bool | None:
         """Ask for the end of a background run's turn; whether that was accepted."""
@@ -89,10 +93,7 @@ class Witness:
         digest = hashlib.sha256(content.encode()).hexdigest()
         body = {"artifacts": [{"name": name, "type": "artifact", "content": content}]}
         headers = {"Idempotency-Key": f"{client}-{next(_calls)}"}
-        _until_answered(
-            lambda: self._call(client, Kind.ARTIFACT, [name, digest], "POST", "artifacts/", json=body, headers=headers),
-            self._patience_seconds,
-        )
+        self._until_answered(lambda: self._call(client, Kind.ARTIFACT, [name, digest], "POST", "artifacts/", json=body, headers=headers))
 
     def read_state(self, client: str) -> str:
         """Where the run stands."""
@@ -104,7 +105,7 @@ class Witness:
             self._note_state(client, since, state)
             return True
 
-        _until_answered(attempt, self._patience_seconds)
+        self._until_answered(attempt)
         return str(state["status"])
 
     def _note_state(self, client: str, since: float, state: dict[str, Any]) -> None:
@@ -138,9 +139,7 @@ class Witness:
         body = f'{{"entries":[{",".join(texts)}]}}'.encode()
         headers = {"Content-Type": "application/json", "Idempotency-Key": key}
 
-        _until_answered(
-            lambda: self._call(client, Kind.ENTRIES, texts, "POST", "append_log/", content=body, headers=headers), self._patience_seconds
-        )
+        self._until_answered(lambda: self._call(client, Kind.ENTRIES, texts, "POST", "append_log/", content=body, headers=headers))
 
     def append_for(self, client: str, epoch: int, text: str) -> bool | None:
         """Append an entry with the token of one start of the run, as its agent server does; whether that was accepted."""
@@ -153,6 +152,14 @@ class Witness:
     def say(self, client: str, text: str) -> bool | None:
         """Send a message once; whether it is known to be accepted."""
         return self._command(client, Kind.MESSAGE, [text], "user_message", content=text)
+
+    def _until_answered(self, attempt: Callable[[], bool | None]) -> None:
+        """Try a call until it is answered with success; servers that are away are waited for."""
+        for _ in self._patience.tries(_PAUSE_SECONDS):
+            with suppress(httpx.HTTPError):
+                if attempt():
+                    return
+        raise AssertionError(f"no call for run {self.run.id} was answered")
 
     def _sent(self, client: str, kind: Kind, items: Sequence[str], key: str | None = None, epoch: int | None = None) -> str:
         call, now = f"{kind}-{next(_calls)}", time.monotonic()
@@ -178,13 +185,12 @@ class Witness:
 
     def follow(self, client: str, manner: Manner = _USUAL) -> None:
         """Read the stream until the run has ended, from where it was cut each time."""
-        after, deadline = 0, time.monotonic() + self._patience_seconds
-        while time.monotonic() < deadline:
+        after = 0
+        for _ in self._patience.tries(_PAUSE_SECONDS):
             after, drained = self._read(client, f"reading-{next(_calls)}", after, manner)
             if drained:
                 return
-            time.sleep(_PAUSE_SECONDS)
-        raise AssertionError(f"{client} saw no end of the run after event {after}")
+        raise AssertionError(f"{client} saw no end of run {self.run.id} after event {after}")
 
     def _read(self, client: str, reading: str, after: int, manner: Manner) -> tuple[int, bool]:
         """The number of the last event that came, and whether the server had no more to tell."""
@@ -283,7 +289,7 @@ class Witness:
                 self._note_heard(text, Kind.ANSWER, told["requestId"], told["optionId"])
 
     def _note_heard(self, text: str, kind: Kind, item: str, option: str | None = None) -> None:
-        at = self._seen.get(text, time.monotonic())
+        at = min(self._seen.get(text, math.inf), _written_at(text))  # readers leave once a run has ended, and an event may come later
         self._recorder.add(Heard(at=at, client="last", run=self.run.id, kind=kind, item=item, option=option))
 
 
@@ -293,19 +299,12 @@ def _message_id(answer: httpx.Response) -> str | None:
     return result.get("messageId") if isinstance(result, dict) else None
 
 
+def _written_at(text: str) -> float:
+    """When an event was written, by the clock of the records: everything here is on one machine."""
+    written = datetime.fromisoformat(json.loads(text)["timestamp"]).timestamp()
+    return time.monotonic() - (time.time() - written)
+
+
 def _status(text: str) -> str | None:
     document: dict[str, Any] = json.loads(text)
     return document.get("status") if document.get("type") == "task_run_state" else None
-
-
-def _until_answered(attempt: Callable[[], bool | None], patience_seconds: float) -> None:
-    """Try a call until it is answered with success; servers that are away are waited for."""
-    deadline = time.monotonic() + patience_seconds
-    while time.monotonic() < deadline:
-        try:
-            if attempt():
-                return
-        except httpx.HTTPError:
-            pass
-        time.sleep(_PAUSE_SECONDS)
-    raise AssertionError("no call was answered")

@@ -35,7 +35,7 @@ from hedgerow.domain.lifecycle import (
 from hedgerow.domain.messages import UNANSWERED, MessageStatus
 from hedgerow.domain.permission_requests import SESSION_OVER
 from hedgerow.domain.runs import Ending, EndReason, Environment, RunStatus, TaskRun
-from hedgerow.domain.takeovers import LOST_MESSAGE, may_be_taken_over, takeover
+from hedgerow.domain.takeovers import LOST_MESSAGE, lives_by_its_checkpoint, may_be_taken_over, takeover
 from tests.simulation.world import BASE, DEADLINES, KEPT, LEASE_SECONDS, NODES, Sandbox, World
 
 MARGIN_SECONDS = 2.5
@@ -390,10 +390,10 @@ class Workers:
 
     def _fail(self, node: UUID, run: TaskRun, action: Action, fault: FaultError) -> bool:
         match action:
-            case Prepare(sandbox=False) if run.status.terminal or run.execution.ending is not None:
-                self._give_work_up(run)
             case Prepare() | StartSession() if fault.passing and self._try_again(run):
                 return True
+            case Prepare() if run.status.terminal or run.execution.ending is not None:
+                self._give_work_up(run)
             case Prepare() | StartSession() | Deliver():
                 self._conclude_failed(run, Ending(status=RunStatus.FAILED, reason=fault.reason, message="It failed."))
             case Land():
@@ -455,6 +455,7 @@ class Workers:
 
     def _claim(self, node: UUID, run: TaskRun, action: Claim) -> Steps:
         self.world.folders.discard(node)  # what could not be collected is moved aside
+        self.world.work[node] = 0
         yield self._pause(0.1)
         execution = self.world.run.execution
         ends = self.world.run.status.terminal or execution.ending is not None
@@ -508,9 +509,13 @@ class Workers:
             if self.world.random.random() < self.trouble:  # it does not apply
                 if run.execution.ending is not None or run.status.terminal:
                     raise FaultError(EndReason.START_FAILED)  # it was only to be landed
+                if lives_by_its_checkpoint(run):
+                    self._record(run, checkpoint=None)
+                    raise FaultError(EndReason.SANDBOX_LOST)
                 checkpoint, facts = None, {"checkpoint": None}
         self._record(run, checked_out_at=self.world.clock(), base_commit=BASE if self.world.repository else None, **facts)
         self.world.work[node] = 0 if checkpoint is None else checkpoint["work"]
+        self.world.landed[node] = 0
 
     def _start_session(self, node: UUID, run: TaskRun, action: StartSession) -> Steps:
         sandbox = self.world.sandbox()
@@ -585,10 +590,15 @@ class Workers:
         work = self.world.work[node]
         yield self._pause(1.0)
         failed = self.world.random.random() < self.trouble
-        facts = {} if failed or self.world.run.execution.checkpoint == {"work": work} else {"checkpoint": {"work": work}}
+        unchanged = failed or self.world.run.execution.checkpoint == {"work": work}
+        facts: dict[str, Any] = {"checkpoint_failed": failed} | ({} if unchanged else {"checkpoint": {"work": work}})
         at_rest = run.execution.sandbox is None
         assert not at_rest or work == self.world.work[node], "an agent works on files that are at rest"
         self._record(run, checkpointed_at=began, checkpointed_turn=run.execution.turn_ended_at, checkpointed_at_rest=at_rest, **facts)
+
+    def _is_saved(self, node: UUID) -> bool:
+        checkpoint = self.world.run.execution.checkpoint
+        return not self.world.repository or (checkpoint is not None and checkpoint["work"] == self.world.work[node])
 
     def _stop_turn(self, node: UUID, run: TaskRun, action: StopTurn) -> Steps:
         yield self._pause(0.1)
@@ -630,7 +640,10 @@ class Workers:
         )
         yield self._pause(20.0)
         self._trouble(EndReason.SANDBOX_FAILED)
-        self._record(run, landed_at=self.world.clock(), checkpoint=None)
+        pushed = self.world.random.random() >= self.trouble
+        assert pushed or brought_back or run.execution.checkpoint_failed or self._is_saved(node), "work is left on one machine alone"
+        self._record(run, landed_at=self.world.clock(), **({"checkpoint": None} if pushed or run.execution.checkpoint_failed else {}))
+        self.world.landed[node] = self.world.result = self.world.work[node]
 
     def _end(self, node: UUID, run: TaskRun, action: End) -> Steps:
         yield self._pause(1.0)
@@ -640,14 +653,21 @@ class Workers:
     def _clean_up(self, node: UUID, run: TaskRun, action: CleanUp) -> Steps:
         yield self._pause(5.0)
         self._trouble(EndReason.SANDBOX_FAILED)
+        self._check_that_nothing_is_lost(node)
         self.world.folders.discard(node)
         yield self._pause(0.1)
         if isinstance(self._decide_again(node, run), CleanUp):
             self.world.fail_unfinished(UNANSWERED)
             self._record(run, cleaned_at=self.world.clock())
 
+    def _check_that_nothing_is_lost(self, node: UUID) -> None:
+        """Nobody removes a workspace whose work lies nowhere else."""
+        kept = node not in self.world.folders or self._is_saved(node) or self.world.work[node] <= self.world.landed[node]
+        assert kept, "a workspace is removed whose work lies nowhere else"
+
     def _begin_again(self, node: UUID, run: TaskRun, action: BeginAgain) -> Steps:
         yield self._pause(5.0)
         self._trouble(EndReason.SANDBOX_FAILED)
+        self._check_that_nothing_is_lost(node)
         self.world.folders.discard(node)
         self._record(run, **FORGOTTEN)

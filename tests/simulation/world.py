@@ -128,6 +128,9 @@ class World:
         self.gone: set[UUID] = set()  # nodes that never come back
         self.repository = self.random.random() < 0.7  # whether the task has one: only then there is something to checkpoint
         self.work = dict.fromkeys(NODES, 0)  # what stands in the workspace of each node: it grows whenever an agent works
+        self.owed = 0  # what stood there when the last turn ended that was heard of
+        self.landed = dict.fromkeys(NODES, 0)  # what of it each node has landed
+        self.result = 0  # what was landed last
         self.heard_at: datetime | None = None
         self.full_until = self.random.choice([0.0, 0.0, 0.0, 10.0, LONGEST_LINE_SECONDS])  # other runs hold every place until then
         self.ahead = self.random.randrange(3)  # how many wait before this run
@@ -260,6 +263,8 @@ class World:
         """The server sets the terminal status of the run. Raise AssertionError where that is not for it to set."""
         assert self.run.environment is Environment.CLOUD, "the server ends a run of its client"
         assert not self.run.execution.restarting or ending.message == KEPT, "a run that was started again is ended as its earlier start"
+        saved = not self.repository or self.result >= self.owed
+        assert saved or ending.reason is not EndReason.FINISHED, "a success is told whose work is gone"
         self.fail_unfinished(UNANSWERED)
         self.row(status=ending.status, state={**self.run.state, "end_reason": ending.reason.value})
 
@@ -527,6 +532,7 @@ class World:
         if not self.accepts(sandbox, f"turn of {message.text}") or message.status not in _UNFINISHED or message not in self.messages:
             return
         self.stand(message, MessageStatus.ACKNOWLEDGED if error is None else MessageStatus.FAILED, error)
+        self.owed = self.work[sandbox.node]
         self.wake(turn_ended_at=self.clock(), stop_reason="error" if error else stop_reason, active_at=self.clock())
 
     def close_agent(self, sandbox: Sandbox, sentence: str) -> None:

@@ -6,12 +6,15 @@ Any job may be lost, doubled or late, for the row says what is to be done.
 import asyncio
 import contextlib
 from collections.abc import Awaitable, Callable, Sequence
+from typing import Any, LiteralString
 from uuid import UUID
 
 import procrastinate
 import psycopg
 import structlog
 from procrastinate.exceptions import AlreadyEnqueued, ConnectorException
+
+from hedgerow.db.database import DatabaseLostError
 
 logger = structlog.get_logger()
 
@@ -26,7 +29,31 @@ _POLL_SECONDS = 0.25  # a nudge that came during a look waits for the next poll,
 _SCAN_POLL_SECONDS = 1.0  # nobody asks for a second scan of a repository while the first is under way
 _GRACE_SECONDS = 5.0
 _LEAVE_SECONDS = 1.0
+_TRY_AGAIN_SECONDS = 0.5
 _FORGET = "DELETE FROM procrastinate_jobs WHERE queue_name = %(queue_name)s AND status = 'todo'"
+
+
+class _Connector(procrastinate.PsycopgConnector):
+    """Tells of queries that were lost on the way: Procrastinate itself tells nobody of a job that it could not finish."""
+
+    def __init__(self, **pool: Any) -> None:
+        super().__init__(**pool)
+        self._lost = asyncio.Event()
+
+    def next_loss(self) -> asyncio.Event:
+        """Set once a query is lost from now on."""
+        if self._lost.is_set():
+            self._lost = asyncio.Event()
+        return self._lost
+
+    async def execute_query_async(self, query: LiteralString, **arguments: Any) -> None:
+        """As Procrastinate's own, by which workers finish their jobs and give their signs of life."""
+        try:
+            await super().execute_query_async(query, **arguments)
+        except ConnectorException as problem:
+            if isinstance(problem.__cause__, psycopg.OperationalError):
+                self._lost.set()
+            raise
 
 
 def node_queue(node_id: UUID) -> str:
@@ -39,7 +66,8 @@ class Jobs:
 
     def __init__(self, url: str) -> None:
         # min_size 1: an API process only sends, and most of the time it sends nothing.
-        self._app = procrastinate.App(connector=procrastinate.PsycopgConnector(conninfo=url, min_size=1, max_size=5))
+        self._connector = _Connector(conninfo=url, min_size=1, max_size=5)
+        self._app = procrastinate.App(connector=self._connector)
         self._looks = 0  # under way
         self._reconcile: Callable[[UUID], Awaitable[None]] | None = None
         self._scan: Callable[[UUID], Awaitable[None]] | None = None
@@ -96,6 +124,22 @@ class Jobs:
         await self._work([SCANS_QUEUE], concurrency, _SCAN_POLL_SECONDS, stop)
 
     async def _work(self, queues: Sequence[str], concurrency: int, poll_seconds: float, stop: asyncio.Event) -> None:
+        """Be a worker until `stop` is set, and a new one whenever the database was lost.
+
+        What the old one had fetched and could not finish belongs to nobody then, and `retry_stalled` finds it. Kept by a worker that
+        goes on, such a job would keep every later one of its run waiting for ever.
+        """
+        while not stop.is_set():
+            try:
+                await self._work_while_connected(queues, concurrency, poll_seconds, stop)
+            except (ConnectorException, psycopg.Error) as problem:
+                logger.warning("the queue was lost; trying again", queues=list(queues), reason=str(problem.__cause__ or problem).strip())
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(stop.wait(), _TRY_AGAIN_SECONDS)
+
+    async def _work_while_connected(self, queues: Sequence[str], concurrency: int, poll_seconds: float, stop: asyncio.Event) -> None:
+        """Be a worker until `stop` is set, or a query of a worker was lost. May raise what that query raised."""
+        lost = self._connector.next_loss()
         worker = asyncio.create_task(
             self._app.run_worker_async(
                 queues=list(queues),
@@ -108,11 +152,12 @@ class Jobs:
                 delete_jobs="always",
             )
         )
-        stopping = asyncio.create_task(stop.wait())
+        stopping, losing = asyncio.create_task(stop.wait()), asyncio.create_task(lost.wait())
         try:
-            await asyncio.wait({worker, stopping}, return_when=asyncio.FIRST_COMPLETED)
+            await asyncio.wait({worker, stopping, losing}, return_when=asyncio.FIRST_COMPLETED)
         finally:
             stopping.cancel()
+            losing.cancel()
             await self._end(worker)
 
     async def _end(self, worker: asyncio.Task[None]) -> None:
@@ -127,8 +172,11 @@ class Jobs:
             worker.result()
 
     async def retry_stalled(self) -> int:
-        """Let others take up the jobs of workers that gave no sign of life for seconds; how many there were."""
-        stalled = list(await self._app.job_manager.get_stalled_jobs(seconds_since_heartbeat=_STALLED_SECONDS))
+        """Let others take up the jobs of workers that gave no sign of life for seconds; how many there were. Raises DatabaseLostError."""
+        try:
+            stalled = list(await self._app.job_manager.get_stalled_jobs(seconds_since_heartbeat=_STALLED_SECONDS))
+        except ConnectorException as problem:
+            raise DatabaseLostError from problem
         for job in stalled:
             await self._release(job)
         return len(stalled)

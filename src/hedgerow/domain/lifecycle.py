@@ -217,10 +217,8 @@ def decide(
         return LeaveQueue()
     if execution.started_at is None or run.environment is Environment.LOCAL:
         return _leave(run)
-    if run.status.terminal:
-        return _land(run)
-    if execution.ending is not None:
-        return _land(run)
+    if run.status.terminal or execution.ending is not None:
+        return _land(run, now)
     if execution.restarting:
         return _take_leave(execution)
     if execution.node_id is None:
@@ -266,20 +264,21 @@ def _stop(execution: Execution, ending: Ending, inbox: Inbox, now: datetime, dea
 def _leave(run: TaskRun) -> Action:
     """The run is its client's: nothing of it stays here, and its status is not ours to set.
 
-    A client that takes a run over takes the agent's work along by itself; where an ended run was only opened again, it is landed.
+    A client that takes a run over finds the agent's work in its last checkpoint; where that failed, or an ended run was only opened again,
+    it is landed.
     """
     if run.execution.sandbox is not None:
         return StopSandbox()
     if _unkept(run.execution):
         return Checkpoint()
-    if run.environment is Environment.CLOUD and _unlanded(run.execution):
+    if (run.environment is Environment.CLOUD or run.execution.checkpoint_failed) and _unlanded(run.execution):
         return Land()
     if run.execution.node_id is not None and run.execution.cleaned_at is None:
         return CleanUp()
     return Nothing()
 
 
-def _land(run: TaskRun) -> Action:
+def _land(run: TaskRun, now: datetime) -> Action:
     execution = run.execution
     if execution.sandbox is not None:
         return StopSandbox()
@@ -288,7 +287,7 @@ def _land(run: TaskRun) -> Action:
     if _unlanded(execution):
         return Land()
     if _only_in_checkpoint(execution):
-        return _bring_back(execution)
+        return _bring_back(execution, now)
     if not run.status.terminal:
         assert execution.ending is not None
         return End(execution.ending)
@@ -314,14 +313,16 @@ def _unlanded(execution: Execution) -> bool:
 
 def _only_in_checkpoint(execution: Execution) -> bool:
     """Whether an agent has worked on a machine that is lost, and what it did has only its checkpoint left to be collected from."""
-    worked = execution.turn_started_at is not None and execution.session_ready_at is None and execution.checkpoint is not None
-    return worked and execution.landed_at is None and execution.cleaned_at is None
+    lost = execution.worked and execution.session_ready_at is None and execution.checkpoint is not None
+    return lost and execution.landed_at is None and execution.cleaned_at is None
 
 
-def _bring_back(execution: Execution) -> Action:
+def _bring_back(execution: Execution, now: datetime) -> Action:
     """What a run that ends lost with its machine is restored, so that it can be landed; no agent starts for that."""
     if execution.node_id is None:
         return Claim()
+    if execution.retry_at is not None and now < execution.retry_at:
+        return Wait(execution.retry_at)
     return Prepare(sandbox=False, workspace=True) if execution.checked_out_at is None else Land()
 
 

@@ -53,6 +53,7 @@ async def checkpoint(node: Node, run: TaskRun, action: Checkpoint) -> None:
         "checkpointed_at": began,
         "checkpointed_turn": run.execution.turn_ended_at,
         "checkpointed_at_rest": run.execution.sandbox is None,
+        "checkpoint_failed": problem is not None,
     }
     async with node.backends.database.transaction() as tx:
         fresh = await runs.load_for_update(tx, run.id)

@@ -31,7 +31,7 @@ _COLLECT_SECONDS = 300.0
 
 
 async def land(node: Node, run: TaskRun, action: Land) -> None:
-    """Commit what the agent left, publish it, write branch and commit into the run, whose checkpoint is of no use then.
+    """Commit what the agent left, publish it, write branch and commit into the run, whose checkpoint is of no use once that is pushed.
 
     Safe to repeat. Raises HedgerowError.
     """
@@ -117,7 +117,8 @@ async def _write_down(node: Node, run: TaskRun, published: Published | None) -> 
 
     async with node.backends.database.transaction() as tx:
         fresh = await change_in(tx, node, run, columns)
-        await runs.note(tx, fresh.id, {"landed_at": node.backends.clock.now(), **checkpoints.after_landing(fresh)})
+        left = checkpoints.after_landing(fresh, pushed=published is None or published.pushed)
+        await runs.note(tx, fresh.id, {"landed_at": node.backends.clock.now(), **left})
 
 
 def _holds_an_answer(run: TaskRun) -> bool:

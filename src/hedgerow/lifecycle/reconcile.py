@@ -1,7 +1,7 @@
 """Load, decide, act, record, and again, until the run needs nobody for a while."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Sequence
 from datetime import datetime
 from typing import Any
 from uuid import UUID
@@ -113,19 +113,15 @@ async def reconcile(node: Node, run_id: UUID) -> None:
                 return
 
 
-async def rest_those_that_wait(node: Node, run_ids: Iterable[UUID]) -> set[UUID]:
-    """Write down the next look of those of the runs that need nobody now; which they are. The others are left as they are.
+async def rest_those_that_wait(node: Node, run_ids: Sequence[UUID]) -> set[UUID]:
+    """Write down the next look of those of the runs of this node that need nobody now; which they are. The others are left as they are.
 
-    Most runs whose time has come only wait on: to see that here is cheaper than to announce each to whoever would find it out.
+    Most runs whose time has come only wait on: to see that of many at once is cheaper than to announce each to whoever would find it out.
     """
-    resting = set()
     async with node.backends.database.statement() as tx:
-        for run_id in run_ids:
-            found = await executions.look(tx, run_id)
-            match None if found is None else _decide(node, *found, room=await _has_room(tx, node, found[0])):
-                case lifecycle.Wait(until=moment) if found is not None and await executions.rest(tx, found[0], moment):
-                    resting.add(run_id)
-    return resting
+        decided = [(run, _decide(node, run, inbox, room=True)) for run, inbox in await executions.look_at_all(tx, run_ids)]
+        waits = [(run, action.until) for run, action in decided if isinstance(action, lifecycle.Wait)]
+        return await executions.rest_all(tx, waits) if waits else set()
 
 
 Looked = tuple[TaskRun, Action]
