@@ -47,8 +47,8 @@ from hedgerow.checker.records import (
     StateRead,
 )
 from hedgerow.db import nodes, runs
+from hedgerow.domain.deadlines import Deadlines
 from hedgerow.domain.ids import uuid7
-from hedgerow.domain.lifecycle import Deadlines
 from hedgerow.domain.runs import Ending, EndReason, RunStatus, TaskRun
 from hedgerow.lifecycle import Leftovers, Node, conclude_unless_ending, reconcile, take_over
 from hedgerow.operations.backends import Backends

@@ -6,21 +6,10 @@ from uuid import UUID
 import pytest
 from tests.domain.test_lifecycle import DEADLINES
 
-from hedgerow.domain.lifecycle import (
-    Checkpoint,
-    Claim,
-    CleanUp,
-    Conclude,
-    Deadlines,
-    Deliver,
-    End,
-    Inbox,
-    Land,
-    Prepare,
-    StartSession,
-    Wait,
-    decide,
-)
+from hedgerow.domain.actions import Checkpoint, Claim, CleanUp, Conclude, Deliver, End, Land, Prepare, StartSession, Wait
+from hedgerow.domain.deadlines import Deadlines
+from hedgerow.domain.inbox import Inbox
+from hedgerow.domain.lifecycle import decide
 from hedgerow.domain.runs import Ending, EndReason, Environment, Execution, RunMode, RunStatus, SandboxHandle, TaskRun
 from hedgerow.domain.takeovers import Takeover, lives_by_its_checkpoint, may_be_taken_over, takeover
 

@@ -18,8 +18,8 @@ from hedgerow.db.jobs import Jobs
 from hedgerow.db.notify import Hub
 from hedgerow.domain.access import PersonalCaller, Project
 from hedgerow.domain.clock import SystemClock
+from hedgerow.domain.deadlines import Deadlines
 from hedgerow.domain.ids import uuid7
-from hedgerow.domain.lifecycle import Deadlines
 from hedgerow.domain.runs import RunMode, TaskRun
 from hedgerow.lifecycle import Node
 from hedgerow.operations import access, accounts, connection_tokens, repositories, runs, signing, tasks

@@ -16,10 +16,10 @@ import pytest
 
 from hedgerow.db import executions, runs
 from hedgerow.domain.access import PersonalCaller, RunCaller
+from hedgerow.domain.actions import BeginAgain, Checkpoint, Land, Prepare
 from hedgerow.domain.artifacts import ArtifactType
 from hedgerow.domain.checkpoints import HANDED_OVER, CheckpointRules
 from hedgerow.domain.errors import UnavailableError
-from hedgerow.domain.lifecycle import BeginAgain, Checkpoint, Land, Prepare
 from hedgerow.domain.runs import EndReason, SandboxHandle, TaskRun
 from hedgerow.domain.sandboxes import SandboxSpec
 from hedgerow.lifecycle.begin_again import begin_again
@@ -257,12 +257,7 @@ async def test_landed_work_needs_no_checkpoint(desk: World, tmp_path: Path) -> N
     landed = await desk.fresh(run)
     assert landed.execution.checkpoint is None
     assert len(landed.artifacts) == 2  # clients go on from them
-    async with desk.node.backends.database.transaction() as tx:
-        await runs.note(tx, run.id, {"restarting": True})
-    await begin_again(desk.node, await desk.fresh(run), BeginAgain())
-    async with desk.node.backends.database.transaction() as tx:
-        await executions.claim(tx, run.id, desk.node.id)
-    again = await prepared(desk, await desk.fresh(run))
+    _, again = await here_again(desk, landed)
     assert git(workspace(desk, again), "status", "--porcelain") == ""
     assert git(workspace(desk, again), "log", "-1", "--format=%s") == "Mend it"
     assert not [p for p in await entries(desk, run, "progress") if p["step"] == "restore"]
@@ -278,13 +273,24 @@ async def refused(desk: World, folder: Path, run: TaskRun) -> TaskRun:
     return await desk.fresh(run)
 
 
-async def test_work_that_could_not_be_pushed_goes_on_elsewhere_from_its_checkpoint(desk: World, tmp_path: Path) -> None:
+async def here_again(world: World, run: TaskRun) -> tuple[World, TaskRun]:
+    """The run as the same node takes it up, once it was started again."""
+    async with world.node.backends.database.transaction() as tx:
+        await runs.note(tx, run.id, {"restarting": True})
+    await begin_again(world.node, await world.fresh(run), BeginAgain())
+    async with world.node.backends.database.transaction() as tx:
+        await executions.claim(tx, run.id, world.node.id)
+    return world, await prepared(world, await world.fresh(run))
+
+
+@pytest.mark.parametrize("same_node", [False, True], ids=["on another node", "on the same node"])
+async def test_work_that_could_not_be_pushed_goes_on_from_its_checkpoint(desk: World, tmp_path: Path, same_node: bool) -> None:
     run = await begun(desk, tmp_path)
     work(workspace(desk, run))
     before = seen(workspace(desk, run))
     landed = await refused(desk, tmp_path, await taken(desk, run))
     assert (landed.output["pushed"], landed.execution.checkpoint is None) == (False, False)
-    other, again = await elsewhere(desk, landed, tmp_path)
+    other, again = await (here_again(desk, landed) if same_node else elsewhere(desk, landed, tmp_path))
     assert seen(workspace(other, again)) == before
     await land(other.node, again, Land())
     assert (await other.fresh(again)).output["pushed"]

@@ -11,8 +11,7 @@ from typing import Any
 from uuid import UUID
 
 from hedgerow.db.executions import FORGOTTEN
-from hedgerow.domain import lifecycle
-from hedgerow.domain.lifecycle import (
+from hedgerow.domain.actions import (
     Action,
     BeginAgain,
     Checkpoint,
@@ -24,14 +23,18 @@ from hedgerow.domain.lifecycle import (
     ExpireRequests,
     GiveAnswer,
     HandOver,
-    Inbox,
+    Hold,
     Land,
     LeaveQueue,
+    Nothing,
     Prepare,
     StartSession,
     StopSandbox,
     StopTurn,
+    Wait,
 )
+from hedgerow.domain.housekeeping import DISK_FULL, WAITING_KEY
+from hedgerow.domain.inbox import Inbox
 from hedgerow.domain.messages import UNANSWERED, MessageStatus
 from hedgerow.domain.permission_requests import SESSION_OVER
 from hedgerow.domain.runs import Ending, EndReason, Environment, RunStatus, TaskRun
@@ -304,7 +307,8 @@ class Workers:
     # Looking, deciding, acting
 
     def _decide(self, node: UUID) -> Action:
-        return self.decide(self.world.run, self.world.inbox(), self.world.clock(), DEADLINES, node, room=self.world.room())
+        room, may_claim = self.world.room(), self.world.may_claim(node)
+        return self.decide(self.world.run, self.world.inbox(), self.world.clock(), DEADLINES, node, room=room, may_claim=may_claim)
 
     def _decide_again(self, node: UUID, run: TaskRun) -> Action:
         if self.world.run.execution.epoch != run.execution.epoch:
@@ -317,8 +321,8 @@ class Workers:
             run, inbox = world.run, world.inbox()
             action = self._decide(node)
             world.trace.append((world.now, node, action))
-            if isinstance(action, lifecycle.Nothing | lifecycle.Wait):
-                until = action.until if isinstance(action, lifecycle.Wait) else None
+            if isinstance(action, Nothing | Wait):
+                until = action.until if isinstance(action, Wait) else None
                 if world.run.execution.wake_at == run.execution.wake_at:
                     world.facts(wake_at=until)
                     return
@@ -374,7 +378,7 @@ class Workers:
     def _still_wanted(self, node: UUID, run: TaskRun) -> bool:
         if self.world.run.execution.epoch != run.execution.epoch:
             return False
-        return isinstance(self._decide(node), (*_ONWARD, lifecycle.Wait))
+        return isinstance(self._decide(node), (*_ONWARD, Wait))
 
     def _trouble(self, *reasons: EndReason) -> None:
         if self.world.random.random() < self.trouble:
@@ -436,6 +440,7 @@ class Workers:
     def _steps(self, node: UUID, run: TaskRun, action: Action) -> Steps:
         kinds: dict[type[Action], Callable[[UUID, TaskRun, Any], Steps]] = {
             Claim: self._claim,
+            Hold: self._hold,
             LeaveQueue: self._leave_queue,
             Prepare: self._prepare,
             StartSession: self._start_session,
@@ -454,6 +459,7 @@ class Workers:
         return kinds[type(action)](node, run, action)
 
     def _claim(self, node: UUID, run: TaskRun, action: Claim) -> Steps:
+        assert self.world.may_claim(node) or run.execution.claimed_at is not None, "a run is put onto a disk that is full"
         self.world.folders.discard(node)  # what could not be collected is moved aside
         self.world.work[node] = 0
         yield self._pause(0.1)
@@ -466,6 +472,13 @@ class Workers:
             self.world.facts(node_id=node, epoch=execution.epoch + 1, claimed_at=claimed_at, place=None)
         elif execution.place is None:
             self.world.facts(place=self.world.ahead + 1)
+
+        self.world.stop_waiting()
+
+    def _hold(self, node: UUID, run: TaskRun, action: Hold) -> Steps:
+        yield self._pause(0.1)
+        if isinstance(self._decide_again(node, run), Hold):
+            self.world.row(state={**self.world.run.state, WAITING_KEY: DISK_FULL})
 
     def _leave_queue(self, node: UUID, run: TaskRun, action: LeaveQueue) -> Steps:
         yield self._pause(0.1)

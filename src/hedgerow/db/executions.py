@@ -15,7 +15,7 @@ from psycopg.types.json import Json
 
 from hedgerow.db import runs
 from hedgerow.db.database import Transaction
-from hedgerow.domain.lifecycle import Inbox
+from hedgerow.domain.inbox import Inbox
 from hedgerow.domain.runs import Ending, Environment, RunStatus, SandboxHandle, TaskRun
 from hedgerow.domain.tasks import slug_prefix
 

@@ -12,9 +12,9 @@ import structlog
 from hedgerow.db import runs
 from hedgerow.db.database import DatabaseLostError, Transaction
 from hedgerow.domain import checkpoints as domain
+from hedgerow.domain.actions import Checkpoint
 from hedgerow.domain.errors import HedgerowError, UnavailableError
 from hedgerow.domain.journal import notification
-from hedgerow.domain.lifecycle import Checkpoint
 from hedgerow.domain.runs import TaskRun
 from hedgerow.lifecycle.agent_choice import choose_agent
 from hedgerow.lifecycle.ends import came_from

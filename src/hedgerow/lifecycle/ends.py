@@ -8,9 +8,9 @@ import structlog
 
 from hedgerow.db import executions, runs
 from hedgerow.db.database import DatabaseLostError
+from hedgerow.domain.actions import Action, Conclude, Deliver, End, Land, Prepare, StartSession
 from hedgerow.domain.errors import HedgerowError
 from hedgerow.domain.housekeeping import WAITING_KEY
-from hedgerow.domain.lifecycle import Action, Conclude, Deliver, End, Land, Prepare, StartSession
 from hedgerow.domain.messages import UNANSWERED
 from hedgerow.domain.runs import Ending, EndReason, Environment, RunStatus, TaskRun
 from hedgerow.lifecycle.facts import TakenOverError, change_in, decide_again

@@ -9,9 +9,9 @@ from typing import Any
 import structlog
 
 from hedgerow.db import runs
+from hedgerow.domain.actions import Land
 from hedgerow.domain.branches import result_branch
 from hedgerow.domain.errors import HedgerowError
-from hedgerow.domain.lifecycle import Land
 from hedgerow.domain.progress import Step
 from hedgerow.domain.runs import EndReason, TaskRun, merge_output
 from hedgerow.lifecycle.agent_choice import choose_agent

@@ -11,9 +11,9 @@ from typing import Any
 from hedgerow.agents import runtime_tree
 from hedgerow.agents.base import AgentLaunch
 from hedgerow.db.database import DatabaseLostError
+from hedgerow.domain.actions import Prepare
 from hedgerow.domain.branches import result_branch
 from hedgerow.domain.errors import HedgerowError, InvalidError, UnavailableError
-from hedgerow.domain.lifecycle import Prepare
 from hedgerow.domain.progress import Step
 from hedgerow.domain.runs import EndReason, TaskRun
 from hedgerow.domain.sandboxes import Mount, SandboxSpec

@@ -10,8 +10,7 @@ import structlog
 
 from hedgerow.db import executions
 from hedgerow.db.database import Transaction
-from hedgerow.domain import lifecycle
-from hedgerow.domain.lifecycle import (
+from hedgerow.domain.actions import (
     Action,
     BeginAgain,
     Checkpoint,
@@ -24,14 +23,17 @@ from hedgerow.domain.lifecycle import (
     GiveAnswer,
     HandOver,
     Hold,
-    Inbox,
     Land,
     LeaveQueue,
+    Nothing,
     Prepare,
     StartSession,
     StopSandbox,
     StopTurn,
+    Wait,
 )
+from hedgerow.domain.inbox import Inbox
+from hedgerow.domain.lifecycle import decide
 from hedgerow.domain.runs import TaskRun
 from hedgerow.lifecycle.begin_again import begin_again
 from hedgerow.lifecycle.checkpoint import checkpoint
@@ -100,9 +102,9 @@ async def reconcile(node: Node, run_id: UUID) -> None:
             if looked is None:
                 return
             match looked:
-                case run, lifecycle.Nothing():
+                case run, Nothing():
                     done = await _rests(node, run, None)
-                case run, lifecycle.Wait(until=moment):
+                case run, Wait(until=moment):
                     done = await _rests(node, run, moment)
                 case run, HandOver(node_id=holder):
                     await node.backends.jobs.nudge(run.id, holder)
@@ -120,7 +122,7 @@ async def rest_those_that_wait(node: Node, run_ids: Sequence[UUID]) -> set[UUID]
     """
     async with node.backends.database.statement() as tx:
         decided = [(run, _decide(node, run, inbox, room=True)) for run, inbox in await executions.look_at_all(tx, run_ids)]
-        waits = [(run, action.until) for run, action in decided if isinstance(action, lifecycle.Wait)]
+        waits = [(run, action.until) for run, action in decided if isinstance(action, Wait)]
         return await executions.rest_all(tx, waits) if waits else set()
 
 
@@ -143,7 +145,7 @@ async def _has_room(tx: Transaction, node: Node, run: TaskRun) -> bool:
 
 def _decide(node: Node, run: TaskRun, inbox: Inbox, *, room: bool) -> Action:
     may_claim = node.may_claim(run)
-    return lifecycle.decide(run, inbox, node.backends.clock.now(), node.deadlines, node.id, room=room, may_claim=may_claim)
+    return decide(run, inbox, node.backends.clock.now(), node.deadlines, node.id, room=room, may_claim=may_claim)
 
 
 async def _rests(node: Node, run: TaskRun, until: datetime | None) -> bool:
@@ -192,4 +194,4 @@ async def _still_wanted(node: Node, run: TaskRun) -> bool:
     looked = await _look(node, run.id)
     if looked is None or looked[0].execution.epoch != run.execution.epoch:
         return False
-    return isinstance(looked[1], (*_ONWARD, lifecycle.Wait))
+    return isinstance(looked[1], (*_ONWARD, Wait))
