@@ -1,11 +1,12 @@
 import asyncio
 import contextlib
 import time
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from uuid import UUID
 
 import psycopg
 import pytest
+from structlog.testing import capture_logs
 
 from hedgerow.db.database import DatabaseLostError
 from hedgerow.db.jobs import RUNS_QUEUE, Jobs, node_queue
@@ -43,10 +44,10 @@ class Looks:
 
 
 @contextlib.asynccontextmanager
-async def working(jobs: Jobs, looks: Looks, *queues: str) -> AsyncIterator[None]:
+async def working(jobs: Jobs, looks: Looks, *queues: str, look: Callable[[UUID], Awaitable[None]] | None = None) -> AsyncIterator[None]:
     """A worker while it is needed."""
     stop = asyncio.Event()
-    worker = asyncio.create_task(jobs.work(list(queues), looks.look, concurrency=4, stop=stop))
+    worker = asyncio.create_task(jobs.work(list(queues), look or looks.look, concurrency=4, stop=stop))
     yield
     stop.set()
     async with asyncio.timeout(20):
@@ -122,6 +123,20 @@ async def test_a_look_that_fails_does_not_stop_the_worker(jobs: Jobs) -> None:
         assert await looks.next() == bad
         await jobs.nudge(good, None)
         assert await looks.next() == good
+
+
+async def test_a_look_whose_database_was_lost_is_told_in_a_line(jobs: Jobs) -> None:
+    looks, run = Looks(), uuid7()
+
+    async def look(run_id: UUID) -> None:
+        await looks.seen.put(run_id)
+        raise DatabaseLostError
+
+    with capture_logs() as logs:
+        async with working(jobs, looks, RUNS_QUEUE, look=look):
+            await jobs.nudge(run, None)
+            assert await looks.next() == run
+    assert [(entry["log_level"], entry["run_id"]) for entry in logs] == [("warning", str(run))]
 
 
 async def test_the_job_of_a_worker_that_died_is_taken_up_by_another(jobs: Jobs, database_url: str) -> None:

@@ -2,6 +2,8 @@
 
 import json
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
+from pathlib import Path
 from typing import Any
 
 import psycopg
@@ -10,15 +12,31 @@ from psycopg.rows import dict_row
 from hedgerow.db.embedded import EmbeddedPostgres
 from hedgerow.domain.errors import HedgerowError
 from tests.end_to_end.house import House, Run
+from tests.leftovers import processes_of
 
 _LAST_ENTRIES = 5
 _LAST_LINES = 30
+_TURNED_AWAY = ("in recovery mode", "starting up", "not yet accepting connections", "Consistent recovery state", "shutting down")
 _TERMINAL = {"completed", "failed", "cancelled"}
 
 
 def account(house: House, runs: Iterable[Run]) -> str:
     """The account in words, also where the database is gone."""
-    return "\n".join([*_of_runs(house, runs), *_of_processes(house)])
+    return "\n".join([*_of_postgres(house), *_of_runs(house, runs), *_of_processes(house)])
+
+
+def _of_postgres(house: House) -> Iterator[str]:
+    for log in house.data_dir.glob("postgres/postgres.log"):
+        yield "what the database has said:"
+        yield from (
+            f"  {line}" for line in log.read_text(errors="replace").splitlines() if not any(words in line for words in _TURNED_AWAY)
+        )
+    yield "its processes:"
+    for pid in processes_of(house.data_dir / "postgres"):
+        with suppress(OSError):
+            for process in (pid, *map(int, Path(f"/proc/{pid}/task/{pid}/children").read_text().split())):
+                status = Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[0]
+                yield f"  {process} ({status}): {Path(f'/proc/{process}/cmdline').read_text().replace(chr(0), ' ')[:200]}"
 
 
 def _of_runs(house: House, runs: Iterable[Run]) -> Iterator[str]:

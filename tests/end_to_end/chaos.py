@@ -7,13 +7,14 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 
-from tests.end_to_end.house import House, Process
+from tests.end_to_end.house import House
 from tests.leftovers import processes_of
 
-_STARTS = 10  # how often a supervisor starts a process that cannot stand yet
-_AWAY_SECONDS = 1.0  # the longest time until it does
+_AWAY_SECONDS = 1.0  # the longest time until a supervisor starts a process again
+_PAUSE_SECONDS = 2.0
 _STOPPED_SECONDS = 2.0
 _LEAVE_SECONDS = 20.0
 _LOOK_SECONDS = 0.2
@@ -28,13 +29,14 @@ class Chaos:
         self.fallen: list[str] = []  # what ended by itself once it had been ready
         self._house = house
         self._random = random.Random(seed)
+        self._pauses = random.Random(seed)
         api = house.start("api", "--port", "0")
         house.settings["HEDGEROW_CONTROL_PLANE_URL"] = url = api.said[-1].split()[-1]
         house.settings["HEDGEROW_PORT"] = url.rpartition(":")[2]
         self._processes = {"api": api, "worker": house.start("worker")}
 
     def reign(self, seconds: float, over: threading.Event) -> None:
-        """Do one harm after the other for so long; from then on be nothing but the supervisor, until it is over."""
+        """Do one harm after the other for so long, or until it is over."""
         deadline = time.monotonic() + seconds
         harms: list[tuple[Callable[[str], bool], tuple[str, ...]]] = [
             (self._kill, ("api", "worker", "postgres", "agent server", "agent")),
@@ -45,43 +47,35 @@ class Chaos:
             victim = self._random.choice(victims)
             if harm(victim):
                 self.done[f"{harm.__name__.strip('_')} {victim}"] += 1
-            over.wait(self._random.uniform(0.0, 1.0))
-            self._look_after()
+            over.wait(self._random.uniform(0.0, _PAUSE_SECONDS))
+
+    def supervise(self, over: threading.Event) -> None:
+        """Start again what has died, until it is over; what has ended by itself is noted, since nothing that was ready may."""
         while not over.wait(_LOOK_SECONDS):
-            self._look_after()
+            for name, process in list(self._processes.items()):
+                code = process.popen.poll()
+                if code is None:
+                    continue
+                if code != -signal.SIGKILL:
+                    self.fallen.append(f"the {name} ended by itself with {code}: {''.join(process.said[-_LAST_LINES:])}")
+                self._start_again(name, over)
 
-    def _look_after(self) -> None:
-        """Start again what has ended by itself, and note it: nothing that was ready may."""
-        for name, process in list(self._processes.items()):
-            if (code := process.popen.poll()) is not None:
-                self.fallen.append(f"the {name} ended by itself with {code}: {''.join(process.said[-_LAST_LINES:])}")
-                self._start_again(name)
-
-    def _kill(self, victim: str) -> bool:
-        process = self._processes.get(victim)
-        if process is not None:
-            process.kill()
-            time.sleep(self._random.uniform(0, _AWAY_SECONDS))
-            self._start_again(victim)
-            return True
-        pid = self._pid(victim)
-        return pid is not None and _signal(pid, signal.SIGKILL)
-
-    def _start_again(self, name: str) -> None:
-        """As a supervisor does: once more, where it ends before it is ready."""
-        for _ in range(_STARTS):
+    def _start_again(self, name: str, over: threading.Event) -> None:
+        """As often as it takes: it may be killed before it is ready, and find no database to begin with."""
+        while not over.wait(self._pauses.uniform(0, _AWAY_SECONDS)):
             try:
                 self._processes[name] = self._house.start(name)
             except AssertionError:
                 self.done[f"the {name} could not stand yet"] += 1
-                time.sleep(_AWAY_SECONDS)
             else:
                 return
-        raise AssertionError(f"the {name} did not start: {''.join(self._house.processes[-1].said)}")
+
+    def _kill(self, victim: str) -> bool:
+        pid = self._pid(victim)
+        return pid is not None and _signal(pid, signal.SIGKILL)
 
     def _stop(self, victim: str) -> bool:
-        process: Process | None = self._processes.get(victim)
-        pid = self._pid(victim) if process is None else process.popen.pid
+        pid = self._pid(victim)
         if pid is None or not _signal(pid, signal.SIGSTOP):
             return False
         time.sleep(self._random.uniform(0.1, _STOPPED_SECONDS))
@@ -90,16 +84,20 @@ class Chaos:
 
     def _pid(self, victim: str) -> int | None:
         """A process of that kind; None where there is none now."""
+        if victim in self._processes:
+            process = self._processes[victim].popen
+            return process.pid if process.poll() is None else None
         found = sorted(self._postgres() if victim == "postgres" else self._of_sandboxes(victim))
         return self._random.choice(found) if found else None
 
     def _postgres(self) -> Iterator[int]:
         """The server as often as all of its children together."""
-        for file in self._house.data_dir.glob("postgres/**/postmaster.pid"):
-            server = int(file.read_text().split()[0])
-            children = _children(server)
-            yield from [server] * max(len(children), 1)
-            yield from children
+        with suppress(OSError, IndexError):  # it is gone, or just being started
+            server = int((self._house.data_dir / "postgres" / "data" / "postmaster.pid").read_text().splitlines()[0])
+            if os.fsencode(self._house.data_dir) in _read(server, "cmdline"):
+                children = _children(server)
+                yield from [server] * max(len(children), 1)
+                yield from children
 
     def _of_sandboxes(self, victim: str) -> list[int]:
         module = {"agent server": b"hedgerow.agent_server", "agent": b"hedgerow.scripted_agent"}[victim]

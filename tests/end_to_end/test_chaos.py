@@ -44,7 +44,7 @@ def test_the_checker_refutes_nothing_whatever_dies(
     house = make_house(**_SETTINGS)
     chaos = Chaos(house, SEED)
     recorder = Recorder(tmp_path / "history.jsonl")
-    with ThreadPoolExecutor(RUNS * _THREADS_A_RUN + 1) as threads:
+    with ThreadPoolExecutor(RUNS * _THREADS_A_RUN + 2) as threads:
         crowd, began = Crowd(house, recorder, SEED, threads), time.monotonic()
         try:
             _let_chaos_reign(chaos, crowd, threads)
@@ -73,8 +73,9 @@ def test_the_checker_refutes_nothing_whatever_dies(
 def _let_chaos_reign(chaos: Chaos, crowd: Crowd, threads: ThreadPoolExecutor) -> None:
     """Begin one run after the other while everything dies, and return once everybody has seen the end of all of them."""
     over, began = threading.Event(), time.monotonic()
-    reign = threads.submit(chaos.reign, SECONDS, over)
-    reign.add_done_callback(lambda done: crowd.give_up() if done.exception() else None)  # without a supervisor nobody need wait
+    reign, supervisor = threads.submit(chaos.reign, SECONDS, over), threads.submit(chaos.supervise, over)
+    for done in (reign, supervisor):
+        done.add_done_callback(lambda done: crowd.give_up() if done.exception() else None)  # without a supervisor nobody need wait
     try:
         for number in range(RUNS):
             crowd.begin(number)
@@ -83,3 +84,4 @@ def _let_chaos_reign(chaos: Chaos, crowd: Crowd, threads: ThreadPoolExecutor) ->
     finally:
         over.set()
         reign.result()
+        supervisor.result()

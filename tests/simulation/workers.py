@@ -23,6 +23,7 @@ from hedgerow.domain.actions import (
     ExpireRequests,
     GiveAnswer,
     HandOver,
+    Hold,
     Land,
     LeaveQueue,
     Nothing,
@@ -32,6 +33,7 @@ from hedgerow.domain.actions import (
     StopTurn,
     Wait,
 )
+from hedgerow.domain.housekeeping import DISK_FULL, WAITING_KEY
 from hedgerow.domain.inbox import Inbox
 from hedgerow.domain.messages import UNANSWERED, MessageStatus
 from hedgerow.domain.permission_requests import SESSION_OVER
@@ -305,7 +307,8 @@ class Workers:
     # Looking, deciding, acting
 
     def _decide(self, node: UUID) -> Action:
-        return self.decide(self.world.run, self.world.inbox(), self.world.clock(), DEADLINES, node, room=self.world.room())
+        room, may_claim = self.world.room(), self.world.may_claim(node)
+        return self.decide(self.world.run, self.world.inbox(), self.world.clock(), DEADLINES, node, room=room, may_claim=may_claim)
 
     def _decide_again(self, node: UUID, run: TaskRun) -> Action:
         if self.world.run.execution.epoch != run.execution.epoch:
@@ -437,6 +440,7 @@ class Workers:
     def _steps(self, node: UUID, run: TaskRun, action: Action) -> Steps:
         kinds: dict[type[Action], Callable[[UUID, TaskRun, Any], Steps]] = {
             Claim: self._claim,
+            Hold: self._hold,
             LeaveQueue: self._leave_queue,
             Prepare: self._prepare,
             StartSession: self._start_session,
@@ -455,6 +459,7 @@ class Workers:
         return kinds[type(action)](node, run, action)
 
     def _claim(self, node: UUID, run: TaskRun, action: Claim) -> Steps:
+        assert self.world.may_claim(node) or run.execution.claimed_at is not None, "a run is put onto a disk that is full"
         self.world.folders.discard(node)  # what could not be collected is moved aside
         self.world.work[node] = 0
         yield self._pause(0.1)
@@ -467,6 +472,13 @@ class Workers:
             self.world.facts(node_id=node, epoch=execution.epoch + 1, claimed_at=claimed_at, place=None)
         elif execution.place is None:
             self.world.facts(place=self.world.ahead + 1)
+
+        self.world.stop_waiting()
+
+    def _hold(self, node: UUID, run: TaskRun, action: Hold) -> Steps:
+        yield self._pause(0.1)
+        if isinstance(self._decide_again(node, run), Hold):
+            self.world.row(state={**self.world.run.state, WAITING_KEY: DISK_FULL})
 
     def _leave_queue(self, node: UUID, run: TaskRun, action: LeaveQueue) -> Steps:
         yield self._pause(0.1)

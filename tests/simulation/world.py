@@ -33,6 +33,7 @@ from hedgerow.checker.records import (
 from hedgerow.db.executions import FORGOTTEN
 from hedgerow.domain.actions import Action
 from hedgerow.domain.deadlines import Deadlines
+from hedgerow.domain.housekeeping import WAITING_KEY
 from hedgerow.domain.inbox import Inbox
 from hedgerow.domain.messages import HANDED_OVER, MOVED, REMOVED, UNANSWERED, MessageStatus
 from hedgerow.domain.permission_requests import RUN_OVER, SESSION_OVER
@@ -54,6 +55,7 @@ DEADLINES = Deadlines(
 )
 LEASE_SECONDS = 25.0  # longer than any worker takes to come back after a crash
 LONGEST_LINE_SECONDS = 100.0
+LONGEST_FULL_SECONDS = 60.0  # that a node's disk is too full for another run; each of them once
 NODES = (UUID(int=1), UUID(int=2))
 RUN = "run"
 BASE = "1" * 40
@@ -78,6 +80,17 @@ def _copied(row: _Frozen, changes: dict[str, Any]) -> _Frozen:
     for name, value in changes.items():
         _FIELDS[kind][name].__set__(copy, value)
     return copy
+
+
+def _full_disks(random: Random) -> dict[UUID, tuple[float, float]]:
+    """When the disk of each node is full: mostly never."""
+    begins = [random.choice([0.0, random.uniform(0.0, 400.0)]) for _ in NODES]
+    lengths = [random.uniform(0.0, LONGEST_FULL_SECONDS) if random.random() < 0.2 else 0.0 for _ in NODES]
+    return {node: (begin, begin + length) for node, begin, length in zip(NODES, begins, lengths, strict=True)}
+
+
+def _without_waiting(state: dict[str, Any]) -> dict[str, Any]:
+    return {key: value for key, value in state.items() if key != WAITING_KEY}
 
 
 @dataclass(slots=True, eq=False)
@@ -136,6 +149,7 @@ class World:
         self.heard_at: datetime | None = None
         self.full_until = self.random.choice([0.0, 0.0, 0.0, 10.0, LONGEST_LINE_SECONDS])  # other runs hold every place until then
         self.ahead = self.random.randrange(3)  # how many wait before this run
+        self.full_disks = _full_disks(Random(f"the disks of {seed}"))  # from when until when
         self.nudge: Callable[[UUID | None], None] = lambda node_id: None
         self.find: Callable[[UUID | None], None] = lambda node_id: None
         self.stir: Callable[[], None] = lambda: None
@@ -179,6 +193,16 @@ class World:
     def room(self) -> bool:
         """Whether the run may be claimed; one that was claimed before keeps its place."""
         return self.now >= self.full_until or self.run.execution.claimed_at is not None
+
+    def may_claim(self, node: UUID) -> bool:
+        """Whether a node's disk has room for the run; what is there already stays."""
+        begin, end = self.full_disks[node]
+        return self.run.execution.node_id is not None or not begin <= self.now < end
+
+    def stop_waiting(self) -> None:
+        """Nothing says any more that the run waits for a disk."""
+        if WAITING_KEY in self.run.state:
+            self.row(state=_without_waiting(self.run.state))
 
     def move_up(self) -> None:
         """Somebody who waited before the run waits no more."""
@@ -268,7 +292,7 @@ class World:
         saved = not self.repository or self.result >= self.owed
         assert saved or ending.reason is not EndReason.FINISHED, "a success is told whose work is gone"
         self.fail_unfinished(UNANSWERED)
-        self.row(status=ending.status, state={**self.run.state, "end_reason": ending.reason.value})
+        self.row(status=ending.status, state=_without_waiting(self.run.state) | {"end_reason": ending.reason.value})
 
     def inbox(self) -> Inbox:
         """How many messages stand where."""
@@ -383,7 +407,7 @@ class World:
         driven, before = self.run.execution.started_at is not None, self.run.status
         if self.run.execution.sandbox is None:
             self.fail_unfinished(UNANSWERED)
-        self.row(status=status, state=known or {**self.run.state, "end_reason": EndReason.CLIENT.value})
+        self.row(status=status, state=known or _without_waiting(self.run.state) | {"end_reason": EndReason.CLIENT.value})
         if driven and status is not before:
             self.wake()
 
@@ -402,7 +426,7 @@ class World:
         """PATCH {environment: local}."""
         if self.run.environment is Environment.CLOUD:
             self.say("person", Kind.OPEN, accepted=True)
-            self.row(environment=Environment.LOCAL)
+            self.row(environment=Environment.LOCAL, state=_without_waiting(self.run.state))
             self.fail_unfinished(HANDED_OVER)
             if self.run.execution.started_at is not None:
                 self.wake()

@@ -191,16 +191,19 @@ class Jobs:
 
     async def _run(self, run_id: str) -> None:
         assert self._reconcile is not None
-        self._looks += 1
-        try:
-            await self._reconcile(UUID(run_id))
-        finally:
-            self._looks -= 1
+        await self._look(self._reconcile, run_id=run_id)
 
     async def _run_scan(self, scan_id: str) -> None:
         assert self._scan is not None
+        await self._look(self._scan, scan_id=scan_id)
+
+    async def _look(self, look: Callable[[UUID], Awaitable[None]], **subject: str) -> None:
+        """One look. Where the database is lost during it, the next sweep over the rows leads to another one."""
+        (name,) = subject.values()
         self._looks += 1
         try:
-            await self._scan(UUID(scan_id))
+            await look(UUID(name))
+        except DatabaseLostError as problem:
+            logger.warning("a look was broken off, since the database does not answer", **subject, reason=problem.message)
         finally:
             self._looks -= 1
