@@ -20,7 +20,7 @@ from hedgerow.repositories.checkpoints import Files
 from hedgerow.sandboxes import SandboxOptions, SandboxProvider, providers
 
 FILES = 5_000
-ROUNDS = 15
+ROUNDS = 40
 GOAL_SECONDS = 0.05
 _MOST_BYTES = 2**30
 
@@ -127,8 +127,8 @@ async def _measure(bench: _Bench, origin: Path, mirrors: Path) -> Figure:
     taken, yardstick = median(ours), median(bare)
     return Figure(
         f"a checkpoint of {FILES:,} unchanged files, {bench.provider.name}",
-        f"{taken * 1000:.0f} ms",
-        f"git status {yardstick * 1000:.0f} ms",
+        f"{taken * 1000:.0f} ms, the fastest {min(ours) * 1000:.0f} ms",
+        f"git status {yardstick * 1000:.0f} ms, {min(bare) * 1000:.0f} ms",
         f"{taken / yardstick:.1f}",
         f"under {GOAL_SECONDS * 1000:.0f} ms",
         taken < GOAL_SECONDS,

@@ -6,7 +6,9 @@ from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
 from benchmarks.report import Figure, percentile
-from hedgerow.domain.lifecycle import Deadlines, Inbox, decide
+from hedgerow.domain.deadlines import Deadlines
+from hedgerow.domain.inbox import Inbox
+from hedgerow.domain.lifecycle import decide
 from hedgerow.domain.runs import Environment, Execution, RunStatus, SandboxHandle, TaskRun
 
 _NOW = datetime(2026, 5, 7, 12, tzinfo=UTC)

@@ -1,5 +1,6 @@
 """What every room's tests may ask for: a real PostgreSQL, a fresh migrated database per test, and a clock that stands still."""
 
+import gc
 import os
 import shutil
 import tempfile
@@ -11,6 +12,7 @@ from pathlib import Path
 
 import psycopg
 import pytest
+import structlog
 from filelock import FileLock
 
 from hedgerow.db.embedded import SETTINGS, EmbeddedPostgres
@@ -25,6 +27,26 @@ _SETTINGS = {**SETTINGS, "fsync": "off", "synchronous_commit": "off", "full_page
 _TEMPLATE = "migrated"
 _MEMORY = Path("/dev/shm")
 _ROOM_BYTES = 3 * 2**30
+_LONG = ("tests/simulation/", "tests/api/test_state_machine.py", "tests/agent_server/test_lease.py", "tests/agent_server/test_thread.py")
+
+
+def pytest_sessionstart() -> None:
+    """Collect tests without looking for garbage: there is none yet, and thousands of tests and their imports are looked through for it."""
+    gc.disable()
+    *steps, _ = structlog.get_config()["processors"]
+    plain = structlog.dev.ConsoleRenderer(exception_formatter=structlog.dev.plain_traceback)  # the other one takes a second for each
+    structlog.configure(processors=[*steps, plain])
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Run what takes long first: a worker that came to it last would let the others wait for it."""
+    items.sort(key=lambda item: not item.nodeid.startswith(_LONG))
+
+
+def pytest_collection_finish() -> None:
+    """From here on there is garbage, but not among what was collected: a worker looks through the rest alone."""
+    gc.freeze()
+    gc.enable()
 
 
 @pytest.fixture(scope="session")

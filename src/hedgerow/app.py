@@ -24,9 +24,9 @@ from hedgerow.db.notify import Hub
 from hedgerow.domain.artifacts import ArtifactRules
 from hedgerow.domain.checkpoints import CheckpointRules
 from hedgerow.domain.clock import SystemClock
+from hedgerow.domain.deadlines import Deadlines
 from hedgerow.domain.errors import HedgerowError, UnavailableError
 from hedgerow.domain.housekeeping import Retention
-from hedgerow.domain.lifecycle import Deadlines
 from hedgerow.domain.masking import Mask
 from hedgerow.domain.queue import RunLimits
 from hedgerow.domain.sandboxes import HostPort

@@ -284,7 +284,7 @@ class Settings(BaseSettings):
     )
     mirror_days: float = Field(90, ge=0, le=36_500, description="After how many days without use a mirror of a repository goes; 0: never.")
     runtime_days: float = Field(
-        7, ge=0, le=36_500, description="After how many days without use the runtime of an earlier version goes; 0: never."
+        7, ge=0, le=36_500, description="After how many days without use the runtime, or an agent, of another version goes; 0: never."
     )
     gc_hours: float = Field(6, ge=0, le=8760, description="How often a worker removes what `hedgerow gc --dry-run` lists; 0: never.")
     disk_free_bytes: int = Field(

@@ -26,6 +26,7 @@ class FakeControlPlane:
         self.lease_seconds: float | None = None  # for how long an agent that asks may go on; None: nobody says so
         self.lease_asked = 0
         self.relay_status = 200  # of messages for the run's thread
+        self.relay_asked = 0
         self.break_off_after = 0  # that many answers are lost after the work was done
         self.open = asyncio.Event()  # cleared: requests wait
         self.open.set()
@@ -125,6 +126,7 @@ class FakeControlPlane:
         if key is not None and key in self._keys:
             return (200, b"{}") if self._keys[key] == body else (409, b'{"detail":"another body"}')
         if "/relay_message/ " in request_line:
+            self.relay_asked += 1
             if self.relay_status == 200:
                 self.relays.append((document, len(self.entries)))
                 self._keys[headers["idempotency-key"]] = body

@@ -4,7 +4,6 @@ import asyncio
 import json
 import os
 import sys
-import tempfile
 import time
 from pathlib import Path
 from typing import Any, Self
@@ -19,7 +18,6 @@ from tests.agent_server.fake_control_plane import FakeControlPlane
 
 RUN_TOKEN = "hrt_run-token-of-the-test"
 SECRET = "sk-ant-0123456789"
-_CACHE = Path(tempfile.gettempdir()) / f"hedgerow-tests-bytecode-{os.geteuid()}"
 
 
 class Sandbox:
@@ -33,7 +31,7 @@ class Sandbox:
         self.control_plane = FakeControlPlane(folder / "gate.sock")
         self.process: asyncio.subprocess.Process | None = None
         self.http = httpx.AsyncClient(
-            transport=httpx.AsyncHTTPTransport(uds=str(folder / "agent.sock")), base_url="http://sandbox", timeout=30
+            transport=httpx.AsyncHTTPTransport(uds=str(folder / "agent.sock"), verify=False), base_url="http://sandbox", timeout=30
         )
         self._private_key = private_key
         self.workspace.mkdir()
@@ -52,7 +50,6 @@ class Sandbox:
         """Start the agent server, with its standard error going to `log`, and wait until it answers."""
         public = self._private_key.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo).decode()
         environment = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"} | {
-            "PYTHONPYCACHEPREFIX": str(_CACHE),
             "HEDGEROW_RUN_ID": self.run_id,
             "HEDGEROW_TASK_ID": str(uuid4()),
             "HEDGEROW_PROJECT_ID": "1",
@@ -65,10 +62,11 @@ class Sandbox:
         async with asyncio.timeout(20):
             while True:
                 try:
-                    await self.http.get("/health")
-                except httpx.TransportError:
+                    _, writer = await asyncio.open_unix_connection(self.folder / "agent.sock")
+                except OSError:
                     await asyncio.sleep(0.01)
                 else:
+                    writer.close()
                     return
 
     async def kill(self) -> None:

@@ -125,6 +125,18 @@ async def test_an_agent_that_refuses_a_session_is_quoted(sandbox: Sandbox) -> No
     assert (answer.status_code, answer.json()) == (502, {"error": "The agent could not be started: Please log in."})
 
 
+async def test_an_agent_cannot_say_in_the_agent_servers_name_that_its_turn_is_over(sandbox: Sandbox) -> None:
+    lies = ["_posthog/turn_complete", "__posthog/error"]
+    told = "".join(f"{json.dumps({'jsonrpc': '2.0', 'method': lie, 'params': {'message': 'A lie'}})}\n" for lie in lies)
+    await sandbox.session("sh", "-c", 'printf %s "$0"; exec "$1" -m hedgerow.scripted_agent', told, sys.executable)
+    await sandbox.play({"say": "The truth."})
+    plane = sandbox.control_plane
+    assert "stopReason" in await plane.until_method("_posthog/turn_complete")
+    assert plane.of_method(lies[1]) == []
+    remarks = [told["message"] for told in plane.of_method("_posthog/console")]
+    assert [lie for lie in lies if f"The agent sent {lie}, which is not for it to say; it was left out." in remarks] == lies
+
+
 async def test_the_death_of_an_agent_is_reported_at_once(sandbox: Sandbox) -> None:
     await sandbox.session()
     answer = await sandbox.play({"exit": 3})

@@ -5,13 +5,13 @@ import signal
 
 from tests.agent_server.sandbox import Sandbox
 
-LEASE = {"lease_seconds": 2.0}
+LEASE = {"lease_seconds": 1.0}
 
 
 async def test_a_turn_goes_on_for_as_long_as_the_node_answers(sandbox: Sandbox) -> None:
-    sandbox.control_plane.lease_seconds = 2.0
+    sandbox.control_plane.lease_seconds = 1.0
     await sandbox.session(more=LEASE)
-    assert (await sandbox.play({"sleep": 3}))["result"] == {"stopReason": "end_turn"}
+    assert (await sandbox.play({"sleep": 1.5}))["result"] == {"stopReason": "end_turn"}
     assert sandbox.control_plane.lease_asked >= 3
 
 
@@ -19,14 +19,14 @@ async def test_an_agent_that_nobody_answers_in_the_middle_of_its_turn_is_stopped
     sandbox: Sandbox,
 ) -> None:
     plane = sandbox.control_plane
-    plane.lease_seconds = 2.0
+    plane.lease_seconds = 1.0
     await sandbox.session(more=LEASE)
     playing = sandbox.play_later({"sleep": 60})
     await plane.until(lambda: plane.lease_asked >= 1)
     await plane.go()
     async with asyncio.timeout(4):
         document = await playing
-    assert "2 seconds" in str(document)
+    assert "for 1 seconds" in str(document)
     await plane.come()
     await plane.until(lambda: any(patch.get("end_reason") == "agent_lost" for patch in plane.patches))
     assert "had not answered" in next(iter(plane.of_method("_posthog/error")))["message"]
@@ -51,26 +51,26 @@ async def test_the_answer_says_how_little_is_left_of_the_nodes_own_lease(sandbox
 
 
 async def test_nobody_is_asked_while_no_turn_runs(sandbox: Sandbox) -> None:
-    sandbox.control_plane.lease_seconds = 2.0
+    sandbox.control_plane.lease_seconds = 1.0
     await sandbox.session(more=LEASE)
     await sandbox.play({"say": "Hello."})
     asked = sandbox.control_plane.lease_asked
     assert asked == 1
     sandbox.control_plane.lease_seconds = None
-    await asyncio.sleep(2.5)  # longer than the lease: an idle agent needs none
-    sandbox.control_plane.lease_seconds = 2.0
+    await asyncio.sleep(1.2)  # longer than the lease: an idle agent needs none
+    sandbox.control_plane.lease_seconds = 1.0
     assert (await sandbox.play({"say": "Hello again."}))["result"]["stopReason"] == "end_turn"
     assert sandbox.control_plane.lease_asked == asked + 1
 
 
 async def test_a_machine_that_has_slept_lets_its_agents_ask_once_more(sandbox: Sandbox) -> None:
-    sandbox.control_plane.lease_seconds = 2.0
+    sandbox.control_plane.lease_seconds = 1.0
     await sandbox.session(more=LEASE)
-    playing = sandbox.play_later({"sleep": 6})
+    playing = sandbox.play_later({"sleep": 3.5})
     await sandbox.control_plane.until(lambda: sandbox.control_plane.lease_asked >= 2)
     assert sandbox.process is not None
     sandbox.process.send_signal(signal.SIGSTOP)
-    await asyncio.sleep(4)  # longer than the lease
+    await asyncio.sleep(2.5)  # longer than the lease, and than anybody oversleeps
     sandbox.process.send_signal(signal.SIGCONT)
     assert (await playing)["result"] == {"stopReason": "end_turn"}
 

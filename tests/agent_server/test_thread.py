@@ -1,14 +1,24 @@
 """What an agent says and asks is told in its thread, where its run has one."""
 
 import json
+import tempfile
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+from hedgerow.agent_server import push
+from hedgerow.agent_server.entries import EntryWriter
+from hedgerow.agent_server.gate_client import GateClient
+from hedgerow.agent_server.journal import Journal
 from hedgerow.agent_server.permissions import CANCELLED, Permissions, question_text
+from hedgerow.agent_server.push import Pusher
+from hedgerow.agent_server.spool import Spool
+from hedgerow.domain.clock import SystemClock
 from hedgerow.domain.runs import RunMode
-from tests.agent_server.sandbox import Sandbox
-from tests.agent_server.test_permissions import Journal
+from tests.agent_server.fake_control_plane import FakeControlPlane
+from tests.agent_server.sandbox import RUN_TOKEN, Sandbox
+from tests.agent_server.test_permissions import Journal as Requested
 
 TELLS = {"tells_thread": True}
 
@@ -54,14 +64,29 @@ async def test_an_answer_that_is_lost_doubles_no_message(sandbox: Sandbox) -> No
     assert [body["text"] for body, _ in sandbox.control_plane.relays] == ["Once."]
 
 
-async def test_messages_that_cannot_be_taken_do_not_hold_up_the_journal(sandbox: Sandbox) -> None:
-    await sandbox.session(more=TELLS)
-    await sandbox.control_plane.until_method("_posthog/run_started")
-    sandbox.control_plane.relay_status = 503
-    turn = sandbox.play_later({"say": "Nobody hears this."})
-    await sandbox.control_plane.until_method("_posthog/turn_complete")
-    await turn
-    assert sandbox.control_plane.relays == []
+async def test_messages_that_cannot_be_taken_do_not_hold_up_the_journal(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(push, "_LONGEST_PAUSE_SECONDS", 0.05)
+    with tempfile.TemporaryDirectory(prefix="h-") as folder:
+        plane, journal, writer = (
+            FakeControlPlane(Path(folder) / "gate.sock"),
+            Journal(Spool(Path(folder) / "spool")),
+            EntryWriter(SystemClock()),
+        )
+        await plane.come()
+        plane.relay_status = 503
+        pusher = Pusher(journal, GateClient(Path(folder) / "gate.sock"), writer, "/runs/1/", revoked=never)
+        pusher.start(RUN_TOKEN)
+        pusher.relay("Nobody hears this.")
+        journal.write(writer.console("info", "The journal goes on."))
+        assert (await plane.until_method("_posthog/console"))["message"] == "The journal goes on."
+        assert plane.relay_asked == push._RELAY_ATTEMPTS
+        assert plane.relays == []
+        await pusher.stop()
+        await plane.go()
+
+
+async def never() -> None:
+    raise AssertionError("nobody has taken the run's token away")
 
 
 QUESTION = {
@@ -82,7 +107,7 @@ QUESTION = {
 @pytest.mark.parametrize("mode", list(RunMode))
 async def test_a_question_is_posted_and_counts_as_cancelled(mode: RunMode) -> None:
     posted: list[str] = []
-    journal = Journal()
+    journal = Requested()
     permissions = Permissions(mode, journal, posted.append)
     assert await permissions.decide(QUESTION, "default") == CANCELLED
     assert posted == ["Which colour?\n• Red: like a rose\n• Green\n\nHow high?"]
@@ -91,7 +116,7 @@ async def test_a_question_is_posted_and_counts_as_cancelled(mode: RunMode) -> No
 
 async def test_what_is_no_question_is_not_posted() -> None:
     posted: list[str] = []
-    permissions = Permissions(RunMode.BACKGROUND, Journal(), posted.append)
+    permissions = Permissions(RunMode.BACKGROUND, Requested(), posted.append)
     answer = await permissions.decide({"toolCall": {"kind": "edit"}, "options": QUESTION["options"]}, "default")
     assert (answer["outcome"]["optionId"], posted) == ("red", [])
 

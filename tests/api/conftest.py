@@ -12,6 +12,7 @@ import pytest_asyncio
 from starlette.types import ASGIApp
 
 from hedgerow.api import create_api
+from hedgerow.client.certificates import certificates
 from hedgerow.db.database import Database
 from hedgerow.db.jobs import Jobs
 from hedgerow.db.notify import Hub
@@ -97,7 +98,7 @@ async def opened(url: str, **changes: Any) -> AsyncIterator[Backends]:
     await jobs.open()
     await hub.start()
     decided = rules(**changes)
-    async with httpx.AsyncClient() as http, temporary_store(decided.secrets) as storage:
+    async with httpx.AsyncClient(verify=certificates()) as http, temporary_store(decided.secrets) as storage:
         yield Backends(database=database, hub=hub, jobs=jobs, clock=SystemClock(), rules=decided, storage=storage, http=http)
     await hub.stop()
     await jobs.close()
@@ -130,6 +131,13 @@ def api(backends: Backends) -> ASGIApp:
 @pytest_asyncio.fixture(loop_scope="session")
 async def served(backends: Backends, api: ASGIApp) -> AsyncIterator[Served]:
     """The API, called in this process, with a project of the test's own."""
+    async with somebody(backends, api) as served:
+        yield served
+
+
+@asynccontextmanager
+async def somebody(backends: Backends, api: ASGIApp) -> AsyncIterator[Served]:
+    """The API, called in this process by a new person with a project of their own."""
     project, email, value = await populate(backends)
     transport = httpx.ASGITransport(api, raise_app_exceptions=False)
     headers = {"Authorization": f"Bearer {value}"}

@@ -1,20 +1,37 @@
 """What is sent in error, or in bad faith: refused with its name, or kept as it is; never a 500, never changed silently."""
 
 import json
+from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
+import pytest_asyncio
 from starlette.types import ASGIApp
 
 from hedgerow.api.endpoints import Endpoint
 from hedgerow.api.routes import ENDPOINTS
-from tests.api.conftest import MISSING, Served
+from hedgerow.operations.backends import Backends
+from tests.api.conftest import MISSING, Served, somebody
 from tests.api.live import reading
 from tests.api.test_authentication import error
 
 JSON = {"Content-Type": "application/json"}
 WRITERS = [endpoint for endpoint in ENDPOINTS if endpoint.takes_body and not endpoint.open]
 KEYED = [endpoint for endpoint in ENDPOINTS if not endpoint.open]
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="session")
+async def served(backends: Backends, api: ASGIApp) -> AsyncIterator[Served]:
+    """One person and project for all tests of this file: what is refused leaves nothing that others could stumble over."""
+    async with somebody(backends, api) as served:
+        yield served
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="session")
+async def standing(served: Served) -> str:
+    """The URL of a run that nobody gets to change."""
+    url, _ = await served.a_run()
+    return url
 
 
 def named(endpoint: Endpoint) -> str:
@@ -40,9 +57,8 @@ def nested(depth: int) -> Any:
 
 
 @pytest.mark.parametrize("endpoint", WRITERS, ids=named)
-async def test_every_endpoint_refuses_what_is_no_body(served: Served, endpoint: Endpoint) -> None:
-    url, _ = await served.a_run()
-    path = address(endpoint, served, url)
+async def test_every_endpoint_refuses_what_is_no_body(served: Served, standing: str, endpoint: Endpoint) -> None:
+    path = address(endpoint, served, standing)
     for body in (b"{", b'{"a": NaN}', b'{"a": -Infinity}', b'{"a": "\xff"}', b'\xef\xbb\xbf{"a":', b"[" * 100_000, b'{"a":' * 100_000):
         response = await served.client.request(endpoint.method, path, content=body, headers=JSON)
         assert error(response) == (400, "invalid_request", "parse_error", None), body[:20]
@@ -55,15 +71,14 @@ async def test_every_endpoint_refuses_what_is_no_body(served: Served, endpoint: 
 
 
 @pytest.mark.parametrize("endpoint", WRITERS, ids=named)
-async def test_every_endpoint_refuses_a_body_over_its_limit(served: Served, endpoint: Endpoint) -> None:
-    url, _ = await served.a_run()
+async def test_every_endpoint_refuses_a_body_over_its_limit(served: Served, standing: str, endpoint: Endpoint) -> None:
     headers = {**JSON, "Content-Length": str(endpoint.limit_bytes + 1)}
 
     async def never() -> Any:
         raise AssertionError("the body is not read")
         yield b""
 
-    response = await served.client.request(endpoint.method, address(endpoint, served, url), content=never(), headers=headers)
+    response = await served.client.request(endpoint.method, address(endpoint, served, standing), content=never(), headers=headers)
     assert error(response) == (413, "invalid_request", "body_too_large", None)
 
 
@@ -80,22 +95,20 @@ async def test_every_endpoint_reads_no_body_as_an_empty_object(served: Served, e
 
 
 @pytest.mark.parametrize("endpoint", KEYED, ids=named)
-async def test_every_endpoint_wants_a_key_before_anything_else(served: Served, endpoint: Endpoint) -> None:
-    url, _ = await served.a_run()
+async def test_every_endpoint_wants_a_key_before_anything_else(served: Served, standing: str, endpoint: Endpoint) -> None:
     headers = {**JSON, "Authorization": ""}
-    for path in (address(endpoint, served, url), address(endpoint, served, url).rstrip("/")):
+    for path in (address(endpoint, served, standing), address(endpoint, served, standing).rstrip("/")):
         response = await served.client.request(endpoint.method, path, headers=headers, content=b"{" if endpoint.takes_body else None)
         assert error(response) == (401, "authentication_error", "not_authenticated", None)
         assert response.headers["www-authenticate"] == "Bearer"
 
 
 @pytest.mark.parametrize("path", sorted({endpoint.path for endpoint in ENDPOINTS}))
-async def test_every_path_tells_its_methods_and_refuses_others(served: Served, path: str) -> None:
-    url, _ = await served.a_run()
+async def test_every_path_tells_its_methods_and_refuses_others(served: Served, standing: str, path: str) -> None:
     known = {endpoint.method for endpoint in ENDPOINTS if endpoint.path == path}
     allowed = sorted(known | {"OPTIONS"} | ({"HEAD"} if "GET" in known else set()))
     endpoint = next(endpoint for endpoint in ENDPOINTS if endpoint.path == path)
-    for address_ in (address(endpoint, served, url), address(endpoint, served, url).rstrip("/")):
+    for address_ in (address(endpoint, served, standing), address(endpoint, served, standing).rstrip("/")):
         options = await served.client.options(address_)
         assert (options.status_code, options.headers["allow"]) == (200, ", ".join(allowed))
         for method in {"GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "TRACE", "BREW"} - set(allowed):
@@ -125,12 +138,16 @@ async def test_every_endpoint_knows_the_current_project_and_no_other_word_for_on
 
 
 @pytest.mark.parametrize("endpoint", [endpoint for endpoint in KEYED if "_id}" in endpoint.path], ids=named)
-async def test_ids_that_are_none_are_not_found(served: Served, endpoint: Endpoint) -> None:
-    url, _ = await served.a_run()
-    parts = url.split("/")
+async def test_ids_that_are_none_are_not_found(served: Served, standing: str, endpoint: Endpoint) -> None:
+    parts = standing.split("/")
     artifact = {"id": "a", "name": "a.txt", "type": "plan", "content": "x", "size": 1, "storage_path": "a"}
     body = {"output": 1, "entries": [{}], "position": 1, "jsonrpc": "2.0", "method": "cancel", "ids": [MISSING], "name": "a/b"}
-    body |= {"text": "x", "url": "https://team.slack.com/archives/C0123/p1700000000000100", "artifacts": [artifact], "storage_path": "a"}
+    body |= {
+        "text": "x",
+        "url": "https://team.slack.com/archives/C0123/p1700000000000100",
+        "artifacts": [artifact],
+        "storage_path": "a",
+    }
     for bad in ("x", "%00", "%2e%2e", "..%2f..", "%ff", "1" * 5000, f"{MISSING}%00", f"{{{MISSING}}}", "urn:uuid:" + MISSING):
         path = endpoint.path.replace("{project_id}", str(served.project.id))
         if "_id}" not in path:
@@ -163,10 +180,9 @@ PLAIN_FIELDS = [
 @pytest.mark.parametrize(("method", "path", "field", "others"), PLAIN_FIELDS)
 @pytest.mark.parametrize("text", ["a\x00b", "a\ud800b"], ids=["NUL", "surrogate"])
 async def test_a_field_of_ours_refuses_what_no_text_column_holds(
-    served: Served, method: str, path: str, field: str, others: dict[str, Any], text: str
+    served: Served, standing: str, method: str, path: str, field: str, others: dict[str, Any], text: str
 ) -> None:
-    url, _ = await served.a_run()
-    filled = path.format(tasks=served.tasks, task=url.split("runs/")[0], run=url)
+    filled = path.format(tasks=served.tasks, task=standing.partition("runs/")[0], run=standing)
     body = json.dumps({**others, field: text})
     response = await served.client.request(method, filled, content=body, headers=JSON)
     assert error(response) == (400, "validation_error", "invalid_input", field)
@@ -219,9 +235,8 @@ async def test_a_number_that_nobody_could_keep_is_refused(served: Served, field:
         ("{task}run/", '{"resume_from_run_id": %s}', "resume_from_run_id"),
     ],
 )
-async def test_a_huge_number_where_an_id_belongs_is_named(served: Served, path: str, body: str, attr: str) -> None:
-    url, _ = await served.a_run()
-    filled = path.format(tasks=served.tasks, task=url.split("runs/")[0])
+async def test_a_huge_number_where_an_id_belongs_is_named(served: Served, standing: str, path: str, body: str, attr: str) -> None:
+    filled = path.format(tasks=served.tasks, task=standing.partition("runs/")[0])
     response = await served.client.post(filled, content=body % ("1" + "0" * 400), headers=JSON)
     assert error(response)[0] == 400
     assert error(response)[3] == attr

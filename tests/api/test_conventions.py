@@ -47,6 +47,7 @@ async def test_options_tells_the_methods(served: Served) -> None:
     response = await served.client.options(f"{served.tasks}{MISSING}/runs/{MISSING}/")
     assert response.status_code == 200
     assert response.headers["allow"] == "GET, HEAD, OPTIONS, PATCH"
+    assert response.json()["parses"] == ["application/json", "application/x-www-form-urlencoded", "multipart/form-data"]
 
 
 async def test_head_answers_as_get_does_without_the_body(served: Served) -> None:
@@ -78,6 +79,27 @@ async def test_a_form_is_read_as_well(served: Served) -> None:
     response = await served.client.post(served.tasks, files={"title": (None, "In parts")})
     assert response.json()["title"] == "In parts"
     assert (await served.client.post(served.tasks, files={"title": ("a.txt", b"x")})).status_code == 400
+
+
+async def test_a_form_holds_lists_and_json_documents(served: Served) -> None:
+    url, _ = await served.a_run()
+    changed = await served.client.patch(url, data={"state": '{"kept": [1], "a": 1, "b": 2}', "output": '{"pr_url": "u"}'})
+    assert (changed.status_code, changed.json()["output"]) == (200, {"pr_url": "u"})
+    assert (await served.client.patch(url, data={"state_remove_keys": "a"})).json()["state"]["b"] == 2
+    state = (await served.client.patch(url, data={"state_remove_keys": ["a", "b"]})).json()["state"]
+    assert (state["kept"], "a" in state, "b" in state) == ([1], False, False)
+    task_id = url.split("/")[5]
+    assert (await served.client.post(f"{served.tasks}summaries/", data={"ids": task_id})).json()["count"] == 1
+    sent = await served.client.patch(f"{url}set_output/", data={"output": "undefined"})
+    assert error(sent) == (400, "validation_error", "invalid_input", "output")
+    assert error(await served.client.patch(url, data={"state": "[1]"})) == (400, "validation_error", "not_a_dict", "state")
+    assert error(await served.client.patch(url, json={"state_remove_keys": "a"})) == (
+        400,
+        "validation_error",
+        "not_a_list",
+        "state_remove_keys",
+    )
+    assert (await served.client.patch(url, json={"output": '{"a": 1}'})).json()["output"] == '{"a": 1}'
 
 
 @pytest.mark.parametrize("media_type", ["text/plain", "application/xml", "application/octet-stream", ""])

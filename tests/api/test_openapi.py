@@ -5,7 +5,6 @@ from pathlib import Path
 from typing import Any
 
 import jsonschema_rs
-import schemathesis
 
 from hedgerow.api.docs import documentation_page
 from hedgerow.api.openapi import describe, text_of
@@ -91,6 +90,8 @@ def test_every_operation_stands_in_a_group_and_those_that_need_no_key_say_so() -
 
 
 def test_the_document_is_what_the_standard_asks_for() -> None:
+    import schemathesis  # not above: it takes a second, which every worker that collects tests would spend
+
     schemathesis.openapi.from_dict(_document()).validate()
 
 

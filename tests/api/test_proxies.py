@@ -6,18 +6,30 @@ from ipaddress import ip_network
 
 import httpx
 import pytest
+from starlette.types import ASGIApp
 
 from hedgerow.api import create_api
+from hedgerow.operations.backends import Backends
 from tests.api.conftest import PUBLIC_URL, Served
 
 PROXY, CLIENT = "10.1.2.3", "192.0.2.7"
 Lines = Mapping[str, str] | list[tuple[str, str]]
 
 
+_made: dict[tuple[str, ...], ASGIApp] = {}
+
+
+def _api(backends: Backends, trusted: tuple[str, ...]) -> ASGIApp:
+    """The API for those proxies, on the backends that all tests of this room share: to make one takes longer than to call it."""
+    if trusted not in _made:
+        rules = replace(backends.rules, trusted_proxies=tuple(map(ip_network, trusted)))
+        _made[trusted] = create_api(replace(backends, rules=rules))
+    return _made[trusted]
+
+
 async def address(served: Served, headers: Lines, *, peer: str | None = PROXY, trusted: tuple[str, ...] = ("10.0.0.0/8", "::1")) -> str:
     """The address that a page of tasks links to, without its path."""
-    rules = replace(served.backends.rules, trusted_proxies=tuple(map(ip_network, trusted)))
-    app = create_api(replace(served.backends, rules=rules))
+    app = _api(served.backends, trusted)
 
     async def with_peer(scope: dict[str, object], receive: object, send: object) -> None:
         await app(scope | {"client": None if peer is None else (peer, 1)}, receive, send)  # type: ignore[arg-type]

@@ -47,10 +47,11 @@ from hedgerow.checker.records import (
     StateRead,
 )
 from hedgerow.db import nodes, runs
+from hedgerow.domain.deadlines import Deadlines
 from hedgerow.domain.ids import uuid7
-from hedgerow.domain.lifecycle import Deadlines
 from hedgerow.domain.runs import Ending, EndReason, RunStatus, TaskRun
-from hedgerow.lifecycle import Node, conclude_unless_ending, reconcile
+from hedgerow.lifecycle import Leftovers, Node, conclude_unless_ending, reconcile, take_over
+from hedgerow.operations.backends import Backends
 from hedgerow.repositories import Repositories
 from hedgerow.sandboxes.base import SandboxProvider
 from tests.api.conftest import PUBLIC_URL, Served, rules
@@ -79,6 +80,8 @@ _DISTURBANCES = [
     "the clock jumps",
     "a worker dies",
     "a worker dies",
+    "a machine is lost",
+    "a machine is lost",
 ]
 _TEXTS = ["Go on", "Paint it", 'And mend the gate\n"twice"', "Grüße \u2028 \U0001f33f", " "]
 _CHANGES = ["move", "promote", "demote", "take back"]
@@ -98,15 +101,20 @@ class JumpingClock:
 
 @dataclass
 class Stage:
-    """What all runs of the machine share: the API, and a node whose outside world is played."""
+    """What all runs of the machine share: the API, and two nodes whose outside world is played."""
 
     api: ASGIApp
-    node: Node
+    nodes: tuple[Node, Node]
     clock: JumpingClock
     client: httpx.AsyncClient
     served: Served
     sandboxes: PlayedSandboxes
     runs: dict[str, "Watched"] = field(default_factory=dict)
+
+    @property
+    def backends(self) -> Backends:
+        """What both nodes and the API stand on."""
+        return self.nodes[0].backends
 
     def agent(self, run_id: str) -> PlayedAgent:
         """A new agent server of a run."""
@@ -126,6 +134,7 @@ class Watched:
     requests: list[str] = field(default_factory=list)
     tokens: list[tuple[str, int]] = field(default_factory=list)
     _calls: "itertools.count[int]" = field(default_factory=itertools.count)
+    _takers: "itertools.cycle[int]" = field(default_factory=lambda: itertools.cycle([0, 1]))
 
     def hear(self, what: str, item: str, option: str | None) -> None:
         """The agent has heard something."""
@@ -197,10 +206,19 @@ class Watched:
 
     async def row(self) -> TaskRun:
         """The run with the facts of its execution."""
-        async with self.stage.node.backends.database.statement() as tx:
+        async with self.stage.backends.database.statement() as tx:
             run = await runs.load(tx, UUID(self.id))
         assert run is not None
         return run
+
+    async def holder(self) -> Node | None:
+        """The node that holds the run."""
+        node_id = (await self.row()).execution.node_id
+        return next((node for node in self.stage.nodes if node.id == node_id), None)
+
+    async def look(self) -> None:
+        """The worker of the node that holds the run looks at it, or either of them where nobody does."""
+        await reconcile(await self.holder() or self.stage.nodes[next(self._takers)], UUID(self.id))
 
     async def agent(self) -> PlayedAgent | None:
         """The agent server that the row names, where it lives and has a session."""
@@ -213,7 +231,7 @@ class Watched:
 
 @asynccontextmanager
 async def stage(served: Served, folder: Path) -> AsyncIterator[Stage]:
-    """The API and a node on the database of this room, under a clock and with sandboxes of their own."""
+    """The API and two nodes on the database of this room, under a clock and with sandboxes of their own."""
     clock, made = JumpingClock(), list[Stage]()
 
     async def through_the_gate(request: httpx.Request) -> httpx.Response:
@@ -228,18 +246,19 @@ async def stage(served: Served, folder: Path) -> AsyncIterator[Stage]:
         backends = replace(served.backends, clock=clock, http=gate, rules=decided)
         api = create_api(backends)
         sandboxes = PlayedSandboxes(lambda run_id: made[0].agent(run_id))  # noqa: PLW0108 - made later
-        node = _node(backends, folder, sandboxes)
+        both = (_node(backends, folder / "1", sandboxes), _node(backends, folder / "2", sandboxes))
         async with backends.database.transaction() as tx:
-            await nodes.report(tx, node.id, _WORKER_URL, 30.0)
+            for node in both:
+                await nodes.report(tx, node.id, _WORKER_URL, 30.0)
         transport = httpx.ASGITransport(api, raise_app_exceptions=False)
         async with httpx.AsyncClient(transport=transport, base_url=PUBLIC_URL, headers=served.client.headers) as client:
-            made.append(Stage(api, node, clock, client, served, sandboxes))
+            made.append(Stage(api, both, clock, client, served, sandboxes))
             yield made[0]
 
 
 def _node(backends: Any, folder: Path, sandboxes: PlayedSandboxes) -> Node:
     tree = folder / "runtime"
-    tree.mkdir()
+    tree.mkdir(parents=True)
     repositories = MemoryRepositories(root=folder / "mirrors")
     repositories.let_go.set()
     return Node(
@@ -301,12 +320,12 @@ class Machine(RuleBasedStateMachine):
 
     async def _work(self, looks: int) -> None:
         for _ in range(looks):
-            await reconcile(self.stage.node, UUID(self.run.id))
+            await self.run.look()
             await self.run.agent()
 
     async def _die(self, pauses: int) -> None:
         """A worker that gets as far as it gets in so many turns of the loop, a few of which are waits for the database."""
-        working = asyncio.ensure_future(reconcile(self.stage.node, UUID(self.run.id)))
+        working = asyncio.ensure_future(self.run.look())
         for _ in range(pauses):
             await asyncio.wait([working], timeout=0.001)
         working.cancel()
@@ -315,7 +334,7 @@ class Machine(RuleBasedStateMachine):
     @rule(what=st.sampled_from(_DISTURBANCES), while_working=st.booleans(), amount=st.integers(0, 30))
     def disturb(self, what: str, while_working: bool, amount: int) -> None:
         """Something that may end the run, or get in its way."""
-        self.do(self._beside_a_worker(self._disturb(what, amount), while_working and what != "a worker dies"))
+        self.do(self._beside_a_worker(self._disturb(what, amount), while_working and what not in {"a worker dies", "a machine is lost"}))
 
     async def _disturb(self, what: str, amount: int) -> None:
         match what.split():
@@ -336,6 +355,8 @@ class Machine(RuleBasedStateMachine):
                 self.stage.clock.skew += timedelta(minutes=_JUMPS[amount % len(_JUMPS)])
             case ["a", "worker", "dies"]:
                 await self._die(amount)
+            case ["a", "machine", "is", "lost"]:
+                await self._lose_machine(dies=amount % 2 == 0, comes_back=amount % 3 == 0)
 
     @rule(
         texts=st.lists(st.sampled_from(_TEXTS), min_size=1, max_size=3),
@@ -443,11 +464,32 @@ class Machine(RuleBasedStateMachine):
 
     async def _kill(self) -> None:
         """With everything in it, and the worker's watch sees it."""
-        run = await self.run.row()
-        if run.execution.sandbox is not None:
+        run, node = await self.run.row(), await self.run.holder()
+        if run.execution.sandbox is not None and node is not None:
             self.stage.sandboxes.kill(run.execution.sandbox.id)
             ending = Ending(status=RunStatus.FAILED, reason=EndReason.SANDBOX_LOST, message="The sandbox ended.")
-            await conclude_unless_ending(self.stage.node, run, ending)
+            await conclude_unless_ending(node, run, ending)
+
+    async def _lose_machine(self, *, dies: bool, comes_back: bool) -> None:
+        """The node of the run has been silent for too long: with its sandboxes dead, or only cut off, and sooner or later it is back."""
+        lost, agent, before = await self.run.holder(), await self.run.agent(), set(self.run.messages)
+        if lost is None:
+            return
+        if dies:
+            for handle in [found.handle for found in await self.stage.sandboxes.find(str(lost.id))]:
+                self.stage.sandboxes.kill(handle.id)
+        (other,) = (node for node in self.stage.nodes if node is not lost)
+        began = time.monotonic()
+        async with self.stage.backends.database.statement() as tx:
+            (beat,) = [beat for beat in await nodes.others(tx, other.id) if beat.id == lost.id]
+        taken = await take_over(other, beat)
+        await self.run.note_new_messages(began)
+        for message_id in set(self.run.messages) - before:
+            self.run.note(Kind.MOVE, began, True, message_id, client="server")  # what is asked again stands first
+        if taken and agent is not None and not dies:
+            assert not await agent.push({"words": "of a machine that was cut off"})
+        if comes_back:
+            await Leftovers().remove(lost, grace_seconds=0)
 
     def teardown(self) -> None:
         if hasattr(self, "run"):
@@ -460,6 +502,8 @@ class Machine(RuleBasedStateMachine):
         if (await run.read_state())["status"] not in _TERMINAL:
             await run.call(Kind.END, "PATCH", "", json={"status": "cancelled"})
         await self._rest()
+        for node in self.stage.nodes:
+            await Leftovers().remove(node, grace_seconds=0)  # what a machine that was lost has left is removed once it is back
         run.history.append(Settled(at=time.monotonic(), client="machine"))
         await run.read_stream("last")
         await run.read_inbox()
@@ -471,7 +515,7 @@ class Machine(RuleBasedStateMachine):
 
     async def _rest(self) -> None:
         for _ in range(_MOST_LOOKS):
-            await reconcile(self.stage.node, UUID(self.run.id))
+            await self.run.look()
             await self._as_agent(lambda agent: agent.withdraw("session_ended"))
             await self._as_agent(lambda agent: agent.end_turn("end_turn"))
             wake_at = (await self.run.row()).execution.wake_at
@@ -481,9 +525,9 @@ class Machine(RuleBasedStateMachine):
         raise AssertionError("a run that does not come to rest")
 
     def _note_leftovers(self, row: TaskRun) -> None:
-        folders = self.stage.node.folders(row.id)
+        folders = [node.folders(row.id) for node in self.stage.nodes]
         left = [f"sandbox {name}" for name, spec in self.stage.sandboxes.alive.items() if spec.name.startswith(self.run.id)]
-        left += [str(folder) for folder in (folders.root, folders.sockets) if folder.exists()]
+        left += [str(folder) for each in folders for folder in (each.root, each.sockets) if folder.exists()]
         for what in left:
             self.run.history.append(Leftover(at=time.monotonic() + 2 * _LEAVE_SECONDS, client="machine", run=self.run.id, what=what))
 
@@ -522,5 +566,6 @@ def _assert_reached(history: list[Record]) -> None:
     texts = "".join(record.text for record in history if isinstance(record, Frame))
     for words in ("delivered", "acknowledged", "failed", "moved", "removed"):
         assert f'"status":"{words}"' in texts, words
+    assert "This run was taken over from a machine that is lost." in texts
     for words in ("request", "answered", "delivered"):
         assert f'"type":"permission_{words}"' in texts, words

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import re
 from contextlib import AbstractAsyncContextManager
 from dataclasses import replace
 from typing import Any
@@ -35,6 +36,7 @@ async def test_a_stream_replays_goes_on_live_and_ends_with_the_run(served: Serve
         assert (stream.headers["cache-control"], stream.headers["x-accel-buffering"]) == ("no-cache", "no")
         frames = [await stream.frame() for _ in range(3)]
         assert data(frames[0])["type"] == "task_run_state"
+        assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}\+00:00", data(frames[0])["updated_at"])
         assert [data(frame) for frame in frames[1:]] == [{"n": 1}, {"n": 2}]
         await append(served, url, {"n": 3})
         assert data(await stream.frame()) == {"n": 3}

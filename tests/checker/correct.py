@@ -96,6 +96,22 @@ def writer(world: World, name: str) -> Iterator[None]:
         yield
 
 
+def imitator(world: World, name: str) -> Iterator[None]:
+    """Appends entries that look like words of the server, but for the first member of each."""
+    lies = [
+        told("message_status", messageId="id of speaker says 0", status="delivered"),
+        told("permission_answered", requestId="request-1", optionId="perhaps"),
+        STATE,
+    ]
+    for lie in lies:
+        text = f'{{"of":"{name}",{lie[1:]}'
+        call = world.send(name, Kind.ENTRIES, text)
+        yield
+        world.journal.append(text)
+        world.note(Answered, client=name, call=call, accepted=True)
+        yield
+
+
 def states(world: World) -> Iterator[None]:
     """The server's own events, a permission request that nobody answers, and a new epoch."""
     world.journal.append(asked("request-2"))
@@ -227,6 +243,7 @@ def correct_history(random: Random) -> list[Record]:
     workers = [
         writer(world, "writer-1"),
         writer(world, "writer-2"),
+        imitator(world, "imitator"),
         states(world),
         log_reader(world, "log-reader"),
         speaker(world, "speaker"),

@@ -1,11 +1,11 @@
 """The checker itself: it lets every correct history pass, and refutes what a broken hedgerow would have shown."""
 
-from dataclasses import replace
 from random import Random
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from hedgerow.checker import Bounds, Guarantee, HistoryError, Report, Verdict, check
 from hedgerow.checker.records import Answered, Closed, Frame, Heard, Kind, LogRead, Opened, Record, Sent, Settled, StateRead
@@ -181,3 +181,9 @@ def test_a_history_that_contradicts_itself_is_none() -> None:
         check([Answered(at=0, client="w", call="1", accepted=True)])
     with pytest.raises(HistoryError, match="record 1"):
         check([Frame(at=0, client="w", reading="1", number=1, text="{}")])
+
+
+@pytest.mark.parametrize(("kind", "items"), [(Kind.MESSAGE, ()), (Kind.ANSWER, ("request",)), (Kind.START, ("now",))])
+def test_a_call_that_lacks_what_it_is_about_is_no_history(kind: Kind, items: tuple[str, ...]) -> None:
+    with pytest.raises(HistoryError, match=f"record 2: a call of the kind {kind} has"):
+        judged([Settled(at=0, client="w"), Sent(at=1, client="w", run="r", call="1", kind=kind, items=items)])

@@ -1,5 +1,6 @@
 """Histories on disk, and the command that checks them."""
 
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -37,10 +38,10 @@ def test_a_recorder_has_written_each_record_when_it_returns_and_a_torn_last_line
     [
         ("[]", "line 2: Expected `object`"),
         ("{", "line 2"),
-        ('{"record":"wish"}', "line 2: `record` must be one of: sent,"),
+        ('{"record":"wish"}', "line 2: Invalid value 'wish' - at `$.record`"),
         ('{"record":"leftover","at":"early","client":"c","run":"r","what":"w"}', "line 2: Expected `float`"),
         ('{"record":"leftover","at":1}', "line 2: Object missing required field"),
-        ('{"record":"leftover","at":1,"client":"c","run":"r","what":"w","colour":1}', "line 2: a record of this kind has no colour"),
+        ('{"record":"leftover","at":1,"client":"c","run":"r","what":"w","colour":1}', "line 2: Object contains unknown field `colour`"),
     ],
 )
 def test_what_is_no_record_is_named_by_its_line(tmp_path: Path, line: str, words: str) -> None:
@@ -48,7 +49,7 @@ def test_what_is_no_record_is_named_by_its_line(tmp_path: Path, line: str, words
     write_history(path, [LEFTOVER])
     with path.open("a") as file:
         file.write(f"{line}\n")
-    with pytest.raises(HistoryError, match=words):
+    with pytest.raises(HistoryError, match=re.escape(words)):
         read_history(path)
 
 

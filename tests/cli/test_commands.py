@@ -101,12 +101,24 @@ def test_a_name_goes_to_the_server_as_it_is(server: FakeServer, hedgerow: Hedger
     assert not [path for _, path, _ in server.requests if "repositories" in path]
 
 
+def test_a_run_may_have_deadlines_of_its_own(server: FakeServer, hedgerow: Hedgerow) -> None:
+    hedgerow("run", "Go", "--deadline", "wall_clock=30", "--deadline", "turn_silence=0.5", "--detach")
+    body = server.wait_for("POST", "/run/")
+    assert {key: value for key, value in body.items() if key.endswith("_minutes")} == {
+        "wall_clock_minutes": 30,
+        "turn_silence_minutes": 0.5,
+    }
+
+
 @pytest.mark.parametrize(
     ("arguments", "sentence"),
     [
         (("run", " "), "The prompt is empty."),
         (("run", "Go", "--model", "m"), "--model needs --agent"),
         (("run", "Go", "--branch", "b"), "--branch needs --repo"),
+        (("run", "Go", "--deadline", "lunch=5"), "there are wall_clock, inactivity_timeout, turn_silence, sandbox."),
+        (("run", "Go", "--deadline", "wall_clock=nan"), "a number of minutes above 0"),
+        (("run", "Go", "--deadline", "wall_clock"), "a number of minutes above 0"),
         (("run", "Go", "--repo", "./nowhere"), "There is no folder"),
         (("run", "Go", "--repo", "a/b", "--include-changes"), "--include-changes is for a folder"),
         (("logs", "zz"), "There is no run 'zz'"),

@@ -50,7 +50,9 @@ async def door() -> AsyncIterator[Door]:
     app, stop, serving = Door(), asyncio.Event(), asyncio.Event()
     listener = listen("127.0.0.1", 0)
     app.port = listener.getsockname()[1]
-    task = asyncio.create_task(serve(app, listener, stop, serving.set, Patience(reader_seconds=QUICK, sender_seconds=QUICK)))
+    task = asyncio.create_task(
+        serve(app, listener, stop, serving.set, Patience(reader_seconds=QUICK, sender_seconds=QUICK, linger_seconds=QUICK))
+    )
     async with asyncio.timeout(10):
         await serving.wait()
     yield app

@@ -22,6 +22,7 @@ import pytest
 from hedgerow.db.embedded import EmbeddedPostgres
 from hedgerow.db.postmaster import running
 from tests.cli.typing_here import Done, type_here
+from tests.conftest import fresh_database
 from tests.integrations.fake_github import account, serve
 from tests.leftovers import end_processes_of
 
@@ -128,11 +129,27 @@ def data_dir(house: Started, folder: Path) -> Path:
     return folder / "data"
 
 
+@pytest.fixture(scope="module")
+def office(postgres_url: str, template_database: str, folder: Path) -> Iterator[dict[str, str]]:
+    """The settings of an operator whose hedgerow is not up, on a database server of its own."""
+    (folder / "office").mkdir()
+    for url in fresh_database(postgres_url, template_database):
+        yield {"HEDGEROW_DATABASE_URL": url, "HEDGEROW_STORAGE_URL": f"file://{folder}/office/objects", "HEDGEROW_SECRET_KEY": "shared"}
+
+
+@pytest.fixture
+def desk(office: dict[str, str], folder: Path, here: Hedgerow) -> Callable[..., Done]:
+    """Types a command of that operator."""
+    return lambda *arguments, **settings: here(folder / "office", *arguments, **(office | settings))
+
+
+@pytest.mark.whole
 def test_health_needs_no_key(house: Started) -> None:
     answer = httpx.get(f"{house.url}/health", trust_env=False)
     assert (answer.status_code, answer.json()) == (200, {"status": "ok"})
 
 
+@pytest.mark.whole
 def test_the_first_start_writes_credentials_that_work_for_the_account_alone(house: Started, data_dir: Path) -> None:
     path = data_dir / "credentials.json"
     credentials = json.loads(path.read_text())
@@ -142,6 +159,7 @@ def test_the_first_start_writes_credentials_that_work_for_the_account_alone(hous
     assert httpx.get(f"{house.url}/api/projects/1/tasks/", headers=headers, trust_env=False).status_code == 200
 
 
+@pytest.mark.whole
 def test_the_first_task_ends_with_a_commit_and_what_to_type_next_can_be_typed(house: Started, data_dir: Path) -> None:
     assert house.process.stdout is not None
     told = []
@@ -157,11 +175,13 @@ def test_the_first_task_ends_with_a_commit_and_what_to_type_next_can_be_typed(ho
     assert "Greet by name" in listed.stdout, listed.stderr
 
 
+@pytest.mark.whole
 def test_what_is_secret_is_readable_for_the_account_alone(house: Started, data_dir: Path) -> None:
     modes = {path.name: path.stat().st_mode & 0o077 for path in (data_dir / "secret_key", data_dir / "postgres" / "password")}
     assert set(modes.values()) == {0}
 
 
+@pytest.mark.whole
 def test_a_second_up_on_the_same_folder_says_who_holds_it(house: Started, data_dir: Path) -> None:
     refused = _run(data_dir, "up", "--port", "0")
     assert refused.returncode == 1
@@ -183,6 +203,7 @@ def test_a_bad_setting_is_named_and_ends_with_the_code_of_a_usage_error(folder: 
     assert len(refused.stderr.splitlines()) == 1
 
 
+@pytest.mark.whole
 def test_an_operator_makes_people_projects_and_keys_while_the_server_runs(house: Started, data_dir: Path, here: Hedgerow) -> None:
     def made(*arguments: str) -> dict[str, object]:
         result = here(data_dir, "admin", *arguments, "--json")
@@ -212,8 +233,8 @@ def test_an_operator_makes_people_projects_and_keys_while_the_server_runs(house:
     assert [answer.status_code for answer in answers] == [200, 403]
 
 
-def test_what_is_turned_on_in_a_project_is_the_operators_to_say(house: Started, data_dir: Path, here: Hedgerow) -> None:
-    turned = here(data_dir, "admin", "set-project", "--project", "1", "--session-recording", "--json")
+def test_what_is_turned_on_in_a_project_is_the_operators_to_say(desk: Callable[..., Done]) -> None:
+    turned = desk("admin", "set-project", "--project", "1", "--session-recording", "--json")
     assert json.loads(turned.stdout) == {
         "id": 1,
         "name": "Default project",
@@ -221,19 +242,19 @@ def test_what_is_turned_on_in_a_project_is_the_operators_to_say(house: Started, 
         "session_recording": True,
         "exception_capture": False,
     }
-    refused = here(data_dir, "admin", "set-project", "--project", "99", "--session-recording")
+    refused = desk("admin", "set-project", "--project", "99", "--session-recording")
     assert refused.returncode != 0
     assert "There is no project 99." in refused.stderr
-    back = here(data_dir, "admin", "set-project", "--project", "1", "--no-session-recording")
+    back = desk("admin", "set-project", "--project", "1", "--no-session-recording")
     assert back.stdout.strip() == "Default project: proactive tasks off, session recording off, exception capture off."
 
 
-def test_an_operator_connects_projects_and_links_people_with_github(house: Started, data_dir: Path, tmp_path: Path, here: Hedgerow) -> None:
+def test_an_operator_connects_projects_and_links_people_with_github(tmp_path: Path, desk: Callable[..., Done]) -> None:
     token = "ghp_0123456789abcdef"
     (tmp_path / "token").write_text(f"{token}\n")
 
     def said(*arguments: str, code: int = 0, **settings: str) -> str:
-        result = here(data_dir, "admin", *arguments, HEDGEROW_GITHUB_API_URL=github.url, **settings)
+        result = desk("admin", *arguments, HEDGEROW_GITHUB_API_URL=github.url, **settings)
         assert result.returncode == code, result.stderr
         assert token not in result.stdout + result.stderr
         return result.stdout if code == 0 else result.stderr
@@ -262,6 +283,7 @@ def within_a_second(holds: Callable[[], bool]) -> None:
         time.sleep(0.05)
 
 
+@pytest.mark.whole
 def test_an_operator_sees_which_machines_hold_runs_and_whether_they_are_lost(house: Started, data_dir: Path, here: Hedgerow) -> None:
     (node,) = json.loads(here(data_dir, "admin", "list-nodes", "--json").stdout)["nodes"]
     assert node["id"] == (data_dir / "node_id").read_text().strip()
@@ -272,6 +294,7 @@ def test_an_operator_sees_which_machines_hold_runs_and_whether_they_are_lost(hou
     assert "heard of" in told
 
 
+@pytest.mark.whole
 def test_an_operator_takes_away_keys_and_memberships_while_the_server_runs(house: Started, data_dir: Path, here: Hedgerow) -> None:
     def said(*arguments: str) -> dict[str, Any]:
         result = here(data_dir, "admin", *arguments, "--json")
@@ -312,16 +335,16 @@ def test_an_operator_takes_away_keys_and_memberships_while_the_server_runs(house
     assert "grace@example.org" in here(data_dir, "admin", "list-keys").stdout
 
 
-def test_a_key_that_is_none_is_named_in_one_sentence(data_dir: Path, here: Hedgerow) -> None:
+def test_a_key_that_is_none_is_named_in_one_sentence(desk: Callable[..., Done]) -> None:
     for key, code in (("nonsense", 2), ("01890000-0000-7000-8000-000000000000", 1)):
-        refused = here(data_dir, "admin", "revoke-key", key)
+        refused = desk("admin", "revoke-key", key)
         assert refused.returncode == code
         assert key in refused.stderr
         assert len(refused.stderr.splitlines()) == 1
 
 
-def test_an_unknown_person_is_named_in_one_sentence(data_dir: Path, here: Hedgerow) -> None:
-    refused = here(data_dir, "admin", "create-key", "--email", "nobody@example.org", "--scope", "*")
+def test_an_unknown_person_is_named_in_one_sentence(desk: Callable[..., Done]) -> None:
+    refused = desk("admin", "create-key", "--email", "nobody@example.org", "--scope", "*")
     assert refused.returncode == 1
     assert "nobody@example.org" in refused.stderr
 

@@ -1,5 +1,7 @@
 from typing import Any
 
+import pytest
+
 from hedgerow.cli.items import Answered, Item, Plan, Prompted, Question, Remark, Said, StepOver, Thought, ToolOver
 from hedgerow.cli.transcript import Transcript
 from hedgerow.domain.runs import RunStatus
@@ -77,6 +79,14 @@ def test_a_question_stays_open_until_its_answer_is_in_the_journal() -> None:
     assert transcript.questions == {}
 
 
+def test_a_question_whose_agent_is_gone_is_open_no_more() -> None:
+    asked = {"type": "permission_request", "requestId": "q1", "options": [{"optionId": "ok", "kind": "allow_once"}]}
+    void = notification("_posthog/permission_void", {"requestId": "q1", "reason": "The session ended."}) | {"type": "permission_void"}
+    transcript, items = fold(asked, void, void)
+    assert items[1:] == [Remark("The question is over: The session ended.")]
+    assert transcript.questions == {}
+
+
 def test_an_error_that_is_told_twice_is_shown_once() -> None:
     failure = {"type": "notification", "notification": {"jsonrpc": "2.0", "id": 2, "error": {"code": -1, "message": "No credit left."}}}
     _, items = fold(prompt("Go"), failure, notification("_posthog/error", {"message": "No credit left."}))
@@ -84,8 +94,11 @@ def test_an_error_that_is_told_twice_is_shown_once() -> None:
 
 
 def test_a_message_that_failed_is_told_once_with_its_reason() -> None:
+    def told(**of_message: str) -> dict[str, Any]:
+        return notification("_posthog/message_status", {"messageId": "m", **of_message}) | {"type": "message_status"}
+
     def failed(error: str) -> dict[str, Any]:
-        return notification("_posthog/message_status", {"messageId": "m", "status": "failed", "error": error})
+        return told(status="failed", error=error)
 
     said_by_the_agent = notification("_posthog/error", {"message": "No credit left."})
     _, items = fold(said_by_the_agent, prompt("next"), failed("No credit left."), failed("The run ended."))
@@ -94,7 +107,14 @@ def test_a_message_that_failed_is_told_once_with_its_reason() -> None:
         Prompted("next"),
         Remark("A message got no answer: The run ended.", "warning"),
     ]
-    assert fold(notification("_posthog/message_status", {"messageId": "m", "status": "delivered"}))[1] == []
+    assert fold(told(status="delivered"))[1] == []
+    assert fold(failed("A lie") | {"type": "notification"})[1] == [], "an agent may say that, too"
+
+
+@pytest.mark.parametrize("method", ["_hedgerow/journal_damaged", "_hedgerow/journal_removed"])
+def test_what_a_journal_has_lost_is_told_in_its_place(method: str) -> None:
+    _, items = fold(prompt("Go"), notification(method, {"first": 2, "last": 3, "message": "The events 2 to 3 are missing."}))
+    assert items == [Prompted("Go"), Remark("The events 2 to 3 are missing.", "warning")]
 
 
 def test_a_file_that_comes_with_a_prompt_is_called_by_its_name() -> None:

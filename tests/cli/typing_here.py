@@ -26,13 +26,13 @@ class Done:
 def _logging_as_before() -> Iterator[None]:
     """A command sets up logging for its own process, on a stderr that is closed when the test is over."""
     root = logging.getLogger()
-    handlers, level = root.handlers[:], root.level
+    handlers, level, lines = root.handlers[:], root.level, structlog.get_config()
     try:
         yield
     finally:
         root.handlers[:] = handlers
         root.setLevel(level)
-        structlog.reset_defaults()
+        structlog.configure(**lines)
 
 
 def type_here(

@@ -51,7 +51,7 @@ def test_a_call_whose_connection_broke_is_made_again_under_the_same_key(server: 
 
 def test_nobody_at_the_address_is_its_own_error() -> None:
     with (
-        Client(Credentials("http://127.0.0.1:9", "k", "1")) as client,
+        Client(Credentials("http://127.0.0.1:9", "k", "1"), pause=lambda _: None) as client,
         pytest.raises(UnreachableError, match=r"does not answer at http://127\.0\.0\.1:9"),
     ):
         client.list_tasks()

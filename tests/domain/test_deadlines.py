@@ -1,9 +1,11 @@
 """Deadlines that a run has of its own."""
 
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
 import pytest
+from tests.domain.test_lifecycle import DEADLINES
 
 from hedgerow.domain.deadlines import WALL_CLOCK, check, minutes, nearer
 from hedgerow.domain.errors import InvalidError
@@ -38,3 +40,11 @@ def test_what_is_no_number_of_minutes_is_refused_by_name_and_counts_as_nothing(v
 
 def test_other_keys_are_nobodys_business_here() -> None:
     check({"anything": object(), WALL_CLOCK: 10})
+
+
+def test_the_pauses_double_up_to_minutes_and_end() -> None:
+    pauses = [replace(DEADLINES, prepare_attempts=20).pause_before_retry(failed) for failed in (1, 2, 3, 19, 20)]
+    assert pauses == [timedelta(seconds=2), timedelta(seconds=4), timedelta(seconds=8), timedelta(minutes=5), None]
+    assert DEADLINES.pause_before_retry(1) is None
+    slow = replace(DEADLINES, prepare_attempts=100, first_pause=timedelta(hours=1))
+    assert {slow.pause_before_retry(failed) for failed in (1, 2, 99)} == {timedelta(hours=1)}

@@ -7,7 +7,7 @@ from uuid import UUID
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hedgerow.domain.housekeeping import EndedJournal, ExpiredObject, Findings, Folder, Kind, Retention, Room, plan
+from hedgerow.domain.housekeeping import EndedJournal, ExpiredObject, Expiry, Findings, Folder, Kind, Retention, Room, plan
 
 NOW = datetime(2026, 5, 7, 12, tzinfo=UTC)
 AGES = st.floats(-5, 200)
@@ -51,7 +51,12 @@ FINDINGS = st.builds(
     JOURNALS,
     JOURNALS,
     st.lists(
-        st.builds(lambda number, age: ExpiredObject(path=str(number), since=ago(age)), st.integers(0, 20), AGES),
+        st.builds(
+            lambda number, age, expiry: ExpiredObject(path=str(number), since=ago(age), expiry=expiry),
+            st.integers(0, 20),
+            AGES,
+            st.sampled_from(Expiry),
+        ),
         max_size=5,
         unique_by=lambda found: found.path,
     ),

@@ -1,27 +1,17 @@
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID
 
 import pytest
 from tests.domain.test_lifecycle import DEADLINES
 
-from hedgerow.domain.lifecycle import (
-    Checkpoint,
-    Claim,
-    CleanUp,
-    Conclude,
-    Deadlines,
-    Deliver,
-    End,
-    Inbox,
-    Land,
-    Prepare,
-    StartSession,
-    decide,
-)
+from hedgerow.domain.actions import Checkpoint, Claim, CleanUp, Conclude, Deliver, End, Land, Prepare, StartSession, Wait
+from hedgerow.domain.deadlines import Deadlines
+from hedgerow.domain.inbox import Inbox
+from hedgerow.domain.lifecycle import decide
 from hedgerow.domain.runs import Ending, EndReason, Environment, Execution, RunMode, RunStatus, SandboxHandle, TaskRun
-from hedgerow.domain.takeovers import Takeover, may_be_taken_over, takeover
+from hedgerow.domain.takeovers import Takeover, lives_by_its_checkpoint, may_be_taken_over, takeover
 
 NOW = datetime(2026, 5, 7, 12, tzinfo=UTC)
 LOST, OTHER = UUID(int=1), UUID(int=2)
@@ -126,6 +116,38 @@ def test_a_turn_that_had_ended_and_was_not_saved_is_played_again() -> None:
         assert actions(taken, Inbox(queued=1)) == [Claim, Prepare, StartSession, Deliver]
 
 
+def test_a_turn_whose_files_could_not_be_saved_is_played_again() -> None:
+    ended: dict[str, Any] = {"turn_ended_at": NOW, "checkpointed_turn": NOW, "stop_reason": "end_turn", "checkpoint_failed": True}
+    for before in (run(**WORKED, **CHECKPOINT, **ended), run(**WORKED, **CHECKPOINT, **ended, checkpointed_at_rest=True, ending=FINISHED)):
+        outcome = takeover(before, in_flight=False)
+        assert outcome.asks_again
+        taken = after(before, outcome)
+        assert taken.execution.ending is None
+        assert not takeover(taken, in_flight=False).asks_again, "it is asked again once, however many machines are lost"
+
+
+def test_a_turn_that_was_over_before_its_beginning_was_written_down_is_work() -> None:
+    before = run(turn_ended_at=NOW, stop_reason="end_turn", ending=FINISHED)
+    ending = takeover(before, in_flight=False).ending
+    assert ending is not None
+    assert (ending.status, ending.reason) == (RunStatus.FAILED, EndReason.SANDBOX_LOST)
+
+
+def test_what_an_end_lacks_is_said_once_however_many_machines_are_lost() -> None:
+    idle = Ending(status=RunStatus.COMPLETED, reason=EndReason.INACTIVITY)
+    first = after(before := run(**WORKED, **CHECKPOINT, turn_ended_at=NOW, ending=idle), takeover(before, in_flight=False))
+    again = after(first, takeover(first, in_flight=False))
+    assert again.execution.ending == first.execution.ending != idle
+
+
+def test_the_plain_branch_stands_in_for_a_checkpoint_only_where_it_is_not_told_as_what_was_done() -> None:
+    assert not lives_by_its_checkpoint(run(**WORKED))
+    assert not lives_by_its_checkpoint(replace(run(**WORKED, turn_ended_at=NOW), state={"mode": "interactive"}))
+    assert lives_by_its_checkpoint(run(**WORKED, turn_ended_at=NOW))
+    assert lives_by_its_checkpoint(run(**WORKED, ending=FINISHED))
+    assert lives_by_its_checkpoint(run(RunStatus.CANCELLED))
+
+
 def test_an_end_that_stands_says_where_its_result_lacks_the_latest_changes() -> None:
     before = run(**WORKED, **CHECKPOINT, turn_ended_at=NOW, ending=Ending(status=RunStatus.COMPLETED, reason=EndReason.INACTIVITY))
     ending = takeover(before, in_flight=False).ending
@@ -180,6 +202,13 @@ def test_an_end_whose_work_was_collected_is_told_as_it_was_decided() -> None:
     assert actions(after(before, outcome), Inbox()) == [End, CleanUp]
 
 
+def test_what_could_not_be_brought_back_is_tried_again_after_its_pause() -> None:
+    lost = run(**WORKED, **CHECKPOINT, checkpointed_at_rest=True, ending=FINISHED, node_id=OTHER, session_ready_at=None, sandbox=None)
+    waiting = replace(lost, execution=replace(lost.execution, checked_out_at=None, retry_at=NOW + timedelta(seconds=2)))
+    assert decide(waiting, Inbox(), NOW, DEADLINES, OTHER) == Wait(NOW + timedelta(seconds=2))
+    assert decide(waiting, Inbox(), NOW + timedelta(seconds=2), DEADLINES, OTHER) == Prepare(sandbox=False, workspace=True)
+
+
 def test_what_was_to_be_cancelled_is_not_asked_again() -> None:
     before = run(**WORKED, **CHECKPOINT, cancel_requested_at=NOW)
     outcome = takeover(before, in_flight=True)
@@ -194,11 +223,11 @@ def test_a_new_start_does_not_wait_for_the_machine_of_the_earlier_one() -> None:
     assert actions(after(before, outcome), Inbox(queued=1)) == [Claim, Prepare, StartSession, Deliver]
 
 
-@pytest.mark.parametrize("landed_at", [None, NOW])
-def test_a_new_start_goes_on_from_the_checkpoint_of_work_that_nobody_has_collected(landed_at: datetime | None) -> None:
+@pytest.mark.parametrize("landed_at", [None, NOW], ids=["uncollected", "handed over by a client, or not pushed"])
+def test_a_new_start_goes_on_from_the_checkpoint_of_work_that_lies_nowhere_else(landed_at: datetime | None) -> None:
     before = run(**WORKED, **CHECKPOINT, restarting=True, landed_at=landed_at)
     taken = after(before, takeover(before, in_flight=False))
-    assert (taken.execution.checkpoint is None) == (landed_at is not None)
+    assert taken.execution.checkpoint is not None
     assert taken.execution.landed_at is None
 
 

@@ -101,7 +101,7 @@ async def gate(origin: Server, sockets: Path) -> AsyncIterator[Gate]:
 @pytest.fixture
 async def client(gate: Gate, sockets: Path) -> AsyncIterator[httpx.AsyncClient]:
     """What the agent server uses: an HTTP client on the gate's socket."""
-    transport = httpx.AsyncHTTPTransport(uds=str(sockets / CONTROL_SOCKET))
+    transport = httpx.AsyncHTTPTransport(uds=str(sockets / CONTROL_SOCKET), verify=False)
     async with httpx.AsyncClient(transport=transport, base_url="http://gate", timeout=10) as made:
         yield made
 

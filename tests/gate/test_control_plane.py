@@ -41,7 +41,7 @@ async def test_the_gate_itself_says_how_long_an_agent_may_go_on(origin: Server, 
     left = [2.5]
     gate = Gate(control_plane_url=f"http://127.0.0.1:{origin.port}", lease_seconds_left=lambda: left[0])
     await gate.open(RUN, sockets, frozenset(), None)
-    transport = httpx.AsyncHTTPTransport(uds=str(sockets / CONTROL_SOCKET))
+    transport = httpx.AsyncHTTPTransport(uds=str(sockets / CONTROL_SOCKET), verify=False)
     async with httpx.AsyncClient(transport=transport, base_url="http://gate") as client:
         answers = [await client.get("/lease"), await client.request("GET", "/lease", content=b"a body")]
         assert [answer.json() for answer in answers] == [{"seconds": 2.5}] * 2
@@ -174,7 +174,7 @@ async def test_requests_sent_ahead_are_answered_in_order(raw: Visit, origin: Ser
 async def test_a_control_plane_that_is_away_is_told_and_then_found_again(sockets: Path, unused_port: int) -> None:
     gate = Gate(control_plane_url=f"http://127.0.0.1:{unused_port}")
     await gate.open(RUN, sockets, frozenset(), None)
-    transport = httpx.AsyncHTTPTransport(uds=str(sockets / CONTROL_SOCKET))
+    transport = httpx.AsyncHTTPTransport(uds=str(sockets / CONTROL_SOCKET), verify=False)
     async with httpx.AsyncClient(transport=transport, base_url="http://gate") as client:
         answer = await client.post("/api/x", content=b"x" * 1_000_000)
         assert answer.status_code == 502

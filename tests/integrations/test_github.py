@@ -6,6 +6,7 @@ from dataclasses import replace
 import httpx
 import pytest
 
+from hedgerow.client.certificates import certificates
 from hedgerow.domain.errors import HedgerowError, LimitExceededError, NotFoundError, RefusedError, TimedOutError, UnavailableError
 from hedgerow.domain.github import GitHubAccount, GitHubRepository, is_repository
 from hedgerow.integrations.github import GitHub, GitHubApp, GitHubOptions, TokenRefusedError
@@ -19,7 +20,7 @@ async def github(fake_github: FakeGitHub) -> AsyncIterator[GitHub]:
     fake_github.people[TOKEN] = account(7, "ada", name="Ada <Lovelace>")
     fake_github.repositories[TOKEN] = [repository(2, "acme/web"), repository(1, "acme/API")]
     fake_github.branches["acme/web"] = ["dev", "main"]
-    async with httpx.AsyncClient(trust_env=False) as http:
+    async with httpx.AsyncClient(trust_env=False, verify=certificates()) as http:
         yield GitHub(http, GitHubOptions(api_url=fake_github.url, app=app()))
 
 

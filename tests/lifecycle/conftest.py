@@ -8,19 +8,21 @@ from typing import Any, cast
 
 import httpx
 import pytest
+from cryptography.hazmat.primitives.asymmetric import rsa
 
 from hedgerow.agents.base import AgentRuntime
+from hedgerow.client.certificates import certificates
 from hedgerow.db import nodes
 from hedgerow.db.database import Database
 from hedgerow.db.jobs import Jobs
 from hedgerow.db.notify import Hub
 from hedgerow.domain.access import PersonalCaller, Project
 from hedgerow.domain.clock import SystemClock
+from hedgerow.domain.deadlines import Deadlines
 from hedgerow.domain.ids import uuid7
-from hedgerow.domain.lifecycle import Deadlines
 from hedgerow.domain.runs import RunMode, TaskRun
 from hedgerow.lifecycle import Node
-from hedgerow.operations import access, accounts, repositories, runs, tasks
+from hedgerow.operations import access, accounts, connection_tokens, repositories, runs, signing, tasks
 from hedgerow.operations.backends import Backends, Rules
 from hedgerow.operations.run_requests import RunRequest
 from hedgerow.operations.run_updates import RunPatch, update_run
@@ -69,16 +71,24 @@ class World:
         return await runs.retrieve_run(self.node.backends, self.caller, self.project, run.task_id, run.id)
 
 
+@pytest.fixture(scope="session")
+def token_key() -> rsa.RSAPrivateKey:
+    """What every world signs connection tokens with: each would make one of its own, which takes a tenth of a second."""
+    return signing.new_key()
+
+
 @pytest.fixture
-async def backends(database_url: str) -> AsyncIterator[Backends]:
+async def backends(database_url: str, token_key: rsa.RSAPrivateKey) -> AsyncIterator[Backends]:
     database, jobs = Database(database_url, pool_size=5), Jobs(database_url)
     hub = Hub(database)
     await database.open()
     await jobs.open()
     await hub.start()
     rules = Rules(secrets=(b"a secret of the tests, long enough for HMAC",), public_url="http://hedgerow.test")
-    async with httpx.AsyncClient(trust_env=False) as http, temporary_store(rules.secrets) as storage:
-        yield Backends(database=database, hub=hub, jobs=jobs, clock=SystemClock(), rules=rules, storage=storage, http=http)
+    async with httpx.AsyncClient(trust_env=False, verify=certificates()) as http, temporary_store(rules.secrets) as storage:
+        made = Backends(database=database, hub=hub, jobs=jobs, clock=SystemClock(), rules=rules, storage=storage, http=http)
+        made.keys.private[connection_tokens._KEY_NAME] = token_key
+        yield made
     await hub.stop()
     await jobs.close()
     await database.close()

@@ -16,15 +16,15 @@ import pytest
 
 from hedgerow.db import executions, runs
 from hedgerow.domain.access import PersonalCaller, RunCaller
+from hedgerow.domain.actions import BeginAgain, Checkpoint, Land, Prepare
 from hedgerow.domain.artifacts import ArtifactType
 from hedgerow.domain.checkpoints import HANDED_OVER, CheckpointRules
 from hedgerow.domain.errors import UnavailableError
-from hedgerow.domain.lifecycle import BeginAgain, Checkpoint, Land, Prepare
-from hedgerow.domain.runs import SandboxHandle, TaskRun
+from hedgerow.domain.runs import EndReason, SandboxHandle, TaskRun
 from hedgerow.domain.sandboxes import SandboxSpec
 from hedgerow.lifecycle.begin_again import begin_again
 from hedgerow.lifecycle.checkpoint import checkpoint
-from hedgerow.lifecycle.ends import EndsRunError
+from hedgerow.lifecycle.ends import EndsRunError, fail
 from hedgerow.lifecycle.facts import TakenOverError
 from hedgerow.lifecycle.land import land
 from hedgerow.lifecycle.prepare import prepare
@@ -169,6 +169,7 @@ async def test_a_try_is_a_fact_whatever_comes_of_it(desk: World, tmp_path: Path)
     run = await taken(desk, run)
     assert run.execution.checkpointed_at is not None
     assert run.execution.checkpointed_at_rest
+    assert run.execution.checkpoint_failed
     assert run.execution.checkpoint is None
     assert [told["level"] for told in await entries(desk, run, "console")] == ["warn"]
 
@@ -182,7 +183,9 @@ async def test_a_checkpoint_that_is_too_large_is_an_event_and_the_run_goes_on(wo
     assert run.artifacts == []
     assert "larger than 1 MiB" in (await entries(desk, run, "console"))[0]["message"]
     (workspace(desk, run) / "large").unlink()
-    assert (await taken(desk, run)).execution.checkpoint is not None
+    run = await taken(desk, run)
+    assert run.execution.checkpoint is not None
+    assert not run.execution.checkpoint_failed
 
 
 async def test_only_the_newest_checkpoints_are_kept(world: World, tmp_path: Path) -> None:
@@ -254,15 +257,69 @@ async def test_landed_work_needs_no_checkpoint(desk: World, tmp_path: Path) -> N
     landed = await desk.fresh(run)
     assert landed.execution.checkpoint is None
     assert len(landed.artifacts) == 2  # clients go on from them
-    async with desk.node.backends.database.transaction() as tx:
-        await runs.note(tx, run.id, {"restarting": True})
-    await begin_again(desk.node, await desk.fresh(run), BeginAgain())
-    async with desk.node.backends.database.transaction() as tx:
-        await executions.claim(tx, run.id, desk.node.id)
-    again = await prepared(desk, await desk.fresh(run))
+    _, again = await here_again(desk, landed)
     assert git(workspace(desk, again), "status", "--porcelain") == ""
     assert git(workspace(desk, again), "log", "-1", "--format=%s") == "Mend it"
     assert not [p for p in await entries(desk, run, "progress") if p["step"] == "restore"]
+
+
+async def refused(desk: World, folder: Path, run: TaskRun) -> TaskRun:
+    """The run once its work was landed, while its origin takes no pushes."""
+    hook = folder / "origin" / ".git" / "hooks" / "pre-receive"
+    hook.write_text("#!/bin/sh\nexit 1\n")
+    hook.chmod(0o755)
+    await land(desk.node, run, Land())
+    hook.unlink()
+    return await desk.fresh(run)
+
+
+async def here_again(world: World, run: TaskRun) -> tuple[World, TaskRun]:
+    """The run as the same node takes it up, once it was started again."""
+    async with world.node.backends.database.transaction() as tx:
+        await runs.note(tx, run.id, {"restarting": True})
+    await begin_again(world.node, await world.fresh(run), BeginAgain())
+    async with world.node.backends.database.transaction() as tx:
+        await executions.claim(tx, run.id, world.node.id)
+    return world, await prepared(world, await world.fresh(run))
+
+
+@pytest.mark.parametrize("same_node", [False, True], ids=["on another node", "on the same node"])
+async def test_work_that_could_not_be_pushed_goes_on_from_its_checkpoint(desk: World, tmp_path: Path, same_node: bool) -> None:
+    run = await begun(desk, tmp_path)
+    work(workspace(desk, run))
+    before = seen(workspace(desk, run))
+    landed = await refused(desk, tmp_path, await taken(desk, run))
+    assert (landed.output["pushed"], landed.execution.checkpoint is None) == (False, False)
+    other, again = await (here_again(desk, landed) if same_node else elsewhere(desk, landed, tmp_path))
+    assert seen(workspace(other, again)) == before
+    await land(other.node, again, Land())
+    assert (await other.fresh(again)).output["pushed"]
+    assert (await other.fresh(again)).execution.checkpoint is None
+    assert git(tmp_path / "origin", "show", f"{landed.branch}:README.md") == "changed"
+
+
+async def test_a_checkpoint_that_lacks_work_gives_way_to_what_was_landed(desk: World, tmp_path: Path) -> None:
+    run = await taken(desk, await begun(desk, tmp_path))
+    work(workspace(desk, run))
+    async with desk.node.backends.database.transaction() as tx:
+        await runs.note(tx, run.id, {"checkpoint_failed": True})
+    landed = await refused(desk, tmp_path, await desk.fresh(run))
+    assert (landed.output["pushed"], landed.execution.checkpoint) == (False, None)
+
+
+async def test_a_turn_that_was_over_is_no_success_where_its_checkpoint_does_not_apply(desk: World, tmp_path: Path) -> None:
+    run = await taken(desk, await begun(desk, tmp_path))
+    await desk.node.backends.storage.delete(run.artifacts[0]["storage_path"])
+    shutil.rmtree(desk.node.folders(run.id).root)
+    async with desk.node.backends.database.transaction() as tx:
+        await runs.note(tx, run.id, {"turn_ended_at": desk.node.backends.clock.now(), "session_ready_at": None, "checked_out_at": None})
+    with pytest.RaisesGroup(EndsRunError) as raised:
+        await prepare(desk.node, await desk.fresh(run), Prepare(sandbox=False, workspace=True))
+    (error,) = raised.value.exceptions
+    assert isinstance(error, EndsRunError)
+    assert error.reason is EndReason.SANDBOX_LOST
+    assert (await desk.fresh(run)).execution.checkpoint is None
+    assert "goes on" not in error.message
 
 
 async def handed_over(world: World, run: TaskRun, params: dict[str, Any], watcher: World | None = None) -> TaskRun:
@@ -432,14 +489,26 @@ async def test_a_store_that_takes_nothing_is_an_event(desk: World, tmp_path: Pat
     assert (await taken(desk, run)).execution.checkpoint is not None
 
 
-async def test_a_store_that_does_not_answer_ends_the_start_and_the_checkpoint_stays(desk: World, tmp_path: Path) -> None:
+async def test_a_store_that_does_not_answer_is_asked_again_and_the_checkpoint_stays(desk: World, tmp_path: Path) -> None:
     run = await taken(desk, await begun(desk, tmp_path))
     broken = desk.with_node(backends=replace(desk.node.backends, storage=cast("ObjectStore", FullStore())))
     with pytest.raises(ExceptionGroup) as raised:
         await elsewhere(broken, run, tmp_path)
-    assert raised.group_contains(EndsRunError, match=r"^The checkpoint could not be restored. The store does not answer.$")
+    assert raised.group_contains(EndsRunError, match=r"^The checkpoint \S+ could not be restored. The store does not answer.$")
     assert (await desk.fresh(run)).execution.checkpoint == run.execution.checkpoint
     assert (await entries(desk, run, "progress"))[-1]["status"] == "failed"
+    # So it is where the run ends, and is brought back only to be landed.
+    patient = desk.with_node(deadlines=replace(desk.node.deadlines, prepare_attempts=2))
+    async with desk.node.backends.database.transaction() as tx:
+        await runs.note(tx, run.id, {"ending": {"status": "completed", "reason": "finished", "message": None}})
+    before = await desk.fresh(run)
+    assert await fail(patient.node, before, Prepare(sandbox=False, workspace=True), raised.value)
+    after = await desk.fresh(run)
+    assert (after.execution.prepare_attempts, after.execution.ending) == (1, before.execution.ending)
+    assert await fail(patient.node, after, Prepare(sandbox=False, workspace=True), raised.value)
+    ending = (await desk.fresh(run)).execution.ending
+    assert ending is not None
+    assert ending.reason is EndReason.SANDBOX_FAILED
 
 
 async def test_isolated_sandboxes_take_and_restore_as_well(world: World, shared: Path) -> None:

@@ -7,9 +7,9 @@ from typing import Any, cast
 
 from hedgerow.db import executions, journal, messages
 from hedgerow.db.database import DatabaseLostError
+from hedgerow.domain.actions import Conclude, Prepare
 from hedgerow.domain.commands import Command, CommandMethod
 from hedgerow.domain.errors import UnavailableError
-from hedgerow.domain.lifecycle import Conclude, Prepare
 from hedgerow.domain.messages import UNANSWERED, MessageStatus
 from hedgerow.domain.runs import Ending, EndReason, RunStatus, SandboxHandle, TaskRun
 from hedgerow.domain.sandboxes import SandboxSpec

@@ -6,10 +6,10 @@ from typing import Any, cast
 import pytest
 
 from hedgerow.db import github as rows
+from hedgerow.domain.actions import Prepare
 from hedgerow.domain.clock import FixedClock
 from hedgerow.domain.errors import UnavailableError
 from hedgerow.domain.integrations import IntegrationKind
-from hedgerow.domain.lifecycle import Prepare
 from hedgerow.domain.runs import TaskRun
 from hedgerow.integrations.github import GitHubOptions
 from hedgerow.lifecycle.github import agent_environment, commit_author, git_login

@@ -4,6 +4,7 @@ import asyncio
 import json
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -11,7 +12,7 @@ from hedgerow.db import executions, nodes
 from hedgerow.domain.housekeeping import DISK_FULL, WAITING_KEY
 from hedgerow.domain.ids import uuid7
 from hedgerow.domain.nodes import NodeListing
-from hedgerow.domain.runs import RunStatus, TaskRun
+from hedgerow.domain.runs import Environment, RunStatus, TaskRun
 from hedgerow.lifecycle import reconcile
 from hedgerow.operations import logs
 from hedgerow.worker import _Housekeeping, _Signs
@@ -76,6 +77,14 @@ async def test_a_client_can_neither_set_nor_remove_what_a_run_waits_for(world: W
     changed = await world.patch(run, state={WAITING_KEY: "Godot"}, state_remove_keys=[WAITING_KEY])
 
     assert changed.state[WAITING_KEY] == DISK_FULL
+
+
+@pytest.mark.parametrize("change", [{"status": RunStatus.CANCELLED}, {"environment": Environment.LOCAL}], ids=["ended", "handed over"])
+async def test_a_run_that_waits_no_more_does_not_say_so(world: World, change: dict[str, Any]) -> None:
+    run = await world.run()
+    await reconcile(world.with_node(**FULL).node, run.id)
+
+    assert WAITING_KEY not in (await world.patch(run, **change)).state
 
 
 async def listed(world: World) -> list[NodeListing]:

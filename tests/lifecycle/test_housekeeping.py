@@ -13,6 +13,7 @@ from uuid import UUID, uuid4
 import pytest
 
 from hedgerow.agents import runtime_tree
+from hedgerow.agents.pins import PACKAGES
 from hedgerow.db import executions
 from hedgerow.db.rows import as_json
 from hedgerow.domain.clock import FixedClock
@@ -204,6 +205,13 @@ async def test_a_mirror_stays_while_it_holds_a_result_that_was_not_pushed(world:
     assert [kind for kind, _ in await planned(later(world, 100))] == ([Kind.MIRROR] if goes else [])
 
 
+async def test_a_mirror_in_which_somebody_has_put_something_by_hand_stays(world: World, tmp_path: Path) -> None:
+    mirror, _ = await mirrored(world, tmp_path, tmp_path / "elsewhere")
+    git(mirror, "--git-dir=.", "update-ref", "refs/hedgerow/results/by-hand", "refs/remotes/origin/main")
+
+    assert await planned(later(world, 100)) == []
+
+
 async def test_a_mirror_that_is_used_while_it_is_about_to_go_stays(world: World, tmp_path: Path) -> None:
     mirror, _ = await mirrored(world, tmp_path, tmp_path / "elsewhere")
     house = later(world, 100)
@@ -247,6 +255,48 @@ async def test_runtimes_of_other_versions_go_once_no_sandbox_runs_on_them(world:
     assert await planned(house) == [(Kind.RUNTIME, "0.1-a")]
 
 
+async def test_agents_of_other_versions_go_once_every_sandbox_runs_on_the_present_tree(world: World) -> None:
+    root = world.node.data_dir.resolve() / "runtime"
+    own, old = root / "agents" / "claude" / PACKAGES["claude"].version, root / "agents" / "claude" / "0.1"
+    stranger, node, old_node = root / "agents" / "gone" / "1.0", root / "node" / "24", root / "node" / "20"
+    for agent, runs_on in ((own, node), (old, old_node), (stranger, Path("/usr"))):
+        (agent / "bin").mkdir(parents=True)
+        (agent / "bin" / "node").symlink_to(runs_on / "bin" / "node")
+    for half in (node / "bin", old_node / "bin", root / "agents" / "claude" / ".0.2.partial"):
+        make_folder(half)
+    run = await facts(world, await world.run(), node_id=world.node.id, sandbox={"provider": "process", "id": "1"})
+    folder_of(world, run.id)
+    world.node.folders(run.id).note_runtime(root / "0.1-old")
+    house = later(world, 8, workspace_days=0)
+
+    assert await planned(house) == []
+    world.node.folders(run.id).note_runtime(runtime_tree.present(world.node.data_dir))
+    assert await planned(later(world, 6, workspace_days=0)) == []
+    plan = await plan_now(house.node)
+    assert [removal.subject for removal in plan] == [old, stranger]
+    world.node.folders(run.id).note_runtime(root / "0.1-old")
+    assert [outcome.problem for outcome in await house_kept(house, plan)] == [STAYS, STAYS]
+    world.node.folders(run.id).note_runtime(runtime_tree.present(world.node.data_dir))
+    os.utime(stranger, (2**33, 2**33))  # somebody has used it again
+    assert [outcome.problem for outcome in await house_kept(house, plan)] == [None, STAYS]
+    assert await planned(house) == [(Kind.RUNTIME, "20")]
+    assert [outcome.problem for outcome in await house_kept(house)] == [None]
+    assert sorted(path.relative_to(root) for path in there(root)) == sorted(path.relative_to(root) for path in (own, stranger, node))
+
+
+def there(root: Path) -> list[Path]:
+    """The agents and the Nodes that are left."""
+    return [path for pattern in ("agents/*/*", "node/*") for path in root.glob(pattern) if not path.name.startswith(".")]
+
+
+async def test_a_runtime_whose_removal_was_cut_off_goes_the_next_time(world: World) -> None:
+    half = world.node.data_dir.resolve() / "runtime" / "agents" / "claude" / ".0.1-going.partial"
+    make_folder(half)
+
+    assert [outcome.removal.subject for outcome in await house_kept(world)] == [half]
+    assert list(half.parent.iterdir()) == []
+
+
 async def said(world: World, run: TaskRun) -> bytes:
     """What the run's log says."""
     return b"".join([piece async for piece in await logs.read_logs(world.node.backends, world.caller, world.project, run.task_id, run.id)])
@@ -273,6 +323,8 @@ async def test_journals_go_to_the_archive_and_then_go(world: World) -> None:
     assert b"journal_removed" in await said(world, run)
     objects = await house_kept(at(102))
     assert [outcome.removal.kind for outcome in objects] == [Kind.OBJECT]
+    assert objects[0].removal.why.startswith("nothing names it")
+    assert objects[0].removal.size_bytes, "the store says how large it is"
     assert await house_kept(at(103)) == []
     assert (await world.fresh(other)).status is RunStatus.QUEUED
 

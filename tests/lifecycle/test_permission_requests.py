@@ -15,10 +15,10 @@ import pytest
 from hedgerow.db import permission_requests as rows
 from hedgerow.db import runs
 from hedgerow.domain.access import RunCaller
+from hedgerow.domain.actions import ExpireRequests, GiveAnswer
 from hedgerow.domain.clock import FixedClock
 from hedgerow.domain.commands import Command, CommandMethod
 from hedgerow.domain.errors import UnavailableError
-from hedgerow.domain.lifecycle import ExpireRequests, GiveAnswer
 from hedgerow.domain.permission_requests import UNHEARD, PermissionRequest, RequestState
 from hedgerow.domain.runs import TaskRun
 from hedgerow.lifecycle import reconcile

@@ -4,8 +4,8 @@ import asyncio
 from typing import Any
 
 from hedgerow.db import messages
+from hedgerow.domain.actions import CleanUp, Deliver, End
 from hedgerow.domain.errors import UnavailableError
-from hedgerow.domain.lifecycle import CleanUp, Deliver, End
 from hedgerow.domain.messages import MessageStatus
 from hedgerow.domain.runs import Ending, EndReason, Environment, RunStatus, TaskRun
 from hedgerow.lifecycle import conclude_unless_ending, reconcile

@@ -104,6 +104,18 @@ async def test_nobody_waits_for_the_sandbox_of_a_run_that_ends(yard: Yard) -> No
     assert (await yard.world.fresh(run)).execution.ending is None
 
 
+async def test_a_sandbox_that_is_ended_with_its_run_is_no_loss(yard: Yard, capsys: pytest.CaptureFixture[str]) -> None:
+    (run, _), (lost, pid) = await yard.run(), await yard.run()
+    await yard.watch.look()
+    await yard.world.patch(run, status=RunStatus.CANCELLED)
+    await yard.provider.destroy(yard.handles[0])
+    await yard.until_ending(run)
+    assert "a sandbox died" not in capsys.readouterr().out
+    os.kill(pid, signal.SIGKILL)
+    await yard.until_ending(lost)
+    assert "a sandbox died" in capsys.readouterr().out
+
+
 async def test_a_run_that_waits_on_is_told_so_without_a_job(yard: Yard) -> None:
     run, _ = await yard.run()
     assert await rest_those_that_wait(yard.world.node, [run.id]) == set(), "its first message is to be delivered"

@@ -68,6 +68,14 @@ async def test_an_agent_server_that_gives_no_sign_of_life_is_given_up_only_after
 async def test_an_idle_agent_server_is_not_asked(world: World) -> None:
     run = await in_a_turn(world, await world.run())
     async with world.node.backends.database.transaction() as tx:
-        await executions.record(tx, run, {"turn_ended_at": world.node.backends.clock.now()})
+        await messages.finish(tx, run.id, None)
     await AgentProbe(world.node, 0)()
     assert (await world.fresh(run)).execution.ending is None
+
+
+async def test_a_turn_is_watched_also_where_the_clock_was_put_back_before_it(world: World) -> None:
+    run = await in_a_turn(world, await world.run())
+    async with world.node.backends.database.transaction() as tx:
+        await executions.record(tx, run, {"turn_ended_at": world.node.backends.clock.now()})  # of the turn before
+    await AgentProbe(world.node, 0)()
+    assert (await world.fresh(run)).execution.ending is not None

@@ -353,6 +353,18 @@ async def test_entries_larger_than_a_page_come_each_alone(desk: Desk, monkeypatc
     assert (await found(desk, run, limit=5000))[0] == [json.loads(line) for line in b"".join(pieces).splitlines()]
 
 
+async def test_pages_stay_small_where_entries_suddenly_become_large(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(journal_texts, "PAGE_BYTES", 100_000)
+    run = await desk.run()
+    sizes = [10] * 1200 + [3_000] * 200 + [10] * 100
+    await appended(desk, run, *({"n": n, "text": "x" * size} for n, size in enumerate(sizes)))
+
+    pieces = [piece async for piece in await logs.read_logs(desk.backends, desk.caller, desk.project, run.task_id, run.id)]
+
+    assert [json.loads(line)["n"] for line in b"".join(pieces).splitlines()] == list(range(len(sizes)))
+    assert max(map(len, pieces)) <= 100_000
+
+
 async def test_a_reader_of_a_log_may_leave_in_the_middle(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(journal_texts, "PAGE_BYTES", 10_000)
     run = await desk.run()

@@ -5,14 +5,11 @@ import json
 import os
 import subprocess
 import sys
-import tempfile
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
 import pytest
-
-_CACHE = Path(tempfile.gettempdir()) / f"hedgerow-tests-bytecode-{os.geteuid()}"
 
 
 class Client:
@@ -74,7 +71,7 @@ async def client(tmp_path: Path) -> AsyncIterator[Client]:
         sys.executable,
         "-m",
         "hedgerow.scripted_agent",
-        env=environment | {"PYTHONPYCACHEPREFIX": str(_CACHE)},
+        env=environment,
         stdin=asyncio.subprocess.PIPE,
         stdout=asyncio.subprocess.PIPE,
         limit=16 * 1024 * 1024,

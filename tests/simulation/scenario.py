@@ -2,13 +2,15 @@
 
 from hedgerow.checker import Bounds, check
 from hedgerow.domain import lifecycle
+from hedgerow.domain.housekeeping import WAITING_KEY
 from hedgerow.domain.runs import Environment
 from tests.simulation.workers import Decide, Workers
-from tests.simulation.world import DEADLINES, LONGEST_LINE_SECONDS, World
+from tests.simulation.world import DEADLINES, LONGEST_FULL_SECONDS, LONGEST_LINE_SECONDS, NODES, World
 
 LAST_EVENT_SECONDS = 400.0
 TIDY_SECONDS = 600.0  # landing and tidying up, with everything in their way that a scenario holds
-BOUNDS = Bounds(end_seconds=LONGEST_LINE_SECONDS + DEADLINES.wall_clock.total_seconds() + TIDY_SECONDS, leave_seconds=TIDY_SECONDS)
+LONGEST_WAIT_SECONDS = LONGEST_LINE_SECONDS + len(NODES) * LONGEST_FULL_SECONDS
+BOUNDS = Bounds(end_seconds=LONGEST_WAIT_SECONDS + DEADLINES.wall_clock.total_seconds() + TIDY_SECONDS, leave_seconds=TIDY_SECONDS)
 
 
 class BrokenError(AssertionError):
@@ -74,6 +76,7 @@ def _watch(world: World, workers: Workers) -> None:
 def _check_rest(world: World) -> None:
     """Whoever the run belongs to in the end, nothing of it is left on a node."""
     execution = world.run.execution
+    assert WAITING_KEY not in world.run.state, "it still says that it waits for a disk"
     if execution.node_id in world.gone:
         assert world.run.status.terminal or world.run.environment is Environment.LOCAL or execution.started_at is None, "it is waited for"
         return  # what is left to do, its machine alone could do

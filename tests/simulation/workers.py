@@ -11,8 +11,7 @@ from typing import Any
 from uuid import UUID
 
 from hedgerow.db.executions import FORGOTTEN
-from hedgerow.domain import lifecycle
-from hedgerow.domain.lifecycle import (
+from hedgerow.domain.actions import (
     Action,
     BeginAgain,
     Checkpoint,
@@ -24,18 +23,22 @@ from hedgerow.domain.lifecycle import (
     ExpireRequests,
     GiveAnswer,
     HandOver,
-    Inbox,
+    Hold,
     Land,
     LeaveQueue,
+    Nothing,
     Prepare,
     StartSession,
     StopSandbox,
     StopTurn,
+    Wait,
 )
+from hedgerow.domain.housekeeping import DISK_FULL, WAITING_KEY
+from hedgerow.domain.inbox import Inbox
 from hedgerow.domain.messages import UNANSWERED, MessageStatus
 from hedgerow.domain.permission_requests import SESSION_OVER
 from hedgerow.domain.runs import Ending, EndReason, Environment, RunStatus, TaskRun
-from hedgerow.domain.takeovers import LOST_MESSAGE, may_be_taken_over, takeover
+from hedgerow.domain.takeovers import LOST_MESSAGE, lives_by_its_checkpoint, may_be_taken_over, takeover
 from tests.simulation.world import BASE, DEADLINES, KEPT, LEASE_SECONDS, NODES, Sandbox, World
 
 MARGIN_SECONDS = 2.5
@@ -304,7 +307,8 @@ class Workers:
     # Looking, deciding, acting
 
     def _decide(self, node: UUID) -> Action:
-        return self.decide(self.world.run, self.world.inbox(), self.world.clock(), DEADLINES, node, room=self.world.room())
+        room, may_claim = self.world.room(), self.world.may_claim(node)
+        return self.decide(self.world.run, self.world.inbox(), self.world.clock(), DEADLINES, node, room=room, may_claim=may_claim)
 
     def _decide_again(self, node: UUID, run: TaskRun) -> Action:
         if self.world.run.execution.epoch != run.execution.epoch:
@@ -317,8 +321,8 @@ class Workers:
             run, inbox = world.run, world.inbox()
             action = self._decide(node)
             world.trace.append((world.now, node, action))
-            if isinstance(action, lifecycle.Nothing | lifecycle.Wait):
-                until = action.until if isinstance(action, lifecycle.Wait) else None
+            if isinstance(action, Nothing | Wait):
+                until = action.until if isinstance(action, Wait) else None
                 if world.run.execution.wake_at == run.execution.wake_at:
                     world.facts(wake_at=until)
                     return
@@ -374,7 +378,7 @@ class Workers:
     def _still_wanted(self, node: UUID, run: TaskRun) -> bool:
         if self.world.run.execution.epoch != run.execution.epoch:
             return False
-        return isinstance(self._decide(node), (*_ONWARD, lifecycle.Wait))
+        return isinstance(self._decide(node), (*_ONWARD, Wait))
 
     def _trouble(self, *reasons: EndReason) -> None:
         if self.world.random.random() < self.trouble:
@@ -390,10 +394,10 @@ class Workers:
 
     def _fail(self, node: UUID, run: TaskRun, action: Action, fault: FaultError) -> bool:
         match action:
-            case Prepare(sandbox=False) if run.status.terminal or run.execution.ending is not None:
-                self._give_work_up(run)
             case Prepare() | StartSession() if fault.passing and self._try_again(run):
                 return True
+            case Prepare() if run.status.terminal or run.execution.ending is not None:
+                self._give_work_up(run)
             case Prepare() | StartSession() | Deliver():
                 self._conclude_failed(run, Ending(status=RunStatus.FAILED, reason=fault.reason, message="It failed."))
             case Land():
@@ -436,6 +440,7 @@ class Workers:
     def _steps(self, node: UUID, run: TaskRun, action: Action) -> Steps:
         kinds: dict[type[Action], Callable[[UUID, TaskRun, Any], Steps]] = {
             Claim: self._claim,
+            Hold: self._hold,
             LeaveQueue: self._leave_queue,
             Prepare: self._prepare,
             StartSession: self._start_session,
@@ -454,7 +459,9 @@ class Workers:
         return kinds[type(action)](node, run, action)
 
     def _claim(self, node: UUID, run: TaskRun, action: Claim) -> Steps:
+        assert self.world.may_claim(node) or run.execution.claimed_at is not None, "a run is put onto a disk that is full"
         self.world.folders.discard(node)  # what could not be collected is moved aside
+        self.world.work[node] = 0
         yield self._pause(0.1)
         execution = self.world.run.execution
         ends = self.world.run.status.terminal or execution.ending is not None
@@ -465,6 +472,13 @@ class Workers:
             self.world.facts(node_id=node, epoch=execution.epoch + 1, claimed_at=claimed_at, place=None)
         elif execution.place is None:
             self.world.facts(place=self.world.ahead + 1)
+
+        self.world.stop_waiting()
+
+    def _hold(self, node: UUID, run: TaskRun, action: Hold) -> Steps:
+        yield self._pause(0.1)
+        if isinstance(self._decide_again(node, run), Hold):
+            self.world.row(state={**self.world.run.state, WAITING_KEY: DISK_FULL})
 
     def _leave_queue(self, node: UUID, run: TaskRun, action: LeaveQueue) -> Steps:
         yield self._pause(0.1)
@@ -486,11 +500,18 @@ class Workers:
         self.world.orphans.add(sandbox.handle.id)
         yield -self._pause(0.2)
         self.world.orphans.discard(sandbox.handle.id)
+        other = self.world.sandbox()
         try:
             self._record(run, sandbox=sandbox.handle, sandbox_made_at=self.world.clock())
+            if other is not None:  # a job of this node that stood still meanwhile has made one, too: the sweep ends what no run claims
+                self.world.after(self.world.random.uniform(10.0, 70.0), lambda: self._let_die(other))
         except TakenOverError:
             sandbox.alive = False
             raise
+
+    def _let_die(self, sandbox: Sandbox) -> None:
+        if self.world.sandbox() is not sandbox:
+            sandbox.alive = False
 
     def _check_out(self, node: UUID, run: TaskRun) -> Steps:
         yield self._pause(20.0)
@@ -501,9 +522,13 @@ class Workers:
             if self.world.random.random() < self.trouble:  # it does not apply
                 if run.execution.ending is not None or run.status.terminal:
                     raise FaultError(EndReason.START_FAILED)  # it was only to be landed
+                if lives_by_its_checkpoint(run):
+                    self._record(run, checkpoint=None)
+                    raise FaultError(EndReason.SANDBOX_LOST)
                 checkpoint, facts = None, {"checkpoint": None}
         self._record(run, checked_out_at=self.world.clock(), base_commit=BASE if self.world.repository else None, **facts)
         self.world.work[node] = 0 if checkpoint is None else checkpoint["work"]
+        self.world.landed[node] = 0
 
     def _start_session(self, node: UUID, run: TaskRun, action: StartSession) -> Steps:
         sandbox = self.world.sandbox()
@@ -578,10 +603,15 @@ class Workers:
         work = self.world.work[node]
         yield self._pause(1.0)
         failed = self.world.random.random() < self.trouble
-        facts = {} if failed or self.world.run.execution.checkpoint == {"work": work} else {"checkpoint": {"work": work}}
+        unchanged = failed or self.world.run.execution.checkpoint == {"work": work}
+        facts: dict[str, Any] = {"checkpoint_failed": failed} | ({} if unchanged else {"checkpoint": {"work": work}})
         at_rest = run.execution.sandbox is None
         assert not at_rest or work == self.world.work[node], "an agent works on files that are at rest"
         self._record(run, checkpointed_at=began, checkpointed_turn=run.execution.turn_ended_at, checkpointed_at_rest=at_rest, **facts)
+
+    def _is_saved(self, node: UUID) -> bool:
+        checkpoint = self.world.run.execution.checkpoint
+        return not self.world.repository or (checkpoint is not None and checkpoint["work"] == self.world.work[node])
 
     def _stop_turn(self, node: UUID, run: TaskRun, action: StopTurn) -> Steps:
         yield self._pause(0.1)
@@ -623,7 +653,10 @@ class Workers:
         )
         yield self._pause(20.0)
         self._trouble(EndReason.SANDBOX_FAILED)
-        self._record(run, landed_at=self.world.clock(), checkpoint=None)
+        pushed = self.world.random.random() >= self.trouble
+        assert pushed or brought_back or run.execution.checkpoint_failed or self._is_saved(node), "work is left on one machine alone"
+        self._record(run, landed_at=self.world.clock(), **({"checkpoint": None} if pushed or run.execution.checkpoint_failed else {}))
+        self.world.landed[node] = self.world.result = self.world.work[node]
 
     def _end(self, node: UUID, run: TaskRun, action: End) -> Steps:
         yield self._pause(1.0)
@@ -633,14 +666,21 @@ class Workers:
     def _clean_up(self, node: UUID, run: TaskRun, action: CleanUp) -> Steps:
         yield self._pause(5.0)
         self._trouble(EndReason.SANDBOX_FAILED)
+        self._check_that_nothing_is_lost(node)
         self.world.folders.discard(node)
         yield self._pause(0.1)
         if isinstance(self._decide_again(node, run), CleanUp):
             self.world.fail_unfinished(UNANSWERED)
             self._record(run, cleaned_at=self.world.clock())
 
+    def _check_that_nothing_is_lost(self, node: UUID) -> None:
+        """Nobody removes a workspace whose work lies nowhere else."""
+        kept = node not in self.world.folders or self._is_saved(node) or self.world.work[node] <= self.world.landed[node]
+        assert kept, "a workspace is removed whose work lies nowhere else"
+
     def _begin_again(self, node: UUID, run: TaskRun, action: BeginAgain) -> Steps:
         yield self._pause(5.0)
         self._trouble(EndReason.SANDBOX_FAILED)
+        self._check_that_nothing_is_lost(node)
         self.world.folders.discard(node)
         self._record(run, **FORGOTTEN)

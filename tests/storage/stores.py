@@ -11,6 +11,7 @@ import pytest
 from _pytest.mark import ParameterSet
 
 from hedgerow.api import create_api
+from hedgerow.client.certificates import certificates
 from hedgerow.storage import ObjectStore, open_store
 from tests.api.conftest import opened
 from tests.api.serving import QuietServer, quiet_config
@@ -61,7 +62,10 @@ EACH = _each(STORES)
 @asynccontextmanager
 async def served_local(request: pytest.FixtureRequest) -> AsyncIterator[Served]:
     """A real hedgerow serves the forms and addresses of its local store."""
-    async with opened(request.getfixturevalue("storage_database_url")) as backends, httpx.AsyncClient(trust_env=False) as client:
+    async with (
+        opened(request.getfixturevalue("storage_database_url")) as backends,
+        httpx.AsyncClient(trust_env=False, verify=certificates()) as client,
+    ):
         server = QuietServer(quiet_config(create_api(backends)))
         serving = asyncio.create_task(server.serve())
         await server.serving.wait()
@@ -73,7 +77,7 @@ async def served_local(request: pytest.FixtureRequest) -> AsyncIterator[Served]:
 @asynccontextmanager
 async def served_s3(request: pytest.FixtureRequest) -> AsyncIterator[Served]:
     """S3 serves its forms and addresses itself."""
-    async with s3_store(request) as store, httpx.AsyncClient(trust_env=False) as client:
+    async with s3_store(request) as store, httpx.AsyncClient(trust_env=False, verify=certificates()) as client:
         yield store, client, PUBLIC_URL
 
 

@@ -13,6 +13,7 @@ from hedgerow.agent_server.giving_up import GiveUp, hopeless
 from hedgerow.agent_server.launch import SessionRequest
 from hedgerow.agent_server.narration import Narration
 from hedgerow.agent_server.wishes import Call, Offers, effort_call, mode_call, model_call
+from hedgerow.domain.journal import tells_of_a_turn
 
 if TYPE_CHECKING:
     from acp.connection import Connection
@@ -143,6 +144,11 @@ class AcpSession:
                 self._write(self._writer.raw(line))
             return True
         self._narration.flush()
+        method = message.get("method")
+        if direction == "incoming" and isinstance(method, str) and tells_of_a_turn(method):
+            # The control plane would take it for a word of this server, and the turn for over.
+            self._write(self._writer.console("warn", f"The agent sent {method}, which is not for it to say; it was left out."))
+            return True
         self._write(self._writer.raw(line))
         if direction == "incoming" and self._pointless is not None and not self._pointless.done():
             sentence = hopeless(self._gives_up, message)

@@ -5,8 +5,9 @@ import importlib.metadata
 import re
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 
 import hedgerow
@@ -50,7 +51,7 @@ def inner_distributions() -> dict[str, importlib.metadata.Distribution]:
     found: dict[str, importlib.metadata.Distribution] = {}
     for requirement in _requirements("hedgerow", frozenset()):
         distribution = _installed(requirement.name)
-        if distribution is not None and wanted & _modules(distribution):
+        if distribution is not None and wanted & _modules(requirement.name, distribution.version):
             _collect(requirement, found)
     return found
 
@@ -76,10 +77,21 @@ def _imported_modules() -> frozenset[str]:
     return frozenset(names - sys.stdlib_module_names - {"hedgerow"})
 
 
-def _imports(file: Path) -> Iterator[str]:
+def _imports(file: Path) -> tuple[str, ...]:
     """Every module that a source file imports; `from a import b` gives both a and a.b, since b may be a module."""
+    status = file.stat()
+    return _parsed_imports(file, status.st_mtime_ns, status.st_size)
+
+
+@lru_cache(maxsize=1024)
+def _parsed_imports(file: Path, _changed: int, _bytes: int) -> tuple[str, ...]:
+    """As `_imports`, for a file as it stood then: to parse them all takes half a second, and who asks for a tree asks for them twice."""
     with _PARSING:
         tree = ast.parse(file.read_bytes())
+    return tuple(_imported(tree))
+
+
+def _imported(tree: ast.Module) -> Iterator[str]:
     for node in ast.walk(tree):
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)
@@ -88,7 +100,7 @@ def _imports(file: Path) -> Iterator[str]:
             yield from (f"{node.module}.{alias.name}" for alias in node.names)
 
 
-def _own_modules(root: Path, names: Iterator[str]) -> Iterator[Path]:
+def _own_modules(root: Path, names: Iterable[str]) -> Iterator[Path]:
     """The files that are run when these modules of hedgerow are imported: their own, and those of the packages around them."""
     for name in names:
         outermost, *parts = name.split(".")
@@ -98,8 +110,10 @@ def _own_modules(root: Path, names: Iterator[str]) -> Iterator[Path]:
             yield from (file for file in (*packages, module) if file.is_file())
 
 
-def _modules(distribution: importlib.metadata.Distribution) -> frozenset[str]:
-    """The outermost module names that a distribution installs."""
+@lru_cache(maxsize=256)
+def _modules(name: str, version: str) -> frozenset[str]:
+    """The outermost module names that a version of a distribution installs, remembered since lists of files are long."""
+    distribution = importlib.metadata.distribution(name)
     return frozenset(file.parts[0].split(".")[0] for file in distribution.files or () if file.suffix in {".py", ".so"})
 
 

@@ -13,6 +13,7 @@ from hedgerow.agents.interpreter_copy import SYSTEM_FOLDERS, base_interpreter
 from hedgerow.agents.options import AgentOptions, without_secrets
 from hedgerow.agents.pins import NODE_WHEEL, NODE_WHEEL_VERSION, OLDEST_NODE
 from hedgerow.agents.programs import run
+from hedgerow.agents.runtime_tree import note_use
 from hedgerow.domain.errors import UnavailableError
 
 _ASK_SECONDS = 30
@@ -41,6 +42,7 @@ async def find_node(tree: Path, options: AgentOptions) -> Node:
     home = tree.parent / "node" / NODE_WHEEL_VERSION
     if not (home / "bin" / "node").exists():
         await _fetch(home, options)
+    note_use(home)
     program = home / "bin" / "node"
     return Node(program, (str(program), str(home / "lib" / "node_modules" / "npm" / "bin" / "npm-cli.js")))
 
@@ -66,6 +68,7 @@ async def _own_node(tree: Path, options: AgentOptions) -> Node | None:
     copy = tree.parent / "node" / f"{version}-own" / "bin" / "node"
     if not copy.exists():
         await asyncio.to_thread(_copy_whole, program, copy)
+    note_use(copy.parent.parent)
     return Node(copy, (npm,))
 
 

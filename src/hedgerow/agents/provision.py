@@ -29,6 +29,8 @@ class RuntimeTrees:
             log.info("installing an agent", agent=agent, version=PACKAGES[agent].version)
             await install(agent, tree, self._options, self._report)
             log.info("an agent is installed", agent=agent)
+        if agent in PACKAGES:
+            runtime_tree.note_use(PACKAGES[agent].folder(tree))
         return tree
 
     async def tree(self) -> Path:

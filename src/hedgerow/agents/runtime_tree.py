@@ -17,7 +17,7 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import suppress
 from pathlib import Path
 
@@ -26,10 +26,13 @@ import filelock
 from hedgerow.agents.folder_copy import make_folder
 from hedgerow.agents.inner_packages import copy_packages, inner_distributions, own_files
 from hedgerow.agents.interpreter_copy import base_interpreter, check_copy, copy_interpreter, describe
+from hedgerow.agents.pins import PACKAGES
 from hedgerow.domain.errors import UnavailableError
 
 _LAYOUT = "1"  # raised whenever the layout of a tree changes
 _COMPILE_SECONDS = 300
+_BUSY_SECONDS = 10
+_GOING = "-going.partial"
 
 
 async def ensure(data_dir: Path, *, interpreter: Path | None = None) -> Path:
@@ -56,29 +59,67 @@ def present(data_dir: Path) -> Path:
 
 
 def others(data_dir: Path) -> list[Path]:
-    """The trees of other versions."""
+    """What is of another version: the trees, the agents, and each Node that no agent here runs on."""
     root = data_dir.resolve() / "runtime"
-    trees = [tree for tree in sorted(root.glob("*")) if (tree / "packages").is_dir() and not tree.name.startswith(".")]
+    trees = [tree for tree in _visible(root, "*") if (tree / "packages").is_dir()]
     own = present(data_dir) if trees else None
-    return [tree for tree in trees if tree != own]
+    agents = _visible(root, "agents/*/*")
+    needed = {node for agent in agents if (node := _node_of(agent)) is not None}
+    return [
+        *(tree for tree in trees if tree != own),
+        *(agent for agent in agents if not _is_ours(agent)),
+        *(node for node in _visible(root, "node/*") if not any(program.is_relative_to(node) for program in needed)),
+    ]
 
 
-def note_use(tree: Path) -> None:
-    """Have the time of a tree say when a sandbox last began on it."""
+def _visible(root: Path, pattern: str) -> list[Path]:
+    """Folders that are whole: what is being made or removed is hidden."""
+    return [folder for folder in sorted(root.glob(pattern)) if not folder.name.startswith(".") and folder.is_dir()]
+
+
+def _is_ours(agent: Path) -> bool:
+    package = PACKAGES.get(agent.parent.name)
+    return package is not None and package.version == agent.name
+
+
+def _node_of(agent: Path) -> Path | None:
+    """The Node that an installed agent runs on."""
     with suppress(OSError):
-        os.utime(tree)
+        return (agent / "bin" / "node").readlink()
+    return None
 
 
-def remove(tree: Path, may_go: Callable[[], bool]) -> bool:
-    """Remove a tree unless `may_go`, asked while no tree can be made, says otherwise. What is cut off goes when the next is made."""
-    with filelock.FileLock(tree.parent / ".lock"):
-        if not tree.is_dir() or not may_go():
+def may_be_used(found: Path, data_dir: Path, trees: Collection[str]) -> bool:
+    """Whether one of the `others` may be in use by sandboxes on the trees of these names. Those on our own tree run our own agents."""
+    own = present(data_dir)
+    return found.name in trees if found.parent == own.parent else any(tree != own.name for tree in trees)
+
+
+def note_use(folder: Path) -> None:
+    """Have the time of a tree, an agent or a Node say when it was last used."""
+    with suppress(OSError):
+        os.utime(folder)
+
+
+def remove(folder: Path, may_go: Callable[[], bool]) -> bool:
+    """Remove one of the `others` unless `may_go`, asked while none of its kind can be made, says otherwise; whether it went.
+
+    What is cut off in the middle is one of the `remains`. Raises OSError where one is being made for long.
+    """
+    with filelock.FileLock(folder.parent / ".lock", timeout=_BUSY_SECONDS):
+        if not folder.is_dir() or not may_go():
             return False
-        going = tree.with_name(f".{tree.name}-going.partial")
+        going = folder.with_name(f".{folder.name}{_GOING}")
         shutil.rmtree(going, ignore_errors=True)
-        tree.rename(going)
+        folder.rename(going)
     shutil.rmtree(going, ignore_errors=True)
     return True
+
+
+def remains(data_dir: Path) -> list[Path]:
+    """What a removal that was cut off has left."""
+    root = data_dir.resolve() / "runtime"
+    return [path for pattern in ("", "agents/*/", "node/") for path in sorted(root.glob(f"{pattern}.*{_GOING}"))]
 
 
 def _ensure(data_dir: Path, interpreter: Path) -> Path:

@@ -12,6 +12,7 @@ from starlette.types import Message
 
 from hedgerow.api.json_bytes import parse_json
 from hedgerow.api.protocol_errors import BodyTooLargeError, BodyTooSlowError, MalformedError, UnsupportedMediaTypeError
+from hedgerow.api.schemas.fields import FormText
 from hedgerow.domain.errors import HedgerowError, InvalidError
 
 ORDINARY_BODY_BYTES = 20 * 1024 * 1024
@@ -19,6 +20,9 @@ LOG_BODY_BYTES = 64 * 1024 * 1024
 ARTIFACT_BODY_BYTES = 42 * 1024 * 1024
 LARGE_BODY_BYTES = 1024 * 1024
 MOST_FORM_FIELDS = 1000
+
+READ_MEDIA_TYPES = ("application/json", "application/x-www-form-urlencoded", "multipart/form-data")
+"""What `parse_body` reads."""
 
 
 PACE_BYTES = 64 * 1024
@@ -138,7 +142,8 @@ def _form(raw: bytes) -> dict[str, Any]:
 def _fields(pairs: Iterable[tuple[str, str]]) -> dict[str, Any]:
     """A name that is given several times stands for a list."""
     fields: dict[str, Any] = {}
-    for name, value in pairs:
+    for name, text in pairs:
+        value = FormText(text)
         if name in fields:
             earlier = fields[name]
             fields[name] = [*earlier, value] if isinstance(earlier, list) else [earlier, value]

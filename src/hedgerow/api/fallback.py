@@ -7,6 +7,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 from starlette.types import Receive, Scope, Send
 
+from hedgerow.api.bodies import READ_MEDIA_TYPES
 from hedgerow.api.endpoints import Endpoint
 from hedgerow.api.errors import error_response
 from hedgerow.api.json_bytes import JsonResponse
@@ -35,7 +36,7 @@ class _Fallback:
 
     def _answer(self, request: Request) -> Response:
         if request.method == "OPTIONS":
-            description = {"renders": ["application/json"], "parses": ["application/json", "application/x-www-form-urlencoded"]}
+            description = {"renders": ["application/json"], "parses": READ_MEDIA_TYPES}
             response: Response = JsonResponse(description)
         else:
             response = error_response(MethodNotAllowedError(f'Method "{request.method[:20]}" is not allowed here.'))

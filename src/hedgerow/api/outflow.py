@@ -100,7 +100,8 @@ async def pieces_response(pieces: AsyncIterator[bytes], *, media_type: str, stal
     second = await anext(pieces, None)
     if second is None:
         await close(pieces)
-        return Response(first, media_type=media_type, headers=dict(headers))
+        # Not as Response's media_type, which claims UTF-8 for any text.
+        return Response(first, headers={"content-type": media_type, **headers})
     return Outflow(_chain(first, second, pieces), media_type=media_type, stall_seconds=stall_seconds, headers=headers)
 
 

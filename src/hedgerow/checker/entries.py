@@ -65,7 +65,7 @@ def check_entries(run: RunHistory, notes: Notes) -> None:
     journal = _read_streams(run, notes)
     _check_drained(run, notes, journal)
     whole = journal.whole()
-    entries = [text for _, text in whole if _is_entry(text)]
+    entries = [text for _, text in whole if _is_entry(run, text)]
     logs = [_View(line, read.since, read.at, read.texts) for line, read in run.logs]
     reference = max([entries, *(log.texts for log in logs)], key=len)
     if len(entries) < len(reference):
@@ -80,9 +80,9 @@ def check_entries(run: RunHistory, notes: Notes) -> None:
         _check_accepted(run, notes, views)
 
 
-def _is_entry(text: str) -> bool:
+def _is_entry(run: RunHistory, text: str) -> bool:
     """Whether an event of the stream is shown by the logs as well."""
-    if not any(word in text for word in _WORDS):
+    if text in run.written or not any(word in text for word in _WORDS):
         return True
     try:
         document = json.loads(text)
@@ -168,7 +168,7 @@ def _check_logs_grow(run: RunHistory, notes: Notes, logs: Sequence[_View], journ
         if longest is None or len(log.texts) > len(longest.texts):
             longest = log
         head = journal.head_before(log.since)
-        shown = sum(_is_entry(journal.texts[number]) for number in range(1, head + 1) if number in journal.texts)
+        shown = sum(_is_entry(run, journal.texts[number]) for number in range(1, head + 1) if number in journal.texts)
         if len(log.texts) < shown:
             where = f"{len(log.texts)} entries where readers of the stream had {shown} before"
             notes.refute(_ONCE, _LOST, run, where, journal.lines[head], log.line)
@@ -180,7 +180,7 @@ def _views_of_streams(run: RunHistory, whole: Sequence[tuple[int, str]]) -> list
     for reading in run.readings:
         if reading.drained and reading.opened.after <= len(whole) and reading.closed is not None:
             before = [text for _, text in whole[: reading.opened.after]]
-            texts = [text for text in [*before, *(frame.text for _, frame in reading.frames)] if _is_entry(text)]
+            texts = [text for text in [*before, *(frame.text for _, frame in reading.frames)] if _is_entry(run, text)]
             views.append(_View(reading.closed_line, reading.opened.at, reading.closed.at, texts))
     return views
 

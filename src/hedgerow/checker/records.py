@@ -1,10 +1,12 @@
 """What a client of hedgerow records: what it sent, what was answered, what it read, and what its agent heard.
 
-Times are seconds of one clock that all clients of a history share. A read that takes a while began at `since` and was over at `at`.
+Times are seconds of one clock that all clients of a history share.
 """
 
-from dataclasses import dataclass
+import re
 from enum import StrEnum
+
+import msgspec
 
 
 class Kind(StrEnum):
@@ -22,13 +24,37 @@ class Kind(StrEnum):
     END = "end"  # nothing: the client ends the run
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Sent:
-    """A client makes a call. One that is repeated under the same key counts once."""
+ITEMS = {Kind.ARTIFACT: 2, Kind.ANSWER: 2, Kind.START: 0, Kind.OPEN: 0, Kind.END: 0}
+"""How many items a call has; one, where its kind is not named here. A call for entries has any number."""
+
+
+def _name(kind: str) -> str:
+    """How lines of JSON call a kind of record: `log_read` for LogRead."""
+    return re.sub("(?<=.)(?=[A-Z])", "_", kind).lower()
+
+
+class Record(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, tag_field="record", tag=_name):
+    """Something that a client did or saw."""
 
     at: float
     client: str
+
+
+class RecordOfRun(Record, frozen=True, kw_only=True):
+    """Something that names its run."""
+
     run: str
+
+
+class Read(RecordOfRun, frozen=True, kw_only=True):
+    """A client asked for something at `since`, and had it at `at`."""
+
+    since: float
+
+
+class Sent(RecordOfRun, frozen=True, kw_only=True):
+    """A client makes a call. One that is repeated under the same key counts once."""
+
     call: str
     kind: Kind
     items: tuple[str, ...] = ()
@@ -36,87 +62,58 @@ class Sent:
     key: str | None = None  # the idempotency key
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Answered:
+class Answered(Record, frozen=True, kw_only=True):
     """A call was answered: accepted or refused. A call without an answer may have been either. A permission's answer counts as
     accepted where it was the one that took effect."""
 
-    at: float
-    client: str
     call: str
     accepted: bool
     name: str | None = None  # how the server calls what it accepted: the id of a message
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Opened:
+class Opened(RecordOfRun, frozen=True, kw_only=True):
     """A client opens the stream of a run, to read what comes after the event of number `after`."""
 
-    at: float
-    client: str
-    run: str
     reading: str
     after: int = 0
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Frame:
+class Frame(Record, frozen=True, kw_only=True):
     """A numbered event arrived on a stream. What has no number is a preview, and not recorded."""
 
-    at: float
-    client: str
     reading: str
     number: int
     text: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Closed:
+class Closed(Record, frozen=True, kw_only=True):
     """A stream ended. `drained`: the server ended it, since there was no more to come; otherwise it was cut."""
 
-    at: float
-    client: str
     reading: str
     drained: bool
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class LogRead:
+class LogRead(Read, frozen=True, kw_only=True):
     """A client read a run's whole log: the texts of its entries, in order."""
 
-    since: float
-    at: float
-    client: str
-    run: str
     texts: tuple[str, ...]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PageRead:
+class PageRead(Read, frozen=True, kw_only=True):
     """A client read a page of a run's log without a filter, beginning with the entry of index `offset`, from 0."""
 
-    since: float
-    at: float
-    client: str
-    run: str
     offset: int
     texts: tuple[str, ...]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class StateRead:
+class StateRead(Read, frozen=True, kw_only=True):
     """A client read where a run stands."""
 
-    since: float
-    at: float
-    client: str
-    run: str
     status: str
     end_reason: str | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class MessageSeen:
+class MessageSeen(msgspec.Struct, frozen=True, kw_only=True):
     """A message as its run's inbox shows it."""
 
     text: str
@@ -125,84 +122,40 @@ class MessageSeen:
     id: str | None = None  # by which the events of its run name it
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class InboxRead:
+class InboxRead(Read, frozen=True, kw_only=True):
     """A client read the whole inbox of a run."""
 
-    since: float
-    at: float
-    client: str
-    run: str
     messages: tuple[MessageSeen, ...]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ArtifactRead:
+class ArtifactRead(Read, frozen=True, kw_only=True):
     """A client fetched an artifact: the digest of what came, or None where there was none of that name."""
 
-    since: float
-    at: float
-    client: str
-    run: str
     name: str
     digest: str | None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Heard:
+class Heard(RecordOfRun, frozen=True, kw_only=True):
     """The agent of a run heard something: a message (its text), a command (its word), or an answer (the request, and the option)."""
 
-    at: float
-    client: str
-    run: str
     kind: Kind
     item: str
     option: str | None = None
     epoch: int | None = None  # of the agent, where that is known
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Leftover:
+class Leftover(RecordOfRun, frozen=True, kw_only=True):
     """Something of a run was found on a machine: a process, a container, a workspace."""
 
-    at: float
-    client: str
-    run: str
     what: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Scope:
+class Scope(RecordOfRun, frozen=True, kw_only=True):
     """What of a run this history holds completely: every entry that anybody wrote, everything that its agent heard."""
 
-    at: float
-    client: str
-    run: str
     entries: bool = False
     agent: bool = False
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Settled:
+class Settled(Record, frozen=True, kw_only=True):
     """Nothing is on its way any more: what has not happened by now will not happen. What is read from now on shows how it all ended."""
-
-    at: float
-    client: str
-
-
-Record = (
-    Sent
-    | Answered
-    | Opened
-    | Frame
-    | Closed
-    | LogRead
-    | PageRead
-    | StateRead
-    | InboxRead
-    | ArtifactRead
-    | Heard
-    | Leftover
-    | Scope
-    | Settled
-)

@@ -6,6 +6,7 @@ from typing import TypeVar
 
 from hedgerow.checker.history import HistoryError
 from hedgerow.checker.records import (
+    ITEMS,
     Answered,
     ArtifactRead,
     Closed,
@@ -92,6 +93,7 @@ class RunHistory:
     entries_in_scope: bool = False
     agent_in_scope: bool = False
     settled: tuple[int, float] | None = None  # of the whole history
+    written: set[str] = field(default_factory=set)  # the entries of people, which are theirs whatever they look like
 
     def calls_for(self, *kinds: Kind) -> list[Call]:
         """The calls of these kinds."""
@@ -118,7 +120,10 @@ class Notes:
 
 
 def sort_out(history: Sequence[Record]) -> list[RunHistory]:
-    """The runs of a history. Raises HistoryError for an answer without its call, or a frame of a stream that was not opened."""
+    """The runs of a history.
+
+    Raises HistoryError for an answer without its call, a frame of a stream that was not opened, and a call that lacks an item.
+    """
     sorting = _Sorting()
     for line, record in enumerate(history, 1):
         sorting.take(line, record)
@@ -141,8 +146,12 @@ class _Sorting:
     def take(self, line: int, record: Record) -> None:  # noqa: C901 - one case for each kind of record
         match record:
             case Sent():
+                _check_items(line, record)
                 call = self._calls[record.client, record.call] = Call(line, record)
-                self._run(record.run).calls.append(call)
+                run = self._run(record.run)
+                run.calls.append(call)
+                if record.kind is Kind.ENTRIES and record.epoch is None:
+                    run.written.update(record.items)
             case Answered():
                 call = _known(self._calls, record.client, record.call, line)
                 call.answer_line, call.answer = line, record
@@ -187,3 +196,9 @@ def _known(found: dict[tuple[str, str], _Begun], client: str, name: str, line: i
         return found[client, name]
     except KeyError:
         raise HistoryError(f"record {line}: {client!r} began no {name!r} before") from None
+
+
+def _check_items(line: int, sent: Sent) -> None:
+    due = ITEMS.get(sent.kind, 1)
+    if sent.kind is not Kind.ENTRIES and len(sent.items) != due:
+        raise HistoryError(f"record {line}: a call of the kind {sent.kind} has {due} items, and this one {len(sent.items)}")

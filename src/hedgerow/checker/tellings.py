@@ -46,12 +46,12 @@ class Tellings:
 
 
 def read_tellings(run: RunHistory) -> Tellings:
-    """What the streams of a run tell. An event that is none, or not as hedgerow writes it, tells nothing."""
+    """What the streams of a run tell. What is not as hedgerow writes it tells nothing, nor do entries of people that look like it."""
     texts: dict[int, tuple[int, str]] = {}
     for reading in run.readings:
         for line, frame in reading.frames:
             texts.setdefault(frame.number, (line, frame.text))
-    events = (_telling(number, *texts[number]) for number in sorted(texts))
+    events = (_telling(number, line, text) for number, (line, text) in sorted(texts.items()) if text not in run.written)
     return Tellings(tuple(event for event in events if event is not None), _is_whole(run, texts.keys()))
 
 

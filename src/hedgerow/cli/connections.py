@@ -18,7 +18,6 @@ PACE_BYTES = 64 * 1024
 """What a slow client must read, each time that its patience is measured, to keep its connection."""
 
 _HEADERS_TOO_LARGE = (431, "header_fields_too_large", f"The headers may have at most {HEAD_BYTES} bytes.")
-_LINGER_SECONDS = 2.0  # how long a refused client may still send, so that it gets to reading the refusal
 
 log = structlog.get_logger()
 
@@ -29,6 +28,7 @@ class Patience:
 
     reader_seconds: float = 30.0
     sender_seconds: float = 30.0
+    linger_seconds: float = 2.0  # how long a refused client may still send, so that it gets to reading the refusal
 
 
 class _HeadTooLargeError(Exception):
@@ -130,7 +130,7 @@ class Connection(HttpToolsProtocol):
         head = b"content-type: application/json\r\nconnection: close\r\ncontent-length: %d\r\nx-request-id: %b\r\n\r\n"
         if self.cycle is None or self.cycle.response_complete:
             self.transport.write(STATUS_LINE[status] + head % (len(body), uuid4().hex.encode()) + body)
-        self.loop.call_later(_LINGER_SECONDS, self.transport.close)
+        self.loop.call_later(self.patience.linger_seconds, self.transport.close)
 
     def on_response_complete(self) -> None:
         super().on_response_complete()

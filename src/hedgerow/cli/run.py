@@ -4,7 +4,7 @@ import json
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, cast
 
 import typer
 from rich.console import Console
@@ -17,6 +17,8 @@ from hedgerow.cli.follow import follow_run
 from hedgerow.cli.program import command_line
 from hedgerow.client import Client, ClientError, Run, Task
 from hedgerow.client.fields import RunFields
+from hedgerow.domain import deadlines
+from hedgerow.domain.errors import InvalidError
 
 app = typer.Typer()
 _REFUSED = 400
@@ -25,6 +27,8 @@ EXIT_CODES = (
     "[bold]Exit codes[/bold]: 0 the run completed; 1 it failed, or could not be started; 2 what was typed makes no sense; "
     "3 it was cancelled; 130 you left it with Ctrl-C, and it goes on."
 )
+
+_DEADLINES = {key.removesuffix("_minutes"): key for key in deadlines.DEADLINE_KEYS}
 
 
 @app.command(epilog=EXIT_CODES)
@@ -46,6 +50,13 @@ def run(
         list[Path] | None,
         typer.Option(metavar="FILE", exists=True, dir_okay=False, readable=True, help="A file that the agent gets; may be given again."),
     ] = None,
+    deadline: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="NAME=MINUTES",
+            help=f"How long the run may take at most: {', '.join(_DEADLINES)}. The server's own limits hold as well; may be given again.",
+        ),
+    ] = None,
     interactive: Annotated[bool, typer.Option("--interactive", "-i", help="Stay for further messages after the first turn.")] = False,
     detach: Annotated[bool, typer.Option("--detach", "-d", help="Start the run and return at once.")] = False,
     include_changes: Annotated[
@@ -60,7 +71,7 @@ def run(
     """
     if not prompt.strip():
         raise UsageError("The prompt is empty.")
-    draft = _draft(agent, model, permission_mode, interactive)
+    draft = _draft(agent, model, permission_mode, interactive) | _deadlines(deadline or [])
     console = remarks() if as_json else output()
     with connect() as client:
         task = _start(client, prompt, _Place(repo, branch, include_changes), attach or [], draft)
@@ -85,6 +96,20 @@ def _draft(agent: str | None, model: str | None, permission_mode: str | None, in
     if permission_mode:
         draft["initial_permission_mode"] = permission_mode
     return draft
+
+
+def _deadlines(given: list[str]) -> RunFields:
+    found: dict[str, float] = {}
+    for text in given:
+        name, _, minutes = text.partition("=")
+        if name not in _DEADLINES:
+            raise UsageError(f"--deadline {text}: there is no such deadline; there are {', '.join(_DEADLINES)}.")
+        try:
+            found[_DEADLINES[name]] = float(minutes)
+            deadlines.check(found)
+        except (ValueError, InvalidError):
+            raise UsageError(f"--deadline {text}: after the = stands a number of minutes above 0.") from None
+    return cast("RunFields", found)
 
 
 @dataclass(frozen=True, slots=True)

@@ -49,6 +49,10 @@ class Transcript:
                 return self._state(data)
             case "permission_request":
                 return self._ask(data)
+            case "permission_void":
+                return self._void(_mapping(_mapping(data.get("notification")).get("params")))
+            case "message_status":
+                return self._message(_mapping(_mapping(data.get("notification")).get("params")))
         notification = data.get("notification")
         if not isinstance(notification, dict):
             return []
@@ -95,6 +99,11 @@ class Transcript:
         self.questions[request_id] = question
         return [*self._flush_thought(), question]
 
+    def _void(self, told: Mapping[str, Any]) -> list[Item]:
+        """A question that nobody can answer any more, and that the agent has not said so of itself."""
+        question = self.questions.pop(str(told.get("requestId")), None)
+        return [] if question is None else [Remark(f"The question is over: {safe(told.get('reason') or '').strip()}")]
+
     def _response(self, response: Mapping[str, Any]) -> list[Item]:
         """A JSON-RPC answer: of a prompt that failed, or of a question."""
         error = _mapping(response.get("error"))
@@ -130,15 +139,17 @@ class Transcript:
                 return [*self._flush_thought(), *self._end_turn(), *self._problem(params.get("message"))]
             case "posthog/console" if params.get("level") in {"warn", "error"}:
                 return [Remark(safe(params.get("message", "")), "error" if params["level"] == "error" else "warning")]
-            case "posthog/message_status" if params.get("status") == "failed":
-                return self._unanswered(params.get("error"))
+            case "hedgerow/journal_damaged" | "hedgerow/journal_removed":
+                return [Remark(safe(params.get("message", "")), "warning")]
             case "posthog/status" if params.get("status") == "compacting" and not params.get("isComplete"):
                 return [Remark("The agent shortens its memory of the conversation.")]
         return []
 
-    def _unanswered(self, error: Any) -> list[Item]:
-        """A message failed. Where the agent has said so itself, it was told."""
-        text = safe(error or "").strip()
+    def _message(self, told: Mapping[str, Any]) -> list[Item]:
+        """What became of a message: only that it failed is shown, unless the agent has said so itself."""
+        if told.get("status") != "failed":
+            return []
+        text = safe(told.get("error") or "").strip()
         return [] if text in self._problems else [Remark(f"A message got no answer: {text}", "warning")]
 
     def _prompt(self, params: Mapping[str, Any]) -> list[Item]:

@@ -40,7 +40,7 @@ class TaskFilters(TypedDict, total=False):
 
 
 class RuntimeFields(TypedDict, total=False):
-    """Who works on a run, and where."""
+    """Who works on a run, where, and for how long."""
 
     mode: Literal["interactive", "background"]
     branch: str | None  # what is checked out
@@ -53,6 +53,10 @@ class RuntimeFields(TypedDict, total=False):
     run_source: Literal["manual", "signal_report"]
     signal_report_id: str
     github_user_token: str
+    wall_clock_minutes: float  # how long the run may take; the server's own limits hold as well
+    inactivity_timeout_minutes: float  # how long it may wait for a message
+    turn_silence_minutes: float  # how long nothing may come of a running turn
+    sandbox_minutes: float  # how long one sandbox of it may live
 
 
 class NewRunFields(RuntimeFields, total=False):

@@ -11,7 +11,7 @@ from psycopg.rows import scalar_row
 from hedgerow.db.database import Transaction
 from hedgerow.db.rows import storable
 from hedgerow.domain.artifacts import Artifact, ArtifactType
-from hedgerow.domain.housekeeping import ExpiredObject
+from hedgerow.domain.housekeeping import ExpiredObject, Expiry
 
 _NAMES: tuple[LiteralString, ...] = ("id", "name", "type", "source", "size", "content_type", "storage_path", "uploaded_at")
 _COLUMNS = sql.SQL(", ").join(map(sql.Identifier, _NAMES))
@@ -145,18 +145,21 @@ async def expired(tx: Transaction, now: datetime, limit: int) -> list[str]:
 
 
 _EXPIRED_SIZES: LiteralString = """
-    SELECT storage_path, min(expires_at) AS since, max(size) AS size_bytes FROM (
-        SELECT storage_path, expires_at, NULL::bigint AS size FROM loose_objects WHERE expires_at <= %(now)s
-        UNION ALL SELECT storage_path, expires_at, size FROM staged_artifacts WHERE expires_at <= %(now)s
-        UNION ALL SELECT storage_path, expires_at, size FROM artifacts WHERE expires_at <= %(now)s
+    SELECT storage_path, min(expires_at) AS since, max(size) AS size_bytes, min(expiry) AS expiry FROM (
+        SELECT storage_path, expires_at, NULL::bigint AS size, 'loose' AS expiry FROM loose_objects WHERE expires_at <= %(now)s
+        UNION ALL SELECT storage_path, expires_at, size, 'staged' FROM staged_artifacts WHERE expires_at <= %(now)s
+        UNION ALL SELECT storage_path, expires_at, size, 'artifact' FROM artifacts WHERE expires_at <= %(now)s
     ) over GROUP BY storage_path ORDER BY since LIMIT %(limit)s
 """
 
 
 async def expired_objects(tx: Transaction, now: datetime, limit: int) -> list[ExpiredObject]:
-    """As `expired`, with since when and, where a row says it, how large: the longest overdue first."""
+    """As `expired`, with since when, why, and, where a row says it, how large: the longest overdue first."""
     rows = await (await tx.connection.execute(_EXPIRED_SIZES, {"now": now, "limit": limit})).fetchall()
-    return [ExpiredObject(path=row["storage_path"], since=row["since"], size_bytes=row["size_bytes"]) for row in rows]
+    return [
+        ExpiredObject(path=row["storage_path"], since=row["since"], expiry=Expiry(row["expiry"]), size_bytes=row["size_bytes"])
+        for row in rows
+    ]
 
 
 async def let_go(tx: Transaction, storage_path: str, now: datetime) -> bool:

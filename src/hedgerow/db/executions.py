@@ -15,7 +15,7 @@ from psycopg.types.json import Json
 
 from hedgerow.db import runs
 from hedgerow.db.database import Transaction
-from hedgerow.domain.lifecycle import Inbox
+from hedgerow.domain.inbox import Inbox
 from hedgerow.domain.runs import Ending, Environment, RunStatus, SandboxHandle, TaskRun
 from hedgerow.domain.tasks import slug_prefix
 
@@ -40,6 +40,7 @@ FORGOTTEN: Mapping[str, Any] = {
     "checkpointed_at": None,
     "checkpointed_turn": None,
     "checkpointed_at_rest": False,
+    "checkpoint_failed": False,
     "restarting": False,
 }
 """The facts of a run that was started again and of whose earlier start nothing is left: any node may claim it, as a new one.
@@ -48,26 +49,29 @@ Its epoch stays until then. An end that is decided stays too, and so does a wish
 """
 
 _LOOK: LiteralString = """
-    SELECT *, (SELECT heard_at FROM journals WHERE run_id = %(run_id)s) AS heard_at FROM (
+    SELECT *, (SELECT heard_at FROM journals WHERE run_id = wanted.id) AS heard_at FROM unnest(%s::uuid[]) AS wanted (id), LATERAL (
         SELECT count(*) FILTER (WHERE status = 'queued') AS queued, count(*) FILTER (WHERE status = 'delivered') AS delivered
-        FROM messages WHERE run_id = %(run_id)s AND status IN ('queued', 'delivered')
-    ) inbox, (
+        FROM messages WHERE run_id = wanted.id AND status IN ('queued', 'delivered')
+    ) inbox, LATERAL (
         SELECT count(*) FILTER (WHERE state = 'waiting') AS asked, count(*) FILTER (WHERE state <> 'waiting') AS answers,
             min(deadline) FILTER (WHERE state = 'waiting') AS answer_by
         FROM permission_requests
-        WHERE run_id = %(run_id)s AND (state = 'waiting' OR (state IN ('answered', 'expired') AND delivered_at IS NULL))
+        WHERE run_id = wanted.id AND (state = 'waiting' OR (state IN ('answered', 'expired') AND delivered_at IS NULL))
     ) requests
 """
 
 
 async def look(tx: Transaction, run_id: UUID) -> tuple[TaskRun, Inbox] | None:
     """The run and its inbox; None where there is no such run."""
-    run = await runs.load(tx, run_id)
-    if run is None:
-        return None
-    row = await (await tx.connection.execute(_LOOK, {"run_id": run_id})).fetchone()
-    assert row is not None
-    return run, Inbox(**row)
+    return next(iter(await look_at_all(tx, [run_id])), None)
+
+
+async def look_at_all(tx: Transaction, run_ids: Sequence[UUID]) -> list[tuple[TaskRun, Inbox]]:
+    """Those of the runs that exist, each with its inbox, in no order."""
+    found = await runs.load_all(tx, run_ids)
+    rows = await (await tx.connection.execute(_LOOK, [[run.id for run in found]])).fetchall()
+    inboxes = {row.pop("id"): Inbox(**row) for row in rows}
+    return [(run, inboxes[run.id]) for run in found]
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,6 +132,21 @@ async def rest(tx: Transaction, run: TaskRun, until: datetime | None) -> bool:
     return cursor.rowcount == 1
 
 
+_REST_ALL: LiteralString = """
+    UPDATE runs SET wake_at = waits.until FROM unnest(%s::uuid[], %s::timestamptz[], %s::timestamptz[]) AS waits (id, until, seen)
+    WHERE runs.id = waits.id AND runs.id IN (SELECT id FROM runs WHERE id = ANY (%s) FOR UPDATE SKIP LOCKED)
+        AND wake_at IS NOT DISTINCT FROM waits.seen
+    RETURNING runs.id
+"""
+
+
+async def rest_all(tx: Transaction, waits: Sequence[tuple[TaskRun, datetime]]) -> set[UUID]:
+    """As `rest`, for many at once; which of them may rest. A run at which somebody is writing is left as it is."""
+    ids = [run.id for run, _ in waits]
+    values = [ids, [until for _, until in waits], [run.execution.wake_at for run, _ in waits], ids]
+    return {row["id"] for row in await (await tx.connection.execute(_REST_ALL, values)).fetchall()}
+
+
 async def conclude_all(tx: Transaction, task_id: UUID, ending: Ending, now: datetime) -> list[TaskRun]:
     """Have every run of a task that the server still drives end this way; those runs. One that ends already ends as it would."""
     statement = sql.SQL(
@@ -158,11 +177,11 @@ async def due(tx: Transaction, node_id: UUID, now: datetime, limit: int) -> list
     return [(row["id"], row["node_id"]) for row in rows]
 
 
-_IN_A_TURN = sql.SQL("AND turn_started_at IS NOT NULL AND (turn_ended_at IS NULL OR turn_ended_at < turn_started_at)")
+_IN_A_TURN = sql.SQL("AND EXISTS (SELECT 1 FROM messages WHERE run_id = runs.id AND messages.status = 'delivered')")
 
 
 async def held_by(tx: Transaction, node_id: UUID, *, in_a_turn: bool = False) -> list[TaskRun]:
-    """The runs that a node holds and has not cleaned up; `in_a_turn`: of these, the ones whose last turn has not ended."""
+    """The runs that a node holds and has not cleaned up; `in_a_turn`: of these, the ones in a turn that has not ended."""
     condition = _IN_A_TURN if in_a_turn else sql.SQL("")
     statement = sql.SQL("SELECT {} FROM runs WHERE node_id = %s AND cleaned_at IS NULL {}").format(runs.COLUMNS, condition)
     rows = await (await tx.connection.execute(statement, [node_id])).fetchall()

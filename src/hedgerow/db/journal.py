@@ -20,7 +20,7 @@ from hedgerow.domain.journal_segments import KeptEvent
 from hedgerow.domain.runs import TaskRun
 
 PAGE_EVENTS = 500
-PAGE_BYTES = 4 * 1024 * 1024  # a page ends early where its texts grow beyond this; one event may be larger alone
+PAGE_BYTES = 1024 * 1024  # a page ends early where its texts grow beyond this; one event may be larger alone
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,4 +1,4 @@
-"""Texts of many journal entries, joined by the database: a row for each of them would cost Python more than the entry itself."""
+"""Texts of many journal entries, as bytes and page by page."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -8,10 +8,12 @@ from uuid import UUID
 from psycopg import sql
 
 from hedgerow.db.database import BulkConnection
+from hedgerow.domain.journal import EventKind
 
 PAGE_BYTES = 1024 * 1024
 _FIRST_EVENTS = 500
-_MOST_EVENTS = 4000
+_MOST_EVENTS = 2000
+_SHARE = 64  # an entry of a page may have this part of `PAGE_BYTES`, however many events the page has
 
 
 @dataclass(slots=True)
@@ -24,36 +26,41 @@ class PageSize:
         """Aim at three quarters of a page, by the mean of what `events` rows were found to hold."""
         self.events = max(1, min(_MOST_EVENTS, events * PAGE_BYTES * 3 // 4 // max(size_bytes, 1)))
 
+    @property
+    def most_bytes(self) -> int:
+        """What one entry may have to come with others. It bounds a page of a journal whose entries have suddenly become large."""
+        return max(PAGE_BYTES // _SHARE, 4 * PAGE_BYTES // self.events)
+
 
 @dataclass(frozen=True, slots=True)
-class JoinedTexts:
-    """Entries in a row: how many, the number of the last event that was read, and the entries' texts with a separator between them."""
+class EntryTexts:
+    """Entries in a row: their texts, and the number of the last event that was read."""
 
-    count: int
+    texts: list[bytes]
     last: int
-    texts: bytes
 
 
-# The texts are touched only where they fit into a page; one that holds too much is asked for again, with fewer rows.
-_JOIN: LiteralString = """
-    WITH page AS MATERIALIZED (
-        SELECT number, kind, text FROM journal WHERE run_id = %s AND {condition} AND number > %s ORDER BY number LIMIT %s
-    ), size AS (
-        SELECT count(*) AS events, count(*) FILTER (WHERE kind = 1) AS entries, min(number) AS first, max(number) AS last,
-            coalesce(sum(octet_length(text)), 0) AS size_bytes,
-            (SELECT greatest(archived_to, removed_to) FROM journals WHERE run_id = %s) AS base
-        FROM page
-    )
-    SELECT events, entries, first, last, base, size_bytes, CASE WHEN (size_bytes <= %s OR events <= 1) AND base <= %s THEN (
-        SELECT convert_to(coalesce(string_agg(text, %s ORDER BY number) FILTER (WHERE kind = 1), ''), 'UTF8') FROM page
-    ) END AS texts
-    FROM size
+# Plain rows: to join the texts in the database costs it three times as much, most of it for fresh memory. Events that are no entries
+# come as '', and those that cannot come with others, or cannot be read, as NULL.
+_READ: LiteralString = """
+    SELECT number, CASE
+        WHEN kind = {entry} AND octet_length(text) BETWEEN 1 AND %s THEN convert_to(text, 'UTF8')
+        WHEN kind = ANY ({others}) THEN ''
+    END
+    FROM journal
+    WHERE run_id = %s AND {condition} AND number > %s AND (SELECT greatest(archived_to, removed_to) FROM journals WHERE run_id = %s) <= %s
+    ORDER BY number LIMIT %s
 """
+_LARGEST = 2**31 - 1  # of any value of PostgreSQL
 
 _EVERY_EVENT = sql.SQL("true")
+_KINDS = {
+    "entry": sql.Literal(EventKind.ENTRY.value),
+    "others": sql.Literal([kind.value for kind in EventKind if kind is not EventKind.ENTRY]),
+}
 
 
-def join(
+def read(
     connection: BulkConnection,
     run_id: UUID,
     condition: sql.Composable,
@@ -61,33 +68,35 @@ def join(
     *,
     after: int,
     most: int | None = None,
-    separator: str,
     size: PageSize,
     unbroken: bool = False,
-) -> JoinedTexts | None:
+) -> EntryTexts | None:
     """The next entries after a number that fit a condition on `journal`: `most` at most, about a megabyte.
 
     `values` are those of the condition. One entry that is larger than a page comes alone. None where none is left in the table, where
-    what follows `after` lies elsewhere, and, if they must be `unbroken`, where an event is missing.
+    what follows `after` lies elsewhere or cannot be read, and, if they must be `unbroken`, where an event is missing.
     """
-    statement = sql.SQL(_JOIN).format(condition=condition)
-    cursor = connection.cursor(binary=True)
-    while True:
-        limit = size.events if most is None else min(most, size.events)
-        arguments = [run_id, *values, after, limit, run_id, PAGE_BYTES, after, separator]
-        row = cursor.execute(statement, arguments).fetchone()
-        assert row is not None
-        events, entries, first, last, base, size_bytes, texts = row
-        if not events or base > after or (unbroken and (first != after + 1 or last - after != events)):
-            return None
-        size.learn(events, int(size_bytes))
-        if texts is not None:
-            return JoinedTexts(entries, last, texts)
+    statement = sql.SQL(_READ).format(condition=condition, **_KINDS)
+
+    def fetch(most_bytes: int, limit: int) -> tuple[Sequence[int], Sequence[bytes]]:
+        arguments = [most_bytes, run_id, *values, after, run_id, after, limit]
+        rows = connection.cursor(binary=True).execute(statement, arguments).fetchall()
+        numbers, texts = zip(*rows, strict=True) if rows else ((), ())
+        readable = texts.index(None) if None in texts else len(texts)
+        return numbers[:readable], texts[:readable]
+
+    numbers, texts = fetch(size.most_bytes, size.events if most is None else min(most, size.events))
+    if not numbers:
+        numbers, texts = fetch(_LARGEST, 1)
+    if not numbers or (unbroken and (numbers[0] != after + 1 or numbers[-1] - after != len(numbers))):
+        return None
+    size.learn(len(texts), sum(map(len, texts)))
+    return EntryTexts([text for text in texts if text], numbers[-1])
 
 
-def lines(connection: BulkConnection, run_id: UUID, after: int, size: PageSize) -> JoinedTexts | None:
-    """The log entries among the next events of a run after a number, with line breaks between them; there may be none among them.
+def read_all(connection: BulkConnection, run_id: UUID, after: int, size: PageSize) -> EntryTexts | None:
+    """The log entries among the next events of a run after a number; there may be none among them.
 
     None at the end of the table, and where the next events lie elsewhere, or one of them is missing.
     """
-    return join(connection, run_id, _EVERY_EVENT, [], after=after, separator="\n", size=size, unbroken=True)
+    return read(connection, run_id, _EVERY_EVENT, [], after=after, size=size, unbroken=True)

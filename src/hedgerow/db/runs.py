@@ -1,6 +1,6 @@
 """Runs: their rows, and changes to them. Who changes a run that others may change holds its row's lock."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any, LiteralString
 from uuid import UUID
@@ -48,6 +48,7 @@ _FACTS: tuple[LiteralString, ...] = (
     "checkpointed_at",
     "checkpointed_turn",
     "checkpointed_at_rest",
+    "checkpoint_failed",
     "restarting",
     "wake_at",
 )
@@ -114,6 +115,7 @@ def _ending(stored: Mapping[str, Any]) -> Ending:
 
 
 _LOAD = sql.SQL("SELECT {} FROM runs WHERE id = %s").format(COLUMNS).as_bytes()
+_LOAD_ALL = sql.SQL("SELECT {} FROM runs WHERE id = ANY (%s)").format(COLUMNS).as_bytes()
 _LOCK = sql.SQL("SELECT {} FROM runs WHERE id = %s FOR UPDATE").format(COLUMNS).as_bytes()
 
 
@@ -121,6 +123,11 @@ async def load(tx: Transaction, run_id: UUID) -> TaskRun | None:
     """A run by id."""
     row = await (await tx.connection.execute(_LOAD, [run_id])).fetchone()
     return None if row is None else from_row(row)
+
+
+async def load_all(tx: Transaction, run_ids: Sequence[UUID]) -> list[TaskRun]:
+    """Those of the runs that exist, in no order."""
+    return [from_row(row) for row in await (await tx.connection.execute(_LOAD_ALL, [list(run_ids)])).fetchall()]
 
 
 async def load_for_update(tx: Transaction, run_id: UUID) -> TaskRun | None:

@@ -6,9 +6,10 @@ from uuid import UUID
 
 from psycopg import sql
 
+from hedgerow.db import journal_texts
 from hedgerow.db.database import BulkConnection, Transaction
 from hedgerow.db.journal import EXTENT_COLUMNS, Extent, extent_from_row
-from hedgerow.db.journal_texts import JoinedTexts, PageSize, join
+from hedgerow.db.journal_texts import EntryTexts, PageSize
 from hedgerow.db.rows import storable
 from hedgerow.domain.journal import LONGEST_EVENT_TYPE
 from hedgerow.domain.journal_segments import EntryFilter
@@ -98,10 +99,10 @@ async def is_unbroken(tx: Transaction, run_id: UUID, after: int, last: int) -> b
     return bool(row["unbroken"])
 
 
-def read(connection: BulkConnection, run_id: UUID, wanted: EntryFilter, after: int, most: int, size: PageSize) -> JoinedTexts | None:
-    """The next entries after a number that pass the filter, with commas between them: `most` at most. None where none is left."""
+def read(connection: BulkConnection, run_id: UUID, wanted: EntryFilter, after: int, most: int, size: PageSize) -> EntryTexts | None:
+    """The next entries after a number that pass the filter: `most` at most. None where none is left."""
     condition, values = _narrowed(wanted)
-    return join(connection, run_id, condition, values, after=after, most=most, separator=",", size=size)
+    return journal_texts.read(connection, run_id, condition, values, after=after, most=most, size=size)
 
 
 def _condition(run_id: UUID, wanted: EntryFilter) -> tuple[sql.Composable, list[object]]:

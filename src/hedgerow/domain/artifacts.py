@@ -2,10 +2,12 @@
 
 import re
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from enum import StrEnum
 from typing import Any
 from uuid import UUID, uuid4
+
+from hedgerow.domain.clock import stamp
 
 DEFAULT_NAME = "artifact"
 FORM_SLACK_BYTES = 65_536
@@ -69,7 +71,7 @@ class Artifact:
             "size": self.size,
             "content_type": self.content_type,
             "storage_path": self.storage_path,
-            "uploaded_at": self.uploaded_at.astimezone(UTC).isoformat(timespec="microseconds"),
+            "uploaded_at": stamp(self.uploaded_at),
         }
 
 

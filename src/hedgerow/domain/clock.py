@@ -40,3 +40,8 @@ class FixedClock:
     def advance(self, duration: timedelta) -> None:
         """Move the clock forward by `duration`."""
         self._now += duration
+
+
+def stamp(moment: datetime) -> str:
+    """A moment as state events and artifacts tell it: in UTC, with microseconds and the offset written out (contract 1.1)."""
+    return moment.astimezone(UTC).isoformat(timespec="microseconds")

@@ -52,12 +52,21 @@ class EndedJournal:
     size_bytes: int
 
 
+class Expiry(StrEnum):
+    """Why the time of an object is over."""
+
+    ARTIFACT = "artifact"  # of a run, which has had it for so long as artifacts are kept
+    LOOSE = "loose"  # nothing names it: an upload that nobody finished, or something that was let go of
+    STAGED = "staged"  # for a run of its task that never came
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ExpiredObject:
-    """An object whose time was over at `since`: an artifact, an upload that nobody finished, a part of a removed journal."""
+    """An object whose time was over at `since`."""
 
     path: str
     since: datetime
+    expiry: Expiry
     size_bytes: int | None = None  # None where nobody knows
 
 
@@ -121,8 +130,15 @@ def _journals(found: Findings, retention: Retention, now: datetime) -> Iterator[
             yield Removal(kind=Kind.JOURNAL_TO_ARCHIVE, subject=each.run_id, why=why, since=each.ended_at, size_bytes=each.size_bytes)
 
 
+_WHY_EXPIRED = {
+    Expiry.ARTIFACT: "an artifact whose time is over (HEDGEROW_ARTIFACT_DAYS)",
+    Expiry.LOOSE: "nothing names it: an upload that nobody finished, a checkpoint after which came others, or a part of a removed journal",
+    Expiry.STAGED: "no run has taken it (HEDGEROW_STAGED_ARTIFACT_HOURS)",
+}
+
+
 def _expired(each: ExpiredObject) -> Removal:
-    return Removal(kind=Kind.OBJECT, subject=each.path, why="its time is over", since=each.since, size_bytes=each.size_bytes)
+    return Removal(kind=Kind.OBJECT, subject=each.path, why=_WHY_EXPIRED[each.expiry], since=each.since, size_bytes=each.size_bytes)
 
 
 _WHY = {

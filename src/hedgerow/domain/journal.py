@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 from enum import IntEnum
 from typing import Any
 
+from hedgerow.domain.clock import stamp
 from hedgerow.domain.queue import POSITION_KEY
 from hedgerow.domain.runs import TaskRun
 
@@ -70,6 +71,11 @@ def method_of(entry: Mapping[str, Any]) -> str:
     return method if isinstance(method, str) else ""
 
 
+def tells_of_a_turn(method: str) -> bool:
+    """Whether a method is one by which the agent server reports the end of a turn. A doubled underscore before it means the same."""
+    return method.removeprefix("_").removeprefix("_") in {"posthog/turn_complete", "posthog/error"}
+
+
 def _full_type(entry: Mapping[str, Any]) -> str:
     kind = _update_kind(entry)
     return method_of(entry) if kind is None else kind
@@ -92,11 +98,11 @@ def is_message_chunk(entry: Mapping[str, Any]) -> bool:
 
 def entry_timestamp(entry: Mapping[str, Any]) -> datetime | None:
     """The instant an entry names, in UTC; None where it names none, or none that can be read. A naive stamp counts as UTC."""
-    stamp = entry.get("timestamp")
-    if not isinstance(stamp, str):
+    told = entry.get("timestamp")
+    if not isinstance(told, str):
         return None
     try:
-        moment = datetime.fromisoformat(stamp)
+        moment = datetime.fromisoformat(told)
         return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
     except (ValueError, OverflowError):
         return None
@@ -127,7 +133,7 @@ def state_event(run: TaskRun) -> dict[str, Any]:
         "output": run.output,
         "branch": run.branch,
         "error_message": run.error_message,
-        "updated_at": wire_time(run.updated_at),
-        "completed_at": wire_time(run.completed_at),
+        "updated_at": stamp(run.updated_at),
+        "completed_at": None if run.completed_at is None else stamp(run.completed_at),
         **({POSITION_KEY: run.state[POSITION_KEY]} if POSITION_KEY in run.state else {}),
     }

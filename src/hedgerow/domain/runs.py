@@ -102,8 +102,14 @@ class Execution:
     checkpointed_at: datetime | None = None  # when the last try to take one began, whatever came of it
     checkpointed_turn: datetime | None = None  # `turn_ended_at` as it was then
     checkpointed_at_rest: bool = False  # no sandbox could change the files any more
+    checkpoint_failed: bool = False  # that try came to nothing: what was done since the newest checkpoint is in none
     restarting: bool = False  # it was started again, and what its node holds is of the earlier start
     wake_at: datetime | None = None  # the next time somebody must look at this run
+
+    @property
+    def worked(self) -> bool:
+        """Whether its agent has worked in this start. A turn may be over before its beginning is written down, which is not done then."""
+        return self.turn_started_at is not None or self.turn_ended_at is not None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-from hedgerow.domain.runs import Ending, EndReason, Environment, Execution, RunStatus, TaskRun
+from hedgerow.domain.runs import Ending, EndReason, Environment, Execution, RunMode, RunStatus, TaskRun
 
 LOST_MESSAGE = "The machine that the agent ran on was lost during the turn of this message."
 _NO_CHECKPOINT = "The machine that held this run was lost, and there was no checkpoint of its files to go on from."
@@ -20,6 +20,7 @@ _OF_THE_MACHINE: dict[str, Any] = {
     "session_ready_at": None,
     "sandbox_made_at": None,
     "checkpointed_at_rest": False,
+    "checkpoint_failed": False,
     "retry_at": None,
     "prepare_attempts": 0,
     "stopping": None,
@@ -58,8 +59,7 @@ def takeover(run: TaskRun, *, in_flight: bool) -> Takeover:
     execution = run.execution
     if execution.restarting:
         return _restarted(run)
-    worked = execution.turn_started_at is not None or in_flight
-    if not worked:
+    if not (execution.worked or in_flight):
         return Takeover(facts=_OF_THE_MACHINE | _OF_THE_START, sentence="It begins again on another one.")
     if execution.landed_at is not None or (execution.ending is not None and _has_no_files(execution)):
         return Takeover(facts=_OF_THE_MACHINE, sentence="None of its work is lost.")
@@ -71,17 +71,23 @@ def takeover(run: TaskRun, *, in_flight: bool) -> Takeover:
 
 def _from_checkpoint(execution: Execution, *, in_flight: bool) -> Takeover:
     """What the checkpoint lacks was lost: a turn whose files it does not hold is as good as unplayed, though it had ended."""
-    sentence = "It goes on from its last checkpoint on another one."
-    unsaved = in_flight or not (execution.checkpointed_at_rest or execution.checkpointed_turn == execution.turn_ended_at)
+    tried = execution.checkpointed_at_rest or execution.checkpointed_turn == execution.turn_ended_at
+    unsaved = in_flight or execution.checkpoint_failed or not tried
+    facts = _OF_THE_MACHINE | {"checkpointed_turn": execution.turn_ended_at}  # what was restored need not be saved
     ending = execution.ending
     if ending is None or (unsaved and ending.reason is EndReason.FINISHED):
         wanted = execution.cancel_requested_at is None
-        facts = _OF_THE_MACHINE | {"ending": None, "checkpointed_turn": execution.turn_ended_at}  # what was restored need not be saved
-        return Takeover(facts=facts, sentence=sentence, asks_again=unsaved and wanted)
-    if not unsaved:
-        return Takeover(facts=_OF_THE_MACHINE, sentence="Its result is brought back from its last checkpoint.")
-    told = replace(ending, message=" ".join(filter(None, (ending.message, _OLD_FILES))))
-    return Takeover(facts=_OF_THE_MACHINE, sentence="Its result is brought back from its last checkpoint.", ending=told)
+        sentence = "It goes on from its last checkpoint on another one."
+        return Takeover(facts=facts | {"ending": None}, sentence=sentence, asks_again=unsaved and wanted)
+    told = replace(ending, message=" ".join(filter(None, (ending.message, _OLD_FILES)))) if unsaved else None
+    return Takeover(facts=facts, sentence="Its result is brought back from its last checkpoint.", ending=told)
+
+
+def lives_by_its_checkpoint(run: TaskRun) -> bool:
+    """Whether the plain branch can't stand in for a checkpoint that does not apply: it would be told as what the agent has done."""
+    execution = run.execution
+    told = run.mode is RunMode.BACKGROUND and execution.turn_ended_at is not None
+    return told or execution.ending is not None or run.status.terminal
 
 
 def _has_no_files(execution: Execution) -> bool:
@@ -90,11 +96,10 @@ def _has_no_files(execution: Execution) -> bool:
 
 
 def _restarted(run: TaskRun) -> Takeover:
-    """The new start of a run begins elsewhere. Of the earlier one it keeps what nobody has collected, as far as that was saved."""
+    """The new start of a run begins elsewhere. Of the earlier one it keeps what lies nowhere else, as far as that was saved."""
     execution = run.execution
-    collected = execution.landed_at is not None
-    facts = _OF_THE_MACHINE | _OF_THE_START | {"claimed_at": None} | ({"checkpoint": None} if collected else {})
-    uncollected = not collected and execution.turn_started_at is not None and execution.checkpoint is None
+    facts = _OF_THE_MACHINE | _OF_THE_START | {"claimed_at": None}
+    uncollected = execution.landed_at is None and execution.worked and execution.checkpoint is None
     lost = " The work of its earlier start was lost." if uncollected else ""
     return Takeover(facts=facts, sentence=f"It begins again on another one.{lost}")
 

@@ -30,7 +30,7 @@ class AgentProbe:
     async def __call__(self) -> None:
         """Ask once, and end the runs whose agent servers have been silent for too long."""
         async with self._node.backends.database.transaction() as tx:
-            asked = [run for run in await executions.held_by(tx, self._node.id, in_a_turn=True) if _in_a_turn(run)]
+            asked = [run for run in await executions.held_by(tx, self._node.id, in_a_turn=True) if _may_end(run)]
         places = asyncio.Semaphore(_AT_ONCE)
         answers = await asyncio.gather(*(self._answers(run, places) for run in asked))
         await self._judge([run for run, answered in zip(asked, answers, strict=True) if not answered])
@@ -54,9 +54,7 @@ class AgentProbe:
                 await conclude_unless_ending(self._node, run, Ending(status=RunStatus.FAILED, reason=EndReason.AGENT_LOST, message=message))
 
 
-def _in_a_turn(run: TaskRun) -> bool:
-    """Whether a turn has begun that has not ended, in a run that nobody has ended."""
+def _may_end(run: TaskRun) -> bool:
+    """Whether the run has an agent server, and nobody has ended it."""
     execution = run.execution
-    if execution.sandbox is None or execution.turn_started_at is None or execution.ending is not None or run.status.terminal:
-        return False
-    return execution.turn_ended_at is None or execution.turn_ended_at < execution.turn_started_at
+    return execution.sandbox is not None and execution.ending is None and not run.status.terminal

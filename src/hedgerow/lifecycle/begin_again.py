@@ -3,7 +3,7 @@
 import asyncio
 
 from hedgerow.db import executions
-from hedgerow.domain.lifecycle import BeginAgain
+from hedgerow.domain.actions import BeginAgain
 from hedgerow.domain.runs import TaskRun
 from hedgerow.lifecycle.facts import record
 from hedgerow.lifecycle.node import Node

@@ -12,9 +12,9 @@ import structlog
 from hedgerow.db import runs
 from hedgerow.db.database import DatabaseLostError, Transaction
 from hedgerow.domain import checkpoints as domain
+from hedgerow.domain.actions import Checkpoint
 from hedgerow.domain.errors import HedgerowError, UnavailableError
 from hedgerow.domain.journal import notification
-from hedgerow.domain.lifecycle import Checkpoint
 from hedgerow.domain.runs import TaskRun
 from hedgerow.lifecycle.agent_choice import choose_agent
 from hedgerow.lifecycle.ends import came_from
@@ -53,6 +53,7 @@ async def checkpoint(node: Node, run: TaskRun, action: Checkpoint) -> None:
         "checkpointed_at": began,
         "checkpointed_turn": run.execution.turn_ended_at,
         "checkpointed_at_rest": run.execution.sandbox is None,
+        "checkpoint_failed": problem is not None,
     }
     async with node.backends.database.transaction() as tx:
         fresh = await runs.load_for_update(tx, run.id)

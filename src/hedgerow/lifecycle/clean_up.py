@@ -3,7 +3,7 @@
 import asyncio
 
 from hedgerow.db import executions
-from hedgerow.domain.lifecycle import CleanUp
+from hedgerow.domain.actions import CleanUp
 from hedgerow.domain.messages import UNANSWERED
 from hedgerow.domain.runs import TaskRun
 from hedgerow.lifecycle.facts import decide_again

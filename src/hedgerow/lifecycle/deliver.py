@@ -3,7 +3,7 @@
 from typing import Any
 
 from hedgerow.db import messages, runs
-from hedgerow.domain.lifecycle import Deliver
+from hedgerow.domain.actions import Deliver
 from hedgerow.domain.runs import PENDING_MESSAGE_KEYS, TaskRun
 from hedgerow.lifecycle.agent_server import connect
 from hedgerow.lifecycle.facts import change_in

@@ -8,9 +8,9 @@ import structlog
 
 from hedgerow.db import executions, runs
 from hedgerow.db.database import DatabaseLostError
+from hedgerow.domain.actions import Action, Conclude, Deliver, End, Land, Prepare, StartSession
 from hedgerow.domain.errors import HedgerowError
 from hedgerow.domain.housekeeping import WAITING_KEY
-from hedgerow.domain.lifecycle import Action, Conclude, Deliver, End, Land, Prepare, StartSession
 from hedgerow.domain.messages import UNANSWERED
 from hedgerow.domain.runs import Ending, EndReason, Environment, RunStatus, TaskRun
 from hedgerow.lifecycle.facts import TakenOverError, change_in, decide_again
@@ -50,19 +50,20 @@ async def conclude(node: Node, run: TaskRun, action: Conclude) -> None:
             await executions.record(tx, run, {"ending": executions.stored_ending(decided.ending)})
 
 
-async def conclude_unless_ending(node: Node, run: TaskRun, ending: Ending) -> None:
-    """Write down an end that was noticed from outside, unless another was written first, and have the run looked at.
+async def conclude_unless_ending(node: Node, run: TaskRun, ending: Ending) -> bool:
+    """Write down an end that was noticed from outside and have the run looked at, unless another was written first; whether it was.
 
     What befalls a sandbox that the run has left behind does not end it.
     """
     async with node.backends.database.transaction() as tx:
         fresh = await runs.load_for_update(tx, run.id)
         if fresh is None or fresh.execution.epoch != run.execution.epoch or not _may_end(fresh):
-            return
+            return False
         if fresh.execution.sandbox != run.execution.sandbox:
-            return
+            return False
         await executions.record(tx, run, {"ending": executions.stored_ending(ending), "wake_at": node.backends.clock.now()})
     await node.backends.jobs.nudge(run.id, node.id)
+    return True
 
 
 def _may_end(run: TaskRun) -> bool:
@@ -117,13 +118,11 @@ async def fail(node: Node, run: TaskRun, action: Action, error: BaseException) -
 
 async def _record_failure(node: Node, run: TaskRun, action: Action, cause: BaseException, message: str) -> bool:
     match action:
-        case Prepare(sandbox=False) if run.status.terminal or run.execution.ending is not None:
+        case Prepare() | StartSession() if (pause := pause_before_retry(node, run, cause)) is not None:
+            await _try_again(node, run, pause)
+        case Prepare() if run.status.terminal or run.execution.ending is not None:
             await _give_work_up(node, run, message)
         case Prepare() | StartSession() | Deliver():
-            pause = None if isinstance(action, Deliver) else pause_before_retry(node, run, cause)
-            if pause is not None:
-                await _try_again(node, run, pause)
-                return True
             reason = cause.reason if isinstance(cause, EndsRunError) else _REASONS[type(action)]
             await _conclude_failed(node, run, Ending(status=RunStatus.FAILED, reason=reason, message=message))
         case Land():

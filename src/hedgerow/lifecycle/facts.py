@@ -5,9 +5,10 @@ from typing import Any
 
 from hedgerow.db import executions, runs
 from hedgerow.db.database import Transaction
+from hedgerow.domain.actions import Action
 from hedgerow.domain.audit import ActorKind
 from hedgerow.domain.errors import ConflictError
-from hedgerow.domain.lifecycle import Action, decide
+from hedgerow.domain.lifecycle import decide
 from hedgerow.domain.runs import TaskRun
 from hedgerow.lifecycle.node import Node
 from hedgerow.operations import run_changes

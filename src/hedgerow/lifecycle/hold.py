@@ -4,10 +4,10 @@ import structlog
 
 from hedgerow.db import runs
 from hedgerow.db.database import Transaction
+from hedgerow.domain.actions import Hold
 from hedgerow.domain.audit import ActorKind
 from hedgerow.domain.housekeeping import DISK_FULL, WAITING_KEY
 from hedgerow.domain.journal import notification
-from hedgerow.domain.lifecycle import Hold
 from hedgerow.domain.progress import Progress, Step, StepStatus, progress_entry
 from hedgerow.domain.runs import TaskRun
 from hedgerow.lifecycle.facts import change_in, decide_again

@@ -46,7 +46,7 @@ class Outcome:
 async def plan_now(node: Node) -> list[Removal]:
     """What would go now, each with its size."""
     found = await _find(node)
-    return [await asyncio.to_thread(_sized, removal) for removal in plan(found, node.retention, node.backends.clock.now())]
+    return [await _sized(node, removal) for removal in plan(found, node.retention, node.backends.clock.now())]
 
 
 async def keep_house(node: Node, removals: Sequence[Removal]) -> AsyncIterator[Outcome]:
@@ -100,7 +100,7 @@ def _run_folders(node: Node) -> list[Path]:
 
 
 def _remains(node: Node) -> list[Folder]:
-    paths = [*(node.data_dir / "runs").glob(f"{_GOING}*"), *node.repositories.remains()]
+    paths = [*(node.data_dir / "runs").glob(f"{_GOING}*"), *node.repositories.remains(), *runtime_tree.remains(node.data_dir)]
     return [Folder(path=path, since=since) for path in paths if (since := _changed_at(path)) is not None]
 
 
@@ -190,10 +190,14 @@ async def _holds_results(node: Node, mirror: Path) -> bool:
 
 
 async def _runtimes(node: Node) -> list[Folder]:
-    trees = await asyncio.to_thread(runtime_tree.others, node.data_dir)
-    used = await _used_trees(node) if trees else set()
-    found = [(tree, await asyncio.to_thread(_changed_at, tree)) for tree in trees]
-    return [Folder(path=tree, since=since, needed=used is None or tree.name in used) for tree, since in found if since is not None]
+    others = await asyncio.to_thread(runtime_tree.others, node.data_dir)
+    used = await _used_trees(node) if others else set()
+    found = [(other, await asyncio.to_thread(_changed_at, other)) for other in others]
+    return [Folder(path=other, since=since, needed=_may_be_used(node, other, used)) for other, since in found if since is not None]
+
+
+def _may_be_used(node: Node, other: Path, trees: set[str] | None) -> bool:
+    return trees is None or runtime_tree.may_be_used(other, node.data_dir, trees)
 
 
 async def _used_trees(node: Node) -> set[str] | None:
@@ -204,11 +208,24 @@ async def _used_trees(node: Node) -> set[str] | None:
     return None if None in names else {name for name in names if name is not None}
 
 
-def _sized(removal: Removal) -> Removal:
-    if not isinstance(removal.subject, Path):
-        return removal
-    folder = removal.subject.parent if removal.kind is Kind.MIRROR else removal.subject
-    return replace(removal, size_bytes=_size_of(folder))
+async def _sized(node: Node, removal: Removal) -> Removal:
+    match removal.subject:
+        case Path() as path:
+            folder = path.parent if removal.kind is Kind.MIRROR else path
+            return replace(removal, size_bytes=await asyncio.to_thread(_size_of, folder))
+        case str() as path if removal.size_bytes is None:
+            return replace(removal, size_bytes=await _stored_size(node, path))
+    return removal
+
+
+async def _stored_size(node: Node, path: str) -> int | None:
+    """The size of an object that no row says; 0 where it never came to be, None where the store does not answer."""
+    try:
+        info = await node.backends.storage.head(path)
+    except HedgerowError as problem:
+        log.warning("the size of an object is unknown", path=path, reason=problem.message)
+        return None
+    return 0 if info is None else info.size_bytes
 
 
 def _size_of(folder: Path) -> int:
@@ -240,7 +257,7 @@ async def _carry_out(node: Node, removal: Removal) -> bool:
         case Kind.MIRROR, Path() as mirror if before is not None:
             return await _remove_mirror(node, mirror, before)
         case Kind.RUNTIME, Path() as tree if before is not None:
-            return await _remove_tree(node, tree, before)
+            return await _remove_runtime(node, tree, before)
         case Kind.REMAINS, Path() as folder:
             return await _remove_folder(folder)
     return False
@@ -273,11 +290,11 @@ async def _remove_mirror(node: Node, mirror: Path, before: datetime) -> bool:
     return await idle_mirrors.remove(mirror, may_go)
 
 
-async def _remove_tree(node: Node, tree: Path, before: datetime) -> bool:
+async def _remove_runtime(node: Node, tree: Path, before: datetime) -> bool:
     used = await _used_trees(node)
 
     def may_go() -> bool:
         since = _changed_at(tree)
-        return since is not None and since <= before and used is not None and tree.name not in used
+        return since is not None and since <= before and not _may_be_used(node, tree, used)
 
     return await asyncio.to_thread(runtime_tree.remove, tree, may_go)

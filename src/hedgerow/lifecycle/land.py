@@ -9,9 +9,9 @@ from typing import Any
 import structlog
 
 from hedgerow.db import runs
+from hedgerow.domain.actions import Land
 from hedgerow.domain.branches import result_branch
 from hedgerow.domain.errors import HedgerowError
-from hedgerow.domain.lifecycle import Land
 from hedgerow.domain.progress import Step
 from hedgerow.domain.runs import EndReason, TaskRun, merge_output
 from hedgerow.lifecycle.agent_choice import choose_agent
@@ -31,7 +31,7 @@ _COLLECT_SECONDS = 300.0
 
 
 async def land(node: Node, run: TaskRun, action: Land) -> None:
-    """Commit what the agent left, publish it, write branch and commit into the run, whose checkpoint is of no use then.
+    """Commit what the agent left, publish it, write branch and commit into the run, whose checkpoint is of no use once that is pushed.
 
     Safe to repeat. Raises HedgerowError.
     """
@@ -117,7 +117,8 @@ async def _write_down(node: Node, run: TaskRun, published: Published | None) -> 
 
     async with node.backends.database.transaction() as tx:
         fresh = await change_in(tx, node, run, columns)
-        await runs.note(tx, fresh.id, {"landed_at": node.backends.clock.now(), **checkpoints.after_landing(fresh)})
+        left = checkpoints.after_landing(fresh, pushed=published is None or published.pushed)
+        await runs.note(tx, fresh.id, {"landed_at": node.backends.clock.now(), **left})
 
 
 def _holds_an_answer(run: TaskRun) -> bool:

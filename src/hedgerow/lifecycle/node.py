@@ -15,8 +15,8 @@ from uuid import UUID
 
 from hedgerow.agents import runtime_tree
 from hedgerow.agents.base import AgentRuntime
+from hedgerow.domain.deadlines import Deadlines
 from hedgerow.domain.housekeeping import Retention, Room
-from hedgerow.domain.lifecycle import Deadlines
 from hedgerow.domain.queue import RunLimits
 from hedgerow.domain.runs import TaskRun
 from hedgerow.domain.sandboxes import NO_PUBLIC_HOSTS, HostPort, PublicHosts

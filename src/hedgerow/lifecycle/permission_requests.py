@@ -2,7 +2,7 @@
 
 from hedgerow.db import permission_requests, runs
 from hedgerow.db.database import Transaction
-from hedgerow.domain.lifecycle import ExpireRequests, GiveAnswer
+from hedgerow.domain.actions import ExpireRequests, GiveAnswer
 from hedgerow.domain.runs import TaskRun
 from hedgerow.lifecycle.agent_server import connect
 from hedgerow.lifecycle.facts import TakenOverError

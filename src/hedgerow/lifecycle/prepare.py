@@ -4,18 +4,20 @@ import asyncio
 import os
 import stat
 from collections.abc import Coroutine
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from hedgerow.agents import runtime_tree
 from hedgerow.agents.base import AgentLaunch
 from hedgerow.db.database import DatabaseLostError
+from hedgerow.domain.actions import Prepare
 from hedgerow.domain.branches import result_branch
 from hedgerow.domain.errors import HedgerowError, InvalidError, UnavailableError
-from hedgerow.domain.lifecycle import Prepare
 from hedgerow.domain.progress import Step
 from hedgerow.domain.runs import EndReason, TaskRun
 from hedgerow.domain.sandboxes import Mount, SandboxSpec
+from hedgerow.domain.takeovers import lives_by_its_checkpoint
 from hedgerow.lifecycle.agent_choice import AgentChoice, choose_agent
 from hedgerow.lifecycle.agent_server import agent_server_environment
 from hedgerow.lifecycle.door import open_door
@@ -135,7 +137,7 @@ async def _workspace(node: Node, run: TaskRun, provider: SandboxProvider, origin
     if origin.clone_url is None:
         await record(node, run, {"checked_out_at": node.backends.clock.now()})
         return
-    checkout = await _check_out(node, run, provider, origin, origin.clone_url)
+    checkout = await _check_out(node, run, provider, origin, origin.clone_url, to_restore=run.execution.checkpoint is not None)
     facts: dict[str, Any] = {"base_commit": checkout.base_commit}
     if run.execution.checkpoint is not None:
         try:
@@ -144,29 +146,41 @@ async def _workspace(node: Node, run: TaskRun, provider: SandboxProvider, origin
         except (TakenOverError, DatabaseLostError):
             raise
         except UnavailableError as error:
-            raise EndsRunError(EndReason.START_FAILED, f"The checkpoint could not be restored. {error.message}") from error
-        except InvalidError:
+            raise EndsRunError(EndReason.START_FAILED, error.message, passing=error.passing) from error
+        except InvalidError as error:
             if run.execution.ending is not None or run.status.terminal:
-                raise  # it was only to be landed: the plain branch is no result
-            checkout = await _check_out(node, run, provider, origin, origin.clone_url)
+                raise  # it was only to be landed
+            if lives_by_its_checkpoint(run):
+                await record(node, run, {"checkpoint": None})
+                raise EndsRunError(EndReason.SANDBOX_LOST, f"The machine that held this run was lost. {error.message}") from error
+            checkout = await _check_out(node, run, provider, origin, origin.clone_url, to_restore=False)
             facts = {"base_commit": checkout.base_commit, "checkpoint": None}
     await record(node, run, facts | {"checked_out_at": node.backends.clock.now()})
 
 
-async def _check_out(node: Node, run: TaskRun, provider: SandboxProvider, origin: Origin, clone_url: str) -> Checkout:
-    """Fill the workspace anew. Raises EndsRunError."""
+async def _check_out(node: Node, run: TaskRun, provider: SandboxProvider, origin: Origin, clone_url: str, *, to_restore: bool) -> Checkout:
+    """Fill the workspace anew. Raises EndsRunError.
+
+    `to_restore`: a checkpoint is to be put into it, and brings its own branch. The run's may be nowhere: it could not be pushed.
+    """
     async with step(node, run, Step.CHECKOUT) as note:
         try:
-            checkout = await node.repositories.check_out(
+            at = partial(
+                node.repositories.check_out,
                 project_id=run.project_id,
                 clone_url=clone_url,
-                base=run.branch,
                 branch=result_branch(origin.task_slug, run.number),
                 workspace=node.folders(run.id).workspace,
                 owner=provider.owner,
                 login=await git_login(node, run, clone_url),
                 author=await commit_author(node, run),
             )
+            try:
+                checkout = await at(base=run.branch)
+            except InvalidError as error:
+                if error.attr != "branch" or not to_restore:
+                    raise
+                checkout = await at(base=None)
         except HedgerowError as error:
             raise EndsRunError(EndReason.START_FAILED, error.message, passing=error.passing) from error
         note.detail = " at ".join(filter(None, (checkout.base_branch, checkout.base_commit[:12])))

@@ -5,7 +5,7 @@ import asyncio
 import structlog
 
 from hedgerow.db import executions
-from hedgerow.domain.lifecycle import Claim, LeaveQueue
+from hedgerow.domain.actions import Claim, LeaveQueue
 from hedgerow.domain.queue import POSITION_KEY
 from hedgerow.domain.runs import TaskRun
 from hedgerow.lifecycle.hold import stop_waiting

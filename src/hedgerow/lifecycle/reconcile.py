@@ -1,7 +1,7 @@
 """Load, decide, act, record, and again, until the run needs nobody for a while."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Sequence
 from datetime import datetime
 from typing import Any
 from uuid import UUID
@@ -10,8 +10,7 @@ import structlog
 
 from hedgerow.db import executions
 from hedgerow.db.database import Transaction
-from hedgerow.domain import lifecycle
-from hedgerow.domain.lifecycle import (
+from hedgerow.domain.actions import (
     Action,
     BeginAgain,
     Checkpoint,
@@ -24,14 +23,17 @@ from hedgerow.domain.lifecycle import (
     GiveAnswer,
     HandOver,
     Hold,
-    Inbox,
     Land,
     LeaveQueue,
+    Nothing,
     Prepare,
     StartSession,
     StopSandbox,
     StopTurn,
+    Wait,
 )
+from hedgerow.domain.inbox import Inbox
+from hedgerow.domain.lifecycle import decide
 from hedgerow.domain.runs import TaskRun
 from hedgerow.lifecycle.begin_again import begin_again
 from hedgerow.lifecycle.checkpoint import checkpoint
@@ -100,9 +102,9 @@ async def reconcile(node: Node, run_id: UUID) -> None:
             if looked is None:
                 return
             match looked:
-                case run, lifecycle.Nothing():
+                case run, Nothing():
                     done = await _rests(node, run, None)
-                case run, lifecycle.Wait(until=moment):
+                case run, Wait(until=moment):
                     done = await _rests(node, run, moment)
                 case run, HandOver(node_id=holder):
                     await node.backends.jobs.nudge(run.id, holder)
@@ -113,19 +115,15 @@ async def reconcile(node: Node, run_id: UUID) -> None:
                 return
 
 
-async def rest_those_that_wait(node: Node, run_ids: Iterable[UUID]) -> set[UUID]:
-    """Write down the next look of those of the runs that need nobody now; which they are. The others are left as they are.
+async def rest_those_that_wait(node: Node, run_ids: Sequence[UUID]) -> set[UUID]:
+    """Write down the next look of those of the runs of this node that need nobody now; which they are. The others are left as they are.
 
-    Most runs whose time has come only wait on: to see that here is cheaper than to announce each to whoever would find it out.
+    Most runs whose time has come only wait on: to see that of many at once is cheaper than to announce each to whoever would find it out.
     """
-    resting = set()
     async with node.backends.database.statement() as tx:
-        for run_id in run_ids:
-            found = await executions.look(tx, run_id)
-            match None if found is None else _decide(node, *found, room=await _has_room(tx, node, found[0])):
-                case lifecycle.Wait(until=moment) if found is not None and await executions.rest(tx, found[0], moment):
-                    resting.add(run_id)
-    return resting
+        decided = [(run, _decide(node, run, inbox, room=True)) for run, inbox in await executions.look_at_all(tx, run_ids)]
+        waits = [(run, action.until) for run, action in decided if isinstance(action, Wait)]
+        return await executions.rest_all(tx, waits) if waits else set()
 
 
 Looked = tuple[TaskRun, Action]
@@ -147,7 +145,7 @@ async def _has_room(tx: Transaction, node: Node, run: TaskRun) -> bool:
 
 def _decide(node: Node, run: TaskRun, inbox: Inbox, *, room: bool) -> Action:
     may_claim = node.may_claim(run)
-    return lifecycle.decide(run, inbox, node.backends.clock.now(), node.deadlines, node.id, room=room, may_claim=may_claim)
+    return decide(run, inbox, node.backends.clock.now(), node.deadlines, node.id, room=room, may_claim=may_claim)
 
 
 async def _rests(node: Node, run: TaskRun, until: datetime | None) -> bool:
@@ -196,4 +194,4 @@ async def _still_wanted(node: Node, run: TaskRun) -> bool:
     looked = await _look(node, run.id)
     if looked is None or looked[0].execution.epoch != run.execution.epoch:
         return False
-    return isinstance(looked[1], (*_ONWARD, lifecycle.Wait))
+    return isinstance(looked[1], (*_ONWARD, Wait))

@@ -6,11 +6,13 @@ import secrets
 import shutil
 from pathlib import Path
 
+from hedgerow.db.database import DatabaseLostError
 from hedgerow.domain import checkpoints as domain
 from hedgerow.domain.checkpoints import GitCheckpoint
-from hedgerow.domain.errors import InvalidError, NotFoundError, UnavailableError
+from hedgerow.domain.errors import InvalidError, NotFoundError, PassingError, UnavailableError
 from hedgerow.domain.progress import Step
 from hedgerow.domain.runs import TaskRun
+from hedgerow.domain.takeovers import lives_by_its_checkpoint
 from hedgerow.lifecycle.node import Node, make_private
 from hedgerow.lifecycle.one_shot import OneShot
 from hedgerow.lifecycle.steps import step
@@ -24,19 +26,22 @@ _PLAIN = " The run goes on from the branch as it is."
 async def restore(node: Node, run: TaskRun, provider: SandboxProvider, checkout: Checkout) -> str:
     """Put the run's checkpoint into the workspace that was just checked out; the commit that its work began at.
 
-    Raises InvalidError where the checkpoint does not apply: then the workspace has to be made anew, and the checkpoint is of no use. Any
-    other error says that it could not be tried: the store or the disk failed, and the checkpoint stays. The journal has told of either.
+    Raises InvalidError where the checkpoint does not apply: then the workspace has to be made anew, and the checkpoint is of no use.
+    PassingError says that it could not be tried: the store or the disk failed, and the checkpoint stays. The journal has told of either.
     """
     checkpoint = None if run.execution.checkpoint is None else domain.read(run.execution.checkpoint)
-    is_over = run.execution.ending is not None or run.status.terminal
+    plain = "" if lives_by_its_checkpoint(run) else _PLAIN
     async with step(node, run, Step.RESTORE) as note:
         if checkpoint is None:
-            raise InvalidError("The checkpoint is not one that can be read." + ("" if is_over else _PLAIN))
+            raise InvalidError("The checkpoint is not one that can be read." + plain)
         try:
             base = await _restore(node, run, provider, checkout, checkpoint)
         except (InvalidError, NotFoundError) as error:
-            sentence = f"The checkpoint {checkpoint.id} was not restored. {error.message}"
-            raise InvalidError(sentence + ("" if is_over else _PLAIN)) from error
+            raise InvalidError(f"The checkpoint {checkpoint.id} was not restored. {error.message}" + plain) from error
+        except DatabaseLostError:
+            raise
+        except UnavailableError as error:
+            raise PassingError(f"The checkpoint {checkpoint.id} could not be restored. {error.message}") from error
         note.detail = f"restored checkpoint {checkpoint.id}"
         return base
 
@@ -50,9 +55,9 @@ async def _restore(node: Node, run: TaskRun, provider: SandboxProvider, checkout
     )
     seconds = node.backends.rules.checkpoints.seconds
     try:
+        await asyncio.to_thread(_make_folders, incoming, result, provider)
+        await _fetch(node, run, checkpoint, incoming)
         async with asyncio.timeout(seconds):
-            await asyncio.to_thread(_make_folders, incoming, result, provider)
-            await _fetch(node, run, checkpoint, incoming)
             await asyncio.to_thread(_finish_incoming, restoring)
             shot = OneShot(
                 what="restore",
@@ -89,5 +94,10 @@ def _finish_incoming(restoring: Restoring) -> None:
 
 async def _fetch(node: Node, run: TaskRun, checkpoint: GitCheckpoint, incoming: Path) -> None:
     files = [(checkpoint.pack_path, "pack"), *([] if checkpoint.index_path is None else [(checkpoint.index_path, "index")])]
-    for path, name in files:
-        await checkpoints.fetch(node.backends, run, path, incoming / name)
+    seconds = node.backends.rules.checkpoints.seconds
+    try:
+        async with asyncio.timeout(seconds):
+            for path, name in files:
+                await checkpoints.fetch(node.backends, run, path, incoming / name)
+    except TimeoutError as error:
+        raise UnavailableError(f"The object store had not given its files within {seconds:g} seconds.") from error

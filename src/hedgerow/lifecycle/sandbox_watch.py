@@ -61,10 +61,10 @@ class SandboxWatch:
             found = await executions.look(tx, UUID(sandbox.run_id))
         if found is None or found[0].execution.sandbox != sandbox.handle or _starts(found[0]):
             return
-        log.warning("a sandbox died", run_id=sandbox.run_id, how=state.describe())
         message = f"The sandbox ended unexpectedly: {state.describe()}."
         ending = Ending(status=RunStatus.FAILED, reason=EndReason.SANDBOX_LOST, message=message)
-        await conclude_unless_ending(self._node, found[0], ending)
+        if await conclude_unless_ending(self._node, found[0], ending):
+            log.warning("a sandbox died", run_id=sandbox.run_id, how=state.describe())
 
 
 def _starts(run: TaskRun) -> bool:

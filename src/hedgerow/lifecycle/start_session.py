@@ -6,8 +6,8 @@ from dataclasses import replace
 from typing import Any
 
 from hedgerow.db import runs
+from hedgerow.domain.actions import StartSession
 from hedgerow.domain.errors import HedgerowError
-from hedgerow.domain.lifecycle import StartSession
 from hedgerow.domain.progress import Step
 from hedgerow.domain.runs import EndReason, Environment, RunStatus, TaskRun
 from hedgerow.lifecycle.agent_choice import choose_agent

@@ -1,7 +1,7 @@
 """The end of a sandbox: its last entries are handed over, then every process in it ends."""
 
 from hedgerow.db import runs
-from hedgerow.domain.lifecycle import StopSandbox
+from hedgerow.domain.actions import StopSandbox
 from hedgerow.domain.messages import UNANSWERED
 from hedgerow.domain.permission_requests import SESSION_OVER
 from hedgerow.domain.runs import TaskRun

@@ -3,8 +3,8 @@
 import structlog
 
 from hedgerow.db import executions
+from hedgerow.domain.actions import StopTurn
 from hedgerow.domain.errors import UnavailableError
-from hedgerow.domain.lifecycle import StopTurn
 from hedgerow.domain.runs import TaskRun
 from hedgerow.lifecycle.agent_server import connect
 from hedgerow.lifecycle.facts import decide_again

@@ -97,10 +97,14 @@ def _awaits_next_start(run: TaskRun) -> bool:
     return over and checkpoint is not None and HANDED_OVER in checkpoint
 
 
-def after_landing(run: TaskRun) -> dict[str, Any]:
-    """The facts of a run whose work was landed: it goes on from its branch, unless a client has handed over other files."""
-    checkpoint = run.execution.checkpoint
-    return {} if checkpoint is not None and HANDED_OVER in checkpoint else {"checkpoint": None}
+def after_landing(run: TaskRun, *, pushed: bool) -> dict[str, Any]:
+    """The facts of a run whose work was landed: it goes on from its branch, unless a client has handed over other files.
+
+    A branch that could not be pushed lies on one machine alone. So the run goes on from its checkpoint then, where that holds all the work.
+    """
+    execution = run.execution
+    handed_over = execution.checkpoint is not None and HANDED_OVER in execution.checkpoint
+    return {} if handed_over or not (pushed or execution.checkpoint_failed) else {"checkpoint": None}
 
 
 def restored(checkpoint: Mapping[str, Any]) -> dict[str, Any]:

@@ -3,10 +3,8 @@
 Readers that see a sound table only never get here but through one check; whatever else there is, `after` finds.
 """
 
-import asyncio
 import json
-from collections.abc import AsyncGenerator, AsyncIterator
-from contextlib import aclosing
+from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 from functools import partial
 from uuid import UUID
 
@@ -14,7 +12,8 @@ import msgspec
 import structlog
 
 from hedgerow.db import journal, journal_archives, journal_texts
-from hedgerow.db.journal_texts import JoinedTexts, PageSize
+from hedgerow.db.database import BulkConnection
+from hedgerow.db.journal_texts import EntryTexts, PageSize
 from hedgerow.domain.errors import UnavailableError
 from hedgerow.domain.journal import EventKind, JournalEvent, event_type, integer, notification
 from hedgerow.domain.journal_segments import KeptEvent, unbroken
@@ -78,14 +77,13 @@ async def page(backends: Backends, run_id: UUID, number: int) -> list[JournalEve
 
 
 async def entry_lines(backends: Backends, run_id: UUID) -> AsyncGenerator[bytes]:
-    """All entries of a run with line breaks between them, in pieces. While one page is checked, the next is fetched; no more is held."""
+    """All entries of a run with line breaks between them, in pieces. One page is held at a time."""
     number, size = 0, PageSize()
     while True:
-        async with aclosing(_sound_pages(backends, run_id, number, size)) as pages:
-            async for joined in pages:
-                number = joined.last
-                if joined.count:
-                    yield joined.texts
+        while (entries := await backends.database.in_thread(partial(_sound_entries, run_id=run_id, after=number, size=size))) is not None:
+            number = entries.last
+            if entries.texts:
+                yield b"\n".join(entries.texts)
         events = await after(backends, run_id, number)
         if not events:
             return
@@ -95,27 +93,10 @@ async def entry_lines(backends: Backends, run_id: UUID) -> AsyncGenerator[bytes]
             yield "\n".join(texts).encode()
 
 
-async def _sound_pages(backends: Backends, run_id: UUID, number: int, size: PageSize) -> AsyncGenerator[JoinedTexts]:
-    """Pages of the table, until its end or anything else than a sound event."""
-
-    def fetch(number: int) -> asyncio.Future[JoinedTexts | None]:
-        lines = partial(journal_texts.lines, run_id=run_id, after=number, size=size)
-        return asyncio.ensure_future(backends.database.in_thread(lines))
-
-    fetching = fetch(number)
-    try:
-        while (joined := await fetching) is not None:
-            fetching = fetch(joined.last)
-            if not await asyncio.to_thread(_are_lines_of_json, joined):
-                return
-            yield joined
-    finally:
-        fetching.cancel()
-        await asyncio.wait({fetching})
-
-
-def _are_lines_of_json(joined: JoinedTexts) -> bool:
-    return are_json(joined.texts.replace(b"\n", b","))
+def _sound_entries(connection: BulkConnection, run_id: UUID, after: int, size: PageSize) -> EntryTexts | None:
+    """The next page of the table; None at its end, and where there is anything else than sound events."""
+    entries = journal_texts.read_all(connection, run_id, after, size)
+    return entries if entries is not None and are_json(entries.texts) else None
 
 
 async def from_start(backends: Backends, run_id: UUID, number: int = 0) -> AsyncIterator[list[KeptEvent]]:
@@ -125,13 +106,14 @@ async def from_start(backends: Backends, run_id: UUID, number: int = 0) -> Async
         yield events
 
 
-def are_json(texts: bytes) -> bool:
-    """Whether texts with commas between them are JSON values, as a quick parser sees it: it refuses a little that is allowed."""
+def are_json(texts: Sequence[bytes]) -> bool:
+    """Whether all texts are JSON objects, as a quick parser sees it: it refuses a little that is allowed."""
     try:
-        _ANY_JSON.decode(b"[" + texts + b"]")
+        for text in texts:
+            _ANY_JSON.decode(text)
     except (msgspec.MsgspecError, RecursionError):
         return False
-    return True
+    return all(text.lstrip().startswith(b"{") for text in texts)
 
 
 def is_json(text: str) -> bool:

@@ -6,6 +6,7 @@ from uuid import UUID
 
 from hedgerow.domain import deadlines
 from hedgerow.domain.access import Caller, Project, RunCaller
+from hedgerow.domain.housekeeping import WAITING_KEY
 from hedgerow.domain.messages import HANDED_OVER, UNANSWERED
 from hedgerow.domain.queue import POSITION_KEY
 from hedgerow.domain.runs import EndReason, Environment, RunStatus, TaskRun, merge_output, merge_state
@@ -92,7 +93,7 @@ def _columns(backends: Backends, run: TaskRun, patch: RunPatch, caller: Caller) 
         if status.terminal and run.completed_at is None:
             columns["completed_at"] = backends.clock.now()
     if columns.get("environment") == Environment.LOCAL or (status is not None and status.terminal):
-        state = {key: value for key, value in state.items() if key != POSITION_KEY}
+        state = {key: value for key, value in state.items() if key not in {POSITION_KEY, WAITING_KEY}}
     if state != run.state:
         columns["state"] = state
     return columns

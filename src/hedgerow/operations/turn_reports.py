@@ -7,7 +7,7 @@ from uuid import UUID
 
 from hedgerow.db import runs
 from hedgerow.db.database import Transaction
-from hedgerow.domain.journal import method_of
+from hedgerow.domain.journal import method_of, tells_of_a_turn
 from hedgerow.domain.masking import Mask
 from hedgerow.domain.runs import TaskRun
 from hedgerow.operations import inbox, run_changes
@@ -26,9 +26,9 @@ class TurnReport:
 
 
 def read(entry: Mapping[str, Any], mask: Mask) -> TurnReport | None:
-    """The report that an entry is; None for any other entry. A doubled underscore before the method means the same."""
-    method = method_of(entry).removeprefix("_").removeprefix("_")
-    if method not in {"posthog/turn_complete", "posthog/error"}:
+    """The report that an entry is; None for any other entry."""
+    method = method_of(entry)
+    if not tells_of_a_turn(method):
         return None
     given = entry["notification"].get("params")
     params: dict[str, Any] = given if isinstance(given, dict) else {}

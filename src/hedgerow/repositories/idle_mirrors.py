@@ -12,6 +12,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from uuid import UUID, uuid4
 
+from hedgerow.domain.errors import UnavailableError
 from hedgerow.repositories.locks import locked
 from hedgerow.repositories.plumbing import Plumbing
 
@@ -54,9 +55,12 @@ def used_at(mirror: Path) -> datetime | None:
 
 
 async def results(plumbing: Plumbing, mirror: Path) -> set[UUID]:
-    """The runs whose results a mirror holds. Raises UnavailableError where it cannot be read."""
-    refs = await plumbing.refs(mirror, _RESULTS)
-    return {UUID(hex=ref.removeprefix(_RESULTS).partition("/")[0]) for ref in refs}
+    """The runs whose results a mirror holds. Raises UnavailableError where it cannot be read, or holds one that is no run's."""
+    names = {ref.removeprefix(_RESULTS).partition("/")[0] for ref in await plumbing.refs(mirror, _RESULTS)}
+    try:
+        return {UUID(hex=name) for name in names}
+    except ValueError as problem:
+        raise UnavailableError("It holds a result that is of no run.") from problem
 
 
 async def remove(mirror: Path, may_go: Callable[[], Awaitable[bool]]) -> bool:

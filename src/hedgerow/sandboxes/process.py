@@ -122,8 +122,11 @@ def _machines(owner: str) -> list[tuple[_Machine, str]]:
 
 
 def _members(machine: _Machine) -> list[ProcessIdentity]:
-    """Every process that belongs to a machine: marked, descended from a member, or in a session that a member made."""
-    rows = {pid: row for pid, row in processes.table().items() if not row.zombie}
+    """Every process that belongs to a machine: marked, descended from a member, or in a session that a member made.
+
+    Only those that began after its first process are asked for the mark: to ask every process of a busy machine takes long.
+    """
+    rows = {pid: row for pid, row in processes.table().items() if not row.zombie and row.identity.started >= machine.leader.started}
     setting = f"{MARK}={machine.mark}"
     found = {pid for pid, row in rows.items() if row.identity == machine.leader or processes.has_environment(pid, setting)}
     return processes.family(rows, found)

@@ -65,7 +65,7 @@ def row(pid: int) -> ProcessRow | None:
     if not _HAS_PROC:
         return next((found for found in _rows_of_ps("-p", str(pid)) if found.identity.pid == pid), None)
     try:
-        return _parse_stat(pid, (_PROC / str(pid) / "stat").read_bytes())
+        return _parse_stat(pid, _read(pid, "stat"))
     except OSError:
         return None
 
@@ -97,7 +97,7 @@ def _joining(rows: Mapping[int, ProcessRow], found: Set[int]) -> set[int]:
 def has_environment(pid: int, setting: str) -> bool:
     """Whether a process was started with `NAME=value` in its environment; False where that cannot be seen."""
     try:
-        environment = (_PROC / str(pid) / "environ").read_bytes()
+        environment = _read(pid, "environ")
     except OSError:
         return False
     return setting.encode() in environment.split(b"\0")
@@ -106,7 +106,7 @@ def has_environment(pid: int, setting: str) -> bool:
 def environment(pid: int, names: Set[str]) -> dict[str, str]:
     """What a process was started with under these names in its environment; nothing where that cannot be seen."""
     try:
-        content = (_PROC / str(pid) / "environ").read_bytes()
+        content = _read(pid, "environ")
     except OSError:
         return {}
     settings = (part.decode(errors="replace").partition("=") for part in content.split(b"\0"))
@@ -150,6 +150,13 @@ def row_identity(pid: int) -> ProcessIdentity | None:
     """The identity that a number stands for, also while only the remains of its process wait for the parent."""
     found = row(pid)
     return None if found is None else found.identity
+
+
+def _read(pid: int, name: str) -> bytes:
+    """A file of /proc/PID, without the detours of `pathlib`: all processes are looked at whenever a sandbox ends. Raises OSError."""
+    descriptor = os.open(f"/proc/{pid}/{name}", os.O_RDONLY | os.O_CLOEXEC)
+    with open(descriptor, "rb", buffering=0) as file:  # noqa: PTH123 - a descriptor
+        return file.read()
 
 
 def _parse_stat(pid: int, stat: bytes) -> ProcessRow:

@@ -6,6 +6,7 @@ binds such folders to a place of their own in a mount namespace that only this o
 
 import os
 import stat
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -44,9 +45,19 @@ def stage(mounts: Sequence[Mount], account: tuple[int, int]) -> Staging:
     if not hidden:
         return Staging()
     place = _place(mounts)
-    command = ("unshare", "--mount", "--propagation", "private", "/bin/sh", "-c", _SCRIPT, "sh", str(place), str(len(hidden)))
-    staged = tuple((path, place / str(number)) for number, path in enumerate(hidden))
-    return Staging((*command, *map(str, hidden)), staged)
+    bound = _bound(hidden, account)
+    folders = list(dict.fromkeys(bound.values()))
+    staged = {folder: place / str(number) for number, folder in enumerate(folders)}
+    sources = tuple((path, staged[folder] / path.relative_to(folder)) for path, folder in bound.items())
+    command = ("unshare", "--mount", "--propagation", "private", "/bin/sh", "-c", _SCRIPT, "sh", str(place), str(len(folders)))
+    return Staging((*command, *map(str, folders)), sources)
+
+
+def _bound(hidden: Sequence[Path], account: tuple[int, int]) -> dict[Path, Path]:
+    """What is bound for each of these folders: several of one parent come with that, since each binding is a program to start."""
+    siblings = Counter(path.parent for path in hidden if not path.is_symlink())
+    shared = {parent for parent, count in siblings.items() if count > 1 and _may_enter(parent.stat(), account)}
+    return {path: path.parent if path.parent in shared and not path.is_symlink() else path for path in hidden}
 
 
 def _place(mounts: Sequence[Mount]) -> Path:

@@ -4,7 +4,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema
 
-from hedgerow.api.schemas.fields import RequestModel, fault, refuse_nul
+from hedgerow.api.schemas.fields import FORM_JSON, RequestModel, fault, refuse_nul
 from hedgerow.domain.commands import Command, CommandMethod
 
 _ID_SCHEMA = {"anyOf": [{"type": kind} for kind in ("string", "number", "null")]}
@@ -34,7 +34,7 @@ class CommandRequest(RequestModel):
 
     jsonrpc: Literal["2.0"]
     method: CommandMethod
-    params: dict[str, Any] = Field(default_factory=dict)
+    params: Annotated[dict[str, Any], FORM_JSON] = Field(default_factory=dict)
     id: RequestId = None
 
     def command(self) -> Command:

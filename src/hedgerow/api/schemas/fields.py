@@ -6,6 +6,8 @@ from typing import Annotated, Any, TypeVar
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, GetCoreSchemaHandler, StringConstraints, WithJsonSchema
 from pydantic_core import CoreSchema, PydanticCustomError
 
+from hedgerow.api.json_bytes import parse_json
+from hedgerow.api.protocol_errors import MalformedError
 from hedgerow.domain.artifacts import is_media_type
 
 LARGEST_INTEGER = 2**31 - 1
@@ -26,6 +28,32 @@ def fault(sentence: str, code: str = "invalid_input", *, attr: str | None = None
     """An error with a code of the contract, to be raised by a validator. `attr` names another field than the validated one."""
     context: dict[str, Any] = {"code": code, "sentence": sentence} | ({} if attr is None else {"attr": attr})
     return PydanticCustomError("contract", "{sentence}", context)
+
+
+class FormText(str):
+    """A value of a form. Forms know neither lists nor other JSON: the field says what its text stands for."""
+
+    __slots__ = ()
+
+
+def _listed(value: Any) -> Any:
+    return [value] if isinstance(value, FormText) else value
+
+
+def _parsed(value: Any) -> Any:
+    if not isinstance(value, FormText):
+        return value
+    try:
+        return parse_json(value.encode())
+    except (MalformedError, UnicodeEncodeError) as error:
+        raise fault("In a form, this field holds a JSON document.") from error
+
+
+FORM_LIST = BeforeValidator(_listed)
+"""Stands at a list: a form that gives its name once gives a list of one."""
+
+FORM_JSON = BeforeValidator(_parsed)
+"""Stands at what is neither text nor a list: a form holds it as a JSON document."""
 
 
 class _NeverNull:

@@ -7,7 +7,18 @@ from uuid import UUID
 from pydantic import AfterValidator, BaseModel, Field
 
 from hedgerow.api.json_bytes import moment
-from hedgerow.api.schemas.fields import Optionally, RequestModel, Text, Text128, Words, Words100, Words255, refuse_null
+from hedgerow.api.schemas.fields import (
+    FORM_JSON,
+    FORM_LIST,
+    Optionally,
+    RequestModel,
+    Text,
+    Text128,
+    Words,
+    Words100,
+    Words255,
+    refuse_null,
+)
 from hedgerow.domain.reasoning import PROVIDERS, REASONING_EFFORTS
 from hedgerow.domain.runs import Environment, RunMode, RunStatus, VisibleRun
 from hedgerow.operations.run_requests import RunRequest
@@ -105,7 +116,7 @@ class _Resumption(RequestModel):
 
 class _Prompt(RequestModel):
     pending_user_message: Optionally[Text] = Field(None, description="The first message; else the task's description.")
-    pending_user_artifact_ids: list[Text128] = Field(default_factory=list)
+    pending_user_artifact_ids: Annotated[list[Text128], FORM_LIST] = Field(default_factory=list)
 
 
 class _Runtime(RequestModel):
@@ -164,9 +175,11 @@ class TaskRunUpdate(RequestModel):
     status: Optionally[RunStatus] = None
     branch: Words255 | None = None
     stage: Words100 | None = None
-    output: Any = Field(None, description="An object is merged into the stored one; anything else replaces it.")
-    state: Optionally[dict[str, Any]] = Field(None, description="Merged into the stored state, after state_remove_keys.")
-    state_remove_keys: Optionally[Annotated[list[Words], Field(min_length=1)]] = None
+    output: Annotated[Any, FORM_JSON] = Field(None, description="An object is merged into the stored one; anything else replaces it.")
+    state: Optionally[Annotated[dict[str, Any], FORM_JSON]] = Field(
+        None, description="Merged into the stored state, after state_remove_keys."
+    )
+    state_remove_keys: Optionally[Annotated[list[Words], FORM_LIST, Field(min_length=1)]] = None
     error_message: Text | None = None
     environment: Optionally[Literal["local"]] = None
     end_reason: Optionally[Words] = Field(None, description="Heard from the run's own agent server alone, beside status failed.")
@@ -180,6 +193,6 @@ class TaskRunUpdate(RequestModel):
 class TaskRunOutput(RequestModel):
     """The body of set_output."""
 
-    output: Annotated[Any, AfterValidator(refuse_null)] = Field(
+    output: Annotated[Any, FORM_JSON, AfterValidator(refuse_null)] = Field(
         description="Anything but null. It replaces the stored output, and must fit the task's json_schema where there is one."
     )

@@ -1,12 +1,12 @@
 """Sandbox environments over the wire (contract 11.1)."""
 
 from datetime import datetime
-from typing import Any
+from typing import Annotated, Any
 from uuid import UUID
 
 from pydantic import BaseModel, Field
 
-from hedgerow.api.schemas.fields import Optionally, RequestModel, Words255
+from hedgerow.api.schemas.fields import FORM_JSON, FORM_LIST, Optionally, RequestModel, Words255
 from hedgerow.api.schemas.users import UserBasic, user_basic
 from hedgerow.domain.journal import wire_time
 from hedgerow.domain.sandbox_environments import NetworkAccess
@@ -65,10 +65,14 @@ class SandboxEnvironmentUpdate(RequestModel):
     network_access_level: Optionally[NetworkAccess] = Field(
         None, description="trusted: the default domains. full: every public host. custom: allowed_domains. At first full."
     )
-    allowed_domains: Optionally[list[Words255]] = Field(None, description="For custom access: example.com, or *.example.com.")
+    allowed_domains: Optionally[Annotated[list[Words255], FORM_LIST]] = Field(
+        None, description="For custom access: example.com, or *.example.com."
+    )
     include_default_domains: Optionally[bool] = Field(None, description="For custom access: whether the default domains count as well.")
-    repositories: Optionally[list[Words255]] = Field(None, description="What it is meant for. It keeps no task from using it.")
-    environment_variables: Optionally[dict[str, str]] = Field(
+    repositories: Optionally[Annotated[list[Words255], FORM_LIST]] = Field(
+        None, description="What it is meant for. It keeps no task from using it."
+    )
+    environment_variables: Optionally[Annotated[dict[str, str], FORM_JSON]] = Field(
         None,
         repr=False,
         description="Set in the agent's process, before hedgerow's own. They replace the earlier ones, and are never shown.",

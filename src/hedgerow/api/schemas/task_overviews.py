@@ -7,7 +7,7 @@ from uuid import UUID
 from pydantic import BaseModel, Field
 
 from hedgerow.api.json_bytes import moment
-from hedgerow.api.schemas.fields import RequestModel
+from hedgerow.api.schemas.fields import FORM_LIST, RequestModel
 from hedgerow.domain.runs import Environment, RunStatus
 from hedgerow.domain.tasks import TaskSummary as DomainTaskSummary
 
@@ -50,7 +50,9 @@ class TaskSummaryPage(BaseModel):
 class TaskSummaryRequest(RequestModel):
     """The body that asks for tasks in short."""
 
-    ids: Annotated[list[UUID], Field(min_length=1, max_length=MOST_IDS, description="Ids of tasks; those that are unknown are left out.")]
+    ids: Annotated[
+        list[UUID], FORM_LIST, Field(min_length=1, max_length=MOST_IDS, description="Ids of tasks; those that are unknown are left out.")
+    ]
 
 
 def task_summary(summary: DomainTaskSummary) -> dict[str, Any]:

@@ -7,7 +7,7 @@ from uuid import UUID
 from pydantic import AfterValidator, BaseModel, Field
 
 from hedgerow.api.json_bytes import moment
-from hedgerow.api.schemas.fields import Integer, Optionally, RequestModel, Text, Text255, fault
+from hedgerow.api.schemas.fields import FORM_JSON, Integer, Optionally, RequestModel, Text, Text255, fault
 from hedgerow.api.schemas.runs import TaskRunDetail
 from hedgerow.api.schemas.users import UserBasic, user_basic
 from hedgerow.domain.runs import RunStatus
@@ -93,7 +93,7 @@ class TaskWrite(RequestModel):
     github_user_integration: UUID | None = None
     signal_report: UUID | None = None
     signal_report_task_relationship: Literal["implementation"] | None = None
-    json_schema: Any = Field(None, description="A JSON Schema that the output of runs must fit.")
+    json_schema: Annotated[Any, FORM_JSON] = Field(None, description="A JSON Schema that the output of runs must fit.")
     internal: Optionally[bool] = None
     ci_prompt: Text | None = None
 

@@ -6,7 +6,7 @@ from uuid import UUID
 
 from pydantic import BaseModel, Field
 
-from hedgerow.api.schemas.fields import Integer, Optionally, RequestModel, Words255
+from hedgerow.api.schemas.fields import FORM_LIST, Integer, Optionally, RequestModel, Words255
 from hedgerow.domain.access import ORGANIZATION_ID, ORGANIZATION_NAME, Project, Scope, User
 from hedgerow.domain.access import PersonalKey as DomainPersonalKey
 from hedgerow.domain.journal import wire_time
@@ -94,8 +94,10 @@ class PersonalKeyWrite(RequestModel):
     """The body that makes a personal key."""
 
     label: Words255 = Field(description="What the key is for.")
-    scopes: Annotated[list[Scope], Field(min_length=1)]
-    scoped_teams: list[Integer] | None = Field(None, description="Only these projects; none given: all that the key in use reaches.")
+    scopes: Annotated[list[Scope], FORM_LIST, Field(min_length=1)]
+    scoped_teams: Annotated[list[Integer], FORM_LIST] | None = Field(
+        None, description="Only these projects; none given: all that the key in use reaches."
+    )
 
 
 class PersonalKey(BaseModel):

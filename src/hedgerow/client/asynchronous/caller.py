@@ -8,6 +8,7 @@ from typing import Any, Self, TypeVar
 import httpx
 
 from hedgerow.client.calls import Call
+from hedgerow.client.certificates import certificates
 from hedgerow.client.credentials import Credentials
 from hedgerow.client.errors import BrokenOffError, ClientError, UnreachableError, refusal
 from hedgerow.client.json_text import read_json
@@ -46,7 +47,11 @@ class Caller:
         self._project = f"/api/projects/{quoted(credentials.project)}/"
         headers = {"Authorization": f"Bearer {credentials.api_key}", "User-Agent": user_agent}
         self._http = httpx.AsyncClient(
-            base_url=credentials.url, headers=headers, timeout=self._timeout, trust_env=lies_outside(credentials.url)
+            base_url=credentials.url,
+            headers=headers,
+            timeout=self._timeout,
+            trust_env=lies_outside(credentials.url),
+            verify=certificates(),
         )
 
     async def __aenter__(self) -> Self:

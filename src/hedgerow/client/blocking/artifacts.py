@@ -13,6 +13,7 @@ import httpx
 from hedgerow.client import answers
 from hedgerow.client.blocking.caller import Caller, lies_outside
 from hedgerow.client.calls import Call, Repeat, post
+from hedgerow.client.certificates import certificates
 from hedgerow.client.errors import BrokenOffError, store_failure, upload_refusal
 from hedgerow.client.files import INLINE_BYTES, Landing, Source, Target, Upload, opened
 from hedgerow.client.places import RunPlace, TaskPlace, run_path, task_path
@@ -126,7 +127,8 @@ class ArtifactCalls(Caller):
         """Send a file by its form: its fields first, the file last, and no key of this client, since the store may be another server."""
         tries = 0
         call = Call(method="POST", path=prepared.url)  # the same file once more changes nothing
-        with httpx.Client(timeout=self._timeout, trust_env=lies_outside(prepared.url)) as http:
+        outside = lies_outside(prepared.url)
+        with httpx.Client(timeout=self._timeout, trust_env=outside, verify=certificates()) as http:
             while True:
                 upload.content.seek(0)
                 file = {"file": (upload.name, upload.content, upload.content_type)}

@@ -9,6 +9,7 @@ from typing import Any, Self, TypeVar
 import httpx
 
 from hedgerow.client.calls import Call
+from hedgerow.client.certificates import certificates
 from hedgerow.client.credentials import Credentials
 from hedgerow.client.errors import BrokenOffError, ClientError, UnreachableError, refusal
 from hedgerow.client.json_text import read_json
@@ -46,7 +47,13 @@ class Caller:
         self._silence_seconds = silence_seconds
         self._project = f"/api/projects/{quoted(credentials.project)}/"
         headers = {"Authorization": f"Bearer {credentials.api_key}", "User-Agent": user_agent}
-        self._http = httpx.Client(base_url=credentials.url, headers=headers, timeout=self._timeout, trust_env=lies_outside(credentials.url))
+        self._http = httpx.Client(
+            base_url=credentials.url,
+            headers=headers,
+            timeout=self._timeout,
+            trust_env=lies_outside(credentials.url),
+            verify=certificates(),
+        )
 
     def __enter__(self) -> Self:
         return self
