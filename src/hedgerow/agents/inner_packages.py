@@ -51,7 +51,7 @@ def inner_distributions() -> dict[str, importlib.metadata.Distribution]:
     found: dict[str, importlib.metadata.Distribution] = {}
     for requirement in _requirements("hedgerow", frozenset()):
         distribution = _installed(requirement.name)
-        if distribution is not None and wanted & _modules(distribution):
+        if distribution is not None and wanted & _modules(requirement.name, distribution.version):
             _collect(requirement, found)
     return found
 
@@ -110,8 +110,10 @@ def _own_modules(root: Path, names: Iterable[str]) -> Iterator[Path]:
             yield from (file for file in (*packages, module) if file.is_file())
 
 
-def _modules(distribution: importlib.metadata.Distribution) -> frozenset[str]:
-    """The outermost module names that a distribution installs."""
+@lru_cache(maxsize=256)
+def _modules(name: str, version: str) -> frozenset[str]:
+    """The outermost module names that a version of a distribution installs, remembered since lists of files are long."""
+    distribution = importlib.metadata.distribution(name)
     return frozenset(file.parts[0].split(".")[0] for file in distribution.files or () if file.suffix in {".py", ".so"})
 
 
