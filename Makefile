@@ -38,7 +38,7 @@ test-bars: .venv/installed-dev ## The bars of docs/guarantees.md that take long
 	@$(BIN)/pytest -q -m bars tests/bars $(ARGS)
 
 test-chaos: .venv/installed-dev ## kill -9 of everything that may die, under single runs and under thirty (HEDGEROW_CHAOS_SECONDS=600: for longer)
-	@$(BIN)/pytest -q -m chaos tests/end_to_end $(ARGS)
+	@$(BIN)/pytest -n 2 --dist loadfile -q -m chaos tests/end_to_end $(ARGS)
 
 test-whole: .venv/installed-dev ## Whole hedgerows: starts, runs, restarts; with GitHub, Slack, files and scans on loopback
 	@$(BIN)/pytest -n 2 --dist loadfile -q -m "whole and not chaos and not s3" tests/end_to_end tests/cli tests/lifecycle $(ARGS)

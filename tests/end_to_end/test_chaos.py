@@ -18,7 +18,7 @@ from tests.end_to_end.chaos import Chaos
 from tests.end_to_end.crowd import Crowd
 from tests.end_to_end.house import House
 
-SECONDS = float(os.environ.get("HEDGEROW_CHAOS_SECONDS", "40"))
+SECONDS = float(os.environ.get("HEDGEROW_CHAOS_SECONDS", "60"))
 RUNS = int(os.environ.get("HEDGEROW_CHAOS_RUNS", "30"))
 SEED = int(os.environ.get("HEDGEROW_CHAOS_SEED") or random.randrange(10**9))
 _THREADS_A_RUN = 8
@@ -38,9 +38,10 @@ def test_the_checker_refutes_nothing_whatever_dies(
 ) -> None:
     def tell(words: str) -> None:
         with capsys.disabled():
-            sys.stdout.write(f"\n{words}\n")
+            sys.stderr.write(f"\n{words}\n")  # which reaches people also out of one of several test processes
 
-    tell(f"HEDGEROW_CHAOS_SEED={SEED} HEDGEROW_CHAOS_SECONDS={SECONDS:g} HEDGEROW_CHAOS_RUNS={RUNS}")
+    again = f"HEDGEROW_CHAOS_SEED={SEED} HEDGEROW_CHAOS_SECONDS={SECONDS:g} HEDGEROW_CHAOS_RUNS={RUNS}"
+    tell(again)
     house = make_house(**_SETTINGS)
     chaos = Chaos(house, SEED)
     recorder = Recorder(tmp_path / "history.jsonl")
@@ -52,7 +53,7 @@ def test_the_checker_refutes_nothing_whatever_dies(
             crowd.give_up()
             (tmp_path / "account.txt").write_text(account(house, [witness.run for witness in crowd.witnesses]))
             house.kill()  # or clients in the middle of a call would wait on
-            raise AssertionError(f"{problem!r}: {tmp_path}/account.txt says how everything stood") from problem
+            raise AssertionError(f"{again}: {problem!r}; {tmp_path}/account.txt says how everything stood") from problem
     tell(f"{time.monotonic() - began:.0f} seconds until everybody saw the end")
     recorder.add(Settled(at=time.monotonic(), client="chaos"))
     for witness in crowd.witnesses:
@@ -64,10 +65,10 @@ def test_the_checker_refutes_nothing_whatever_dies(
     (tmp_path / "said.txt").write_text("".join(line for process in house.processes for line in process.said))
     report = check(recorder.history, _BOUNDS)
     tell("\n".join([", ".join(f"{what}: {times}" for what, times in sorted(chaos.done.items())), *report.lines()]))
-    assert report.held, f"the history is {tmp_path}/history.jsonl"
-    assert left == {}, "something of no known run is left"
-    assert chaos.fallen == []
-    assert all(report.verdict(guarantee) is Verdict.HELD for guarantee in Guarantee)
+    assert report.held, f"{again}: the history is {tmp_path}/history.jsonl"
+    assert left == {}, f"{again}: something of no known run is left"
+    assert chaos.fallen == [], again
+    assert all(report.verdict(guarantee) is Verdict.HELD for guarantee in Guarantee), again
 
 
 def _let_chaos_reign(chaos: Chaos, crowd: Crowd, threads: ThreadPoolExecutor) -> None:

@@ -19,6 +19,7 @@ BulkConnection = psycopg.Connection[tuple[Any, ...]]
 _WAIT_SECONDS = 30
 _IDLE_SECONDS = 60  # a few transactions wait for an answer of GitHub; none waits that long
 _BULK_CONNECTIONS = 4
+RECONNECT_SECONDS = 1.0  # a pool's pauses between attempts double up to that, and without it for minutes: as long as the database was away
 
 
 class DatabaseLostError(UnavailableError):
@@ -50,6 +51,11 @@ async def _bound_idleness(connection: Connection) -> None:
     await connection.execute(f"SET idle_in_transaction_session_timeout = '{_IDLE_SECONDS}s'")
 
 
+async def try_on(pool: AsyncConnectionPool[Any]) -> None:
+    """Have a pool go on trying to connect where it has given up. One that waits to be asked for a connection may not be asked for long."""
+    await pool.check()
+
+
 class Database:
     """A pool of connections to one PostgreSQL database."""
 
@@ -62,6 +68,8 @@ class Database:
             timeout=_WAIT_SECONDS,
             kwargs={"autocommit": True, "row_factory": dict_row},
             configure=_bound_idleness,
+            reconnect_timeout=RECONNECT_SECONDS,
+            reconnect_failed=try_on,
             open=False,
             name="hedgerow",
         )
@@ -72,6 +80,8 @@ class Database:
             max_size=_BULK_CONNECTIONS,
             timeout=_WAIT_SECONDS,
             kwargs={"autocommit": True},
+            reconnect_timeout=RECONNECT_SECONDS,
+            reconnect_failed=ConnectionPool.check,
             open=False,
             name="hedgerow bulk",
         )

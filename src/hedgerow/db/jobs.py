@@ -14,7 +14,7 @@ import psycopg
 import structlog
 from procrastinate.exceptions import AlreadyEnqueued, ConnectorException
 
-from hedgerow.db.database import DatabaseLostError
+from hedgerow.db.database import RECONNECT_SECONDS, DatabaseLostError, try_on
 
 logger = structlog.get_logger()
 
@@ -66,7 +66,9 @@ class Jobs:
 
     def __init__(self, url: str) -> None:
         # min_size 1: an API process only sends, and most of the time it sends nothing.
-        self._connector = _Connector(conninfo=url, min_size=1, max_size=5)
+        self._connector = _Connector(
+            conninfo=url, min_size=1, max_size=5, name="hedgerow jobs", reconnect_timeout=RECONNECT_SECONDS, reconnect_failed=try_on
+        )
         self._app = procrastinate.App(connector=self._connector)
         self._looks = 0  # under way
         self._reconcile: Callable[[UUID], Awaitable[None]] | None = None
