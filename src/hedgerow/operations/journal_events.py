@@ -3,8 +3,10 @@
 Readers that see a sound table only never get here but through one check; whatever else there is, `after` finds.
 """
 
+import asyncio
 import json
 from collections.abc import AsyncGenerator, AsyncIterator, Sequence
+from contextlib import aclosing
 from functools import partial
 from uuid import UUID
 
@@ -12,7 +14,6 @@ import msgspec
 import structlog
 
 from hedgerow.db import journal, journal_archives, journal_texts
-from hedgerow.db.database import BulkConnection
 from hedgerow.db.journal_texts import EntryTexts, PageSize
 from hedgerow.domain.errors import UnavailableError
 from hedgerow.domain.journal import EventKind, JournalEvent, event_type, integer, notification
@@ -77,26 +78,52 @@ async def page(backends: Backends, run_id: UUID, number: int) -> list[JournalEve
 
 
 async def entry_lines(backends: Backends, run_id: UUID) -> AsyncGenerator[bytes]:
-    """All entries of a run with line breaks between them, in pieces. One page is held at a time."""
+    """All entries of a run as lines, in pieces. Holds two pages at a time, and no connection while its reader is slow."""
     number, size = 0, PageSize()
     while True:
-        while (entries := await backends.database.in_thread(partial(_sound_entries, run_id=run_id, after=number, size=size))) is not None:
-            number = entries.last
-            if entries.texts:
-                yield b"\n".join(entries.texts)
+        async with aclosing(_sound_pages(backends, run_id, number, size)) as pages:
+            async for last, lines in pages:
+                number = last
+                if lines:
+                    yield lines
         events = await after(backends, run_id, number)
         if not events:
             return
         number = events[-1].number
-        texts = [event.text for event in events if event.kind is EventKind.ENTRY]
-        if texts:
-            yield "\n".join(texts).encode()
+        lines = _lines([event.text.encode() for event in events if event.kind is EventKind.ENTRY])
+        if lines:
+            yield lines
 
 
-def _sound_entries(connection: BulkConnection, run_id: UUID, after: int, size: PageSize) -> EntryTexts | None:
-    """The next page of the table; None at its end, and where there is anything else than sound events."""
-    entries = journal_texts.read_all(connection, run_id, after, size)
-    return entries if entries is not None and are_json(entries.texts) else None
+async def _sound_pages(backends: Backends, run_id: UUID, number: int, size: PageSize) -> AsyncGenerator[tuple[int, bytes]]:
+    """Pages of the table, each with its last number, until its end or anything else than a sound event.
+
+    While one is looked through and sent, the next is fetched.
+    """
+
+    def fetch(number: int) -> asyncio.Future[EntryTexts | None]:
+        page = partial(journal_texts.read_all, run_id=run_id, after=number, size=size)
+        return asyncio.ensure_future(backends.database.in_thread(page))
+
+    fetching = fetch(number)
+    try:
+        while (page := await fetching) is not None:
+            fetching = fetch(page.last)
+            lines = await asyncio.to_thread(_sound_lines, page.texts)
+            if lines is None:
+                return
+            yield page.last, lines
+    finally:
+        fetching.cancel()
+        await asyncio.wait({fetching})
+
+
+def _sound_lines(texts: Sequence[bytes]) -> bytes | None:
+    return _lines(texts) if are_json(texts) else None
+
+
+def _lines(texts: Sequence[bytes]) -> bytes:
+    return b"\n".join((*texts, b""))
 
 
 async def from_start(backends: Backends, run_id: UUID, number: int = 0) -> AsyncIterator[list[KeptEvent]]:

@@ -1,6 +1,5 @@
 """The journal as its readers and writers see it (contract 5.3, 7, 13.1). The live stream is in `streams`."""
 
-import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass
@@ -63,28 +62,12 @@ async def _begun(pieces: AsyncGenerator[bytes]) -> AsyncGenerator[bytes]:
     return all_of_them()
 
 
-def journal_lines(backends: Backends, run_ids: Sequence[UUID]) -> AsyncGenerator[bytes]:
+async def journal_lines(backends: Backends, run_ids: Sequence[UUID]) -> AsyncGenerator[bytes]:
     """The entries of several runs as JSON lines. Holds two pages at a time, and no connection while its reader is slow."""
-    return _one_ahead(_lines(backends, run_ids))
-
-
-async def _one_ahead(pages: AsyncGenerator[bytes]) -> AsyncGenerator[bytes]:
-    """The same pages, each fetched while the one before it is on its way to the client."""
-    following = asyncio.ensure_future(anext(pages, None))
-    try:
-        while (page := await following) is not None:
-            following = asyncio.ensure_future(anext(pages, None))
-            yield page
-    finally:
-        following.cancel()
-        await asyncio.wait({following})
-        await pages.aclose()
-
-
-async def _lines(backends: Backends, run_ids: Sequence[UUID]) -> AsyncGenerator[bytes]:
     for run_id in run_ids:
-        async for texts in journal_events.entry_lines(backends, run_id):
-            yield texts + b"\n"
+        async with aclosing(journal_events.entry_lines(backends, run_id)) as pieces:
+            async for lines in pieces:
+                yield lines
 
 
 async def session_logs(
