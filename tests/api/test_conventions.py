@@ -43,6 +43,14 @@ async def test_runs_are_neither_put_nor_deleted(served: Served) -> None:
         assert response.headers["allow"] == "GET, HEAD, OPTIONS, PATCH"
 
 
+async def test_the_pages_are_only_read(served: Served) -> None:
+    for path in ("/", "/api/docs/", "/api/schema"):
+        response = await served.client.post(path)
+        assert error(response) == (405, "invalid_request", "method_not_allowed", None)
+        assert response.headers["allow"] == "GET, HEAD, OPTIONS"
+        assert (await served.client.options(path)).status_code == 200
+
+
 async def test_options_tells_the_methods(served: Served) -> None:
     response = await served.client.options(f"{served.tasks}{MISSING}/runs/{MISSING}/")
     assert response.status_code == 200

@@ -288,12 +288,19 @@ class Machine(RuleBasedStateMachine):
         """The outcome of work on the loop of the test, from the thread of the machine."""
         return asyncio.run_coroutine_threadsafe(work, self.loop).result(timeout=20)
 
-    @initialize(mode=st.sampled_from(["interactive", "interactive", "background"]), schema=st.booleans(), looks=st.integers(0, 2))
-    def create(self, mode: str, schema: bool, looks: int) -> None:
+    @initialize(
+        mode=st.sampled_from(["interactive", "interactive", "background"]),
+        schema=st.booleans(),
+        looks=st.integers(0, 2),
+        lost=st.sampled_from([None, "dies", "is cut off"]),
+    )
+    def create(self, mode: str, schema: bool, looks: int, lost: str | None) -> None:
         self.do(self._create(mode, schema))
         if looks:
             self.do(self._begin("start/"))
             self.do(self._work(looks))
+            if lost is not None:
+                self.do(self._lose_machine(dies=lost == "dies", comes_back=False))
 
     async def _create(self, mode: str, schema: bool) -> None:
         served, client = self.stage.served, self.stage.client

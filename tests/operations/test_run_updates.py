@@ -165,6 +165,22 @@ async def test_the_agent_reports_in_progress_and_failed_and_nothing_else(desk: D
     assert (late.status, late.state["end_reason"]) == (RunStatus.FAILED, "start_failed")
 
 
+async def test_an_agent_that_fails_after_an_end_was_decided_changes_nothing_of_it(desk: Desk) -> None:
+    run = await desk.started_run()
+    async with desk.backends.database.transaction() as tx:
+        await rows.note(tx, run.id, {"ending": {"status": "completed", "reason": "finished", "message": None}})
+    late = await by_agent(desk, run, status=RunStatus.FAILED, error_message="The agent ended unexpectedly.", end_reason="agent_lost")
+    assert (late.status, late.error_message, "end_reason" in late.state) == (RunStatus.QUEUED, None, False)
+
+
+async def test_the_words_of_a_failure_that_is_not_heard_are_not_kept_either(desk: Desk) -> None:
+    run = await desk.started_run()
+    await patched(desk, run, status=RunStatus.COMPLETED)
+    late = await by_agent(desk, run, status=RunStatus.FAILED, error_message="The agent ended unexpectedly.")
+    assert (late.status, late.error_message) == (RunStatus.COMPLETED, None)
+    assert (await by_agent(desk, run, error_message="A word by itself.")).error_message == "A word by itself."
+
+
 @pytest.mark.parametrize("reason", ["finished", "client", "nonsense", ""])
 async def test_an_agent_gives_only_reasons_of_its_own(desk: Desk, reason: str) -> None:
     run = await desk.started_run()

@@ -99,8 +99,6 @@ async def test_what_a_run_was_asked_for_stands_in_its_state(desk: Desk) -> None:
 @pytest.mark.parametrize(
     ("asked", "attr", "code"),
     [
-        ({"runtime_adapter": "vim", "model": "m"}, "runtime_adapter", "invalid_choice"),
-        ({"initial_permission_mode": "yolo"}, "initial_permission_mode", "invalid_choice"),
         ({"initial_permission_mode": "plan", "model": "m"}, "initial_permission_mode", "invalid_input"),
         ({"runtime_adapter": "claude", "initial_permission_mode": "read-only"}, "initial_permission_mode", "invalid_input"),
         ({"runtime_adapter": "codex", "initial_permission_mode": "plan"}, "initial_permission_mode", "invalid_input"),

@@ -577,7 +577,8 @@ class World:
             self.push(sandbox, lambda: self._report_failed(sandbox))
 
     def _report_failed(self, sandbox: Sandbox) -> None:
-        if not self.accepts(sandbox, "patch") or self.run.status.terminal or self.run.execution.restarting:
+        execution = self.run.execution
+        if not self.accepts(sandbox, "patch") or self.run.status.terminal or execution.restarting or execution.ending is not None:
             return
         self.row(status=RunStatus.FAILED, state={**self.run.state, "end_reason": EndReason.AGENT_LOST.value})
         self.wake()

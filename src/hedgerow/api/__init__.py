@@ -10,7 +10,7 @@ from starlette.routing import BaseRoute, Route
 from starlette.types import ASGIApp
 
 from hedgerow.api.docs import documentation_page, front_page
-from hedgerow.api.fallback import fallback_routes, not_found
+from hedgerow.api.fallback import fallback_route, fallback_routes, not_found
 from hedgerow.api.front import Front
 from hedgerow.api.json_bytes import JsonResponse
 from hedgerow.api.openapi import describe
@@ -41,7 +41,8 @@ def create_api(backends: Backends) -> ASGIApp:
 
 def _pages() -> list[Route]:
     """What people and tools read: the front page, the documentation and the document that it is made from."""
-    return [Route("/", _show_front), Route("/api/schema/", _show_document), Route("/api/docs/", _show_documentation)]
+    shown = {"/": _show_front, "/api/schema/": _show_document, "/api/docs/": _show_documentation}
+    return [route for path, show in shown.items() for route in (Route(path, show), fallback_route(path, {"GET"}))]
 
 
 @cache

@@ -19,10 +19,15 @@ def fallback_routes(endpoints: Iterable[Endpoint]) -> Mapping[str, Route]:
     """For each path a route that takes what its endpoints do not. It must stand directly behind theirs."""
     methods: dict[str, set[str]] = {}
     for endpoint in endpoints:
-        methods.setdefault(endpoint.path, {"OPTIONS"}).add(endpoint.method)
-        if endpoint.method == "GET":
-            methods[endpoint.path].add("HEAD")
-    return {path: Route(path, _Fallback(", ".join(sorted(known))), include_in_schema=False) for path, known in methods.items()}
+        methods.setdefault(endpoint.path, set()).add(endpoint.method)
+    return {path: fallback_route(path, known) for path, known in methods.items()}
+
+
+def fallback_route(path: str, methods: Iterable[str]) -> Route:
+    """The route for all but `methods` of one path. HEAD goes with GET."""
+    known = {"OPTIONS", *methods}
+    allowed = known | {"HEAD"} if "GET" in known else known
+    return Route(path, _Fallback(", ".join(sorted(allowed))), include_in_schema=False)
 
 
 class _Fallback:

@@ -27,6 +27,7 @@ from hedgerow.api.endpoints import Endpoint
 from hedgerow.api.errors import error_response, unexpected_response
 from hedgerow.api.keeping import answered, once, sound_key
 from hedgerow.api.proxies import facing
+from hedgerow.api.schemas.runs import AGENTS
 from hedgerow.api.validation import first_error
 from hedgerow.domain.access import Caller, Project
 from hedgerow.domain.errors import HedgerowError
@@ -110,6 +111,7 @@ class ContractRoute(APIRoute):
         if self.declared.plain:
             return await self.declared.handler(call)
         call.request.scope[SCOPE_KEY] = call
+        AGENTS.set(call.backends.rules.agents)
         if self.declared.takes_body:
             _give_parsed(call.request, await parse_body(call.raw, call.request.headers.get("content-type", "")))
         return await self._fields_then_handler(call.request)

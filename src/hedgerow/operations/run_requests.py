@@ -15,10 +15,7 @@ _LONGEST_TOKEN = 1024
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunRequest:
-    """The body of run/ and runs/. None: left out. The door has checked types and lengths, and the choices that never change.
-
-    `runtime_adapter` and `initial_permission_mode` are plain strings here: `check` knows which ones exist.
-    """
+    """The body of run/ and runs/. None: left out. The door has checked types, lengths and choices."""
 
     mode: RunMode = RunMode.BACKGROUND
     branch: str | None = None
@@ -48,7 +45,6 @@ class RunRequest:
 
 def check(request: RunRequest, rules: Rules) -> None:
     """Raise InvalidError for the first rule that the request breaks, in the contract's order."""
-    _check_choices(request, rules)
     _check_permission_mode(request)
     _check_runtime(request)
     check_effort(request, rules)
@@ -61,19 +57,6 @@ def _check_token(request: RunRequest) -> None:
     token = request.github_user_token
     if token is not None and (not token.isascii() or not token.isprintable() or " " in token or len(token) > _LONGEST_TOKEN):
         raise _invalid("github_user_token", "This is no token of GitHub: it is one word of plain characters.")
-
-
-def _check_choices(request: RunRequest, rules: Rules) -> None:
-    adapter, mode = request.runtime_adapter, request.initial_permission_mode
-    if adapter is not None and adapter not in rules.agents:
-        raise _choice("runtime_adapter", adapter, rules.agents)
-    modes = list(dict.fromkeys(mode for allowed in PERMISSION_MODES.values() for mode in allowed))
-    if mode is not None and mode not in modes:
-        raise _choice("initial_permission_mode", mode, modes)
-
-
-def _choice(attr: str, value: str, allowed: Any) -> InvalidError:
-    return InvalidError(f'"{value}" is not a valid choice: use one of {", ".join(allowed)}.', attr=attr, detail_code="invalid_choice")
 
 
 def _check_permission_mode(request: RunRequest) -> None:

@@ -40,9 +40,9 @@ class RunPatch:
 async def update_run(backends: Backends, caller: Caller, project: Project, task_id: UUID, run_id: UUID, patch: RunPatch) -> TaskRun:
     """Apply a patch to the freshest row under its lock; exactly one state event; `updated_at` grows by a millisecond at least.
 
-    A run token may report in_progress and failed of its own run while it is not terminal; other statuses from it are ignored, and so
-    are a hand-over to the client and another sandbox environment. What waits in the inbox of a run that is handed over, opened again
-    after its end, or ended while it has no sandbox, fails.
+    A run token may report in_progress and failed of its own run while it is not terminal and no end of it is decided; other statuses from
+    it are ignored, and so are a hand-over to the client and another sandbox environment. What waits in the inbox of a run that is handed
+    over, opened again after its end, or ended while it has no sandbox, fails.
     Raises InvalidError (attr `state__<key>`) for a deadline that is no number of minutes; NotFoundError; ForbiddenError for another run's
     token or one of an older epoch.
     """
@@ -78,7 +78,9 @@ def _concerns_the_lifecycle(run: TaskRun, columns: dict[str, Any]) -> bool:
 def _columns(backends: Backends, run: TaskRun, patch: RunPatch, caller: Caller) -> dict[str, Any]:
     """The columns that the patch writes, and no others: what it does not name may be changing elsewhere."""
     columns: dict[str, Any] = {}
-    for name in ("branch", "stage", "error_message"):
+    status = _status(run, patch, caller)
+    heard = status is not None or patch.status is UNSET
+    for name in ("branch", "stage", *(("error_message",) if heard else ())):  # why a run failed goes with its failing
         if getattr(patch, name) is not UNSET:
             columns[name] = getattr(patch, name)
     if patch.environment is not UNSET and not isinstance(caller, RunCaller):
@@ -86,7 +88,6 @@ def _columns(backends: Backends, run: TaskRun, patch: RunPatch, caller: Caller) 
     if patch.output is not UNSET:
         columns["output"] = merge_output(run.output, patch.output)
     state = _state(backends.rules, run, patch, caller)
-    status = _status(run, patch, caller)
     if status is not None:
         columns["status"] = status.value
         state = _with_end_reason(run, state, status, _reason(patch, caller))
@@ -100,10 +101,12 @@ def _columns(backends: Backends, run: TaskRun, patch: RunPatch, caller: Caller) 
 
 
 def _status(run: TaskRun, patch: RunPatch, caller: Caller) -> RunStatus | None:
-    """The status to write; None: it stays. The agent's own token reports, it does not decide."""
+    """The status to write; None: it stays. The agent's own token reports, it does not decide: nor where the end is decided already."""
     if patch.status is UNSET:
         return None
-    heard = not run.status.terminal and not run.execution.restarting and patch.status in {RunStatus.IN_PROGRESS, RunStatus.FAILED}
+    execution = run.execution
+    over = run.status.terminal or execution.restarting or execution.ending is not None
+    heard = not over and patch.status in {RunStatus.IN_PROGRESS, RunStatus.FAILED}
     return None if isinstance(caller, RunCaller) and not heard else patch.status
 
 

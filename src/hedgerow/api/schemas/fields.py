@@ -1,5 +1,6 @@
 """Kinds of fields that requests are made of, and how each refuses what it is not (contract 1.1 and 1.4)."""
 
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Annotated, Any, TypeVar
 
@@ -54,6 +55,13 @@ FORM_LIST = BeforeValidator(_listed)
 
 FORM_JSON = BeforeValidator(_parsed)
 """Stands at what is neither text nor a list: a form holds it as a JSON document."""
+
+
+def one_of(value: str, choices: Sequence[str]) -> str:
+    """`value`, unless it is none of `choices`."""
+    if value not in choices:
+        raise fault(f'"{value}" is not a valid choice: use one of {", ".join(choices)}.', "invalid_choice")
+    return value
 
 
 class _NeverNull:

@@ -1,5 +1,6 @@
 """Runs over the wire: TaskRunDetail, and the bodies of run/, runs/ and PATCH (contract 2.1, 3.6, 4.2, 5.2)."""
 
+from contextvars import ContextVar
 from datetime import datetime
 from typing import Annotated, Any, Literal
 from uuid import UUID
@@ -17,15 +18,24 @@ from hedgerow.api.schemas.fields import (
     Words,
     Words100,
     Words255,
+    one_of,
     refuse_null,
 )
-from hedgerow.domain.reasoning import PROVIDERS, REASONING_EFFORTS
+from hedgerow.domain.reasoning import PERMISSION_MODES, PROVIDERS, REASONING_EFFORTS
 from hedgerow.domain.runs import Environment, RunMode, RunStatus, VisibleRun
 from hedgerow.operations.run_requests import RunRequest
 from hedgerow.operations.run_updates import RunPatch
 from hedgerow.operations.starts import StartRequest
 
 ReasoningEffort = Literal["low", "medium", "high", "xhigh", "max"]
+
+AGENTS: ContextVar[tuple[str, ...]] = ContextVar("AGENTS")
+"""The agents that the server has, as its settings say. Set while the fields of a request are checked, each in its turn."""
+
+_PERMISSION_MODES = tuple(dict.fromkeys(mode for modes in PERMISSION_MODES.values() for mode in modes))
+
+_Agent = Annotated[Text, AfterValidator(lambda name: one_of(name, AGENTS.get()))]
+_PermissionMode = Annotated[Text, AfterValidator(lambda mode: one_of(mode, _PERMISSION_MODES))]
 
 
 class Artifact(BaseModel):
@@ -124,11 +134,11 @@ class _Runtime(RequestModel):
     pr_authorship_mode: Optionally[Literal["user", "bot"]] = None
     run_source: Optionally[Literal["manual", "signal_report"]] = None
     signal_report_id: Optionally[Words] = None
-    runtime_adapter: Optionally[Words] = Field(None, description="The agent: claude, codex, or another one of this server.")
+    runtime_adapter: Optionally[_Agent] = Field(None, description="The agent: claude, codex, or another one of this server.")
     model: Optionally[Words] = None
     reasoning_effort: Optionally[ReasoningEffort] = None
     github_user_token: Optionally[Words] = Field(None, repr=False)
-    initial_permission_mode: Optionally[Words] = None
+    initial_permission_mode: Optionally[_PermissionMode] = None
 
 
 class _Deadlines(RequestModel):
