@@ -155,6 +155,27 @@ def _lost_objects(desk: Desk) -> None:
         shutil.rmtree(folder)
 
 
+def _commit_old_file(desk: Desk) -> None:
+    """A commit of a file that git does not look into again, since it is older than the index."""
+    file = desk.run.workspace / "lost"
+    file.write_text("lost\n")
+    os.utime(file, (1_000_000_000, 1_000_000_000))
+    desk.run.git("add", "--all")
+    desk.run.git("commit", "-q", "-m", "Lost")
+
+
+def _lost_objects_of_old_files(desk: Desk) -> None:
+    _commit_old_file(desk)
+    for folder in (desk.run.workspace / ".git" / "objects").glob("??"):
+        shutil.rmtree(folder)
+
+
+def _lost_file_of_a_commit(desk: Desk) -> None:
+    _commit_old_file(desk)
+    blob = git(desk.run.workspace, "rev-parse", "HEAD:lost")
+    (desk.run.workspace / ".git" / "objects" / blob[:2] / blob[2:]).unlink()
+
+
 def _history_rewritten(desk: Desk) -> None:
     desk.run.git("commit", "-q", "--amend", "-m", "Rewritten")
 
@@ -179,6 +200,8 @@ STATES = [
     _unborn,
     _moved_git,
     _lost_objects,
+    _lost_objects_of_old_files,
+    _lost_file_of_a_commit,
     _history_rewritten,
     _unrelated_history,
 ]

@@ -27,6 +27,20 @@ take_index() {
     git read-tree "$head" || finish problem cannot-read
 }
 
+stage() { # sets tree
+    refresh_index
+    git add --all --ignore-errors
+    passes=0
+    while [ "$passes" -lt 8 ] && settle_borders; do passes=$((passes + 1)); done
+    tree=$(git write-tree)
+}
+
+# Without the agent's index, which may name objects that are lost though their files are there.
+stage_anew() { # commit: sets tree
+    rm -f "$own/index"
+    git read-tree "$1" && stage
+}
+
 commit_on() { # parent: sets commit
     commit=$(printf '%s\n' "$message" | git commit-tree "$tree" -p "$1") || finish problem cannot-commit
 }
@@ -48,7 +62,7 @@ pack() {
 squash() {
     [ "$tree" = "$(git rev-parse "$base^{tree}")" ] && finish none unchanged
     commit_on "$base"
-    pack || finish problem cannot-pack
+    pack
 }
 
 clear_result
@@ -60,21 +74,14 @@ git cat-file -e "$base^{commit}" || finish problem no-base
 [ -e .git ] || [ -n "$(ls -A)" ] || finish problem emptied
 [ -n "$head" ] && git cat-file -e "$head^{tree}" 2>/dev/null || head=$base
 take_index
-refresh_index
-git add --all --ignore-errors
-passes=0
-while [ "$passes" -lt 8 ] && settle_borders; do passes=$((passes + 1)); done
-tree=$(git write-tree) || finish problem cannot-commit
+stage || stage_anew "$head" || stage_anew "$base" || finish problem cannot-commit
 commit=$head
 if [ "$tree" != "$(git rev-parse "$head^{tree}")" ]; then
     commit_on "$head"
 elif committed_elsewhere; then
     commit=$other tree=$(git rev-parse "$other^{tree}")
 fi
-if git merge-base --is-ancestor "$base" "$commit" 2>/dev/null; then
-    pack || squash
-else
-    squash
-fi
+git merge-base --is-ancestor "$base" "$commit" 2>/dev/null && pack || squash || { stage_anew "$base" && squash; } ||
+    finish problem cannot-pack
 mv "$result/bundle.part" "$result/bundle" || finish problem cannot-write
 finish head "$commit"
