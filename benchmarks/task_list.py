@@ -15,6 +15,7 @@ TASKS = 100_000
 RUNS_EACH = 3
 LIMIT = 100
 ROUNDS = 100
+WARM_UP = 20
 
 _TASKS = """
     INSERT INTO tasks (id, project_id, task_number, title, title_manually_set, description, origin_product, repository, created_by,
@@ -60,6 +61,9 @@ def measure(house: House, database_url: str) -> list[Figure]:
             assert len(connection.execute(statement.as_bytes(), values).fetchall()) == LIMIT
 
         ours, alone = [], []
+        for _ in range(WARM_UP):  # both have met the rows before
+            bare()
+            page()
         for _ in range(ROUNDS):
             alone.append(_milliseconds(bare))
             ours.append(_milliseconds(page))

@@ -1,6 +1,7 @@
 """Transactions, and what becomes of them where the database goes away."""
 
 import asyncio
+import json
 import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -114,3 +115,19 @@ async def test_a_cancel_that_comes_together_with_a_connection_is_heard(database_
     async with asyncio.timeout(5), database.statement():
         await pool.putconn(taken.pop())
     await database.close()
+
+
+@pytest.mark.parametrize(
+    "document", ['{"n": 123456789012345678901234567890}', '{"text": "\\ud800"}', '{"twice": 1, "twice": 2}', "[" * 300 + "]" * 300, "-0.0"]
+)
+async def test_a_stored_document_is_read_as_it_was_written(database_url: str, document: str) -> None:
+    database = Database(database_url, pool_size=2)
+    await database.open()
+    try:
+        async with database.statement() as tx:
+            row = await (await tx.connection.execute("SELECT %s::json AS document", [document])).fetchone()
+        of_many = await database.in_thread(lambda connection: connection.execute("SELECT %s::json", [document]).fetchall())
+    finally:
+        await database.close()
+    assert row is not None
+    assert repr(row["document"]) == repr(of_many[0][0]) == repr(json.loads(document))
