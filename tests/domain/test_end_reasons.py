@@ -7,7 +7,7 @@ from hedgerow.domain.runs import EndReason
 
 
 @pytest.mark.parametrize("reason", EndReason)
-def test_every_reason_is_explained_in_sentences_and_whatever_went_wrong_has_a_remedy(reason: EndReason) -> None:
+def test_reasons_have_a_category_and_a_title_and_whatever_went_wrong_has_a_remedy(reason: EndReason) -> None:
     explanation = EXPLANATIONS[reason]
     assert explanation.title.endswith(".")
     assert bool(explanation.remedy) == (explanation.category is not EndCategory.DONE)

@@ -120,7 +120,7 @@ def hanging_repository() -> Iterator[str]:
         yield f"http://127.0.0.1:{listener.getsockname()[1]}/org/project.git"
 
 
-def test_two_workers_race_for_a_run_and_the_other_one_has_it_in_under_five_seconds_once_its_owner_is_killed(machines: Machines) -> None:
+def test_two_owners_race_for_a_run_and_the_other_one_has_it_in_under_five_seconds_once_the_first_is_killed(machines: Machines) -> None:
     with hanging_repository() as url:
         with machines.first.client() as http:
             http.post("repositories/", json={"name": "org/project", "clone_url": url}).raise_for_status()

@@ -113,7 +113,7 @@ async def shown(world: World) -> list[int]:
 
 
 @pytest.mark.parametrize("number", [25, pytest.param(100, marks=pytest.mark.whole)])
-async def test_five_runs_are_at_work_and_the_places_of_the_others_are_a_permutation_that_never_rises(world: World, number: int) -> None:
+async def test_queue_positions_behind_five_runs_are_a_permutation_that_never_rises_and_every_run_ends(world: World, number: int) -> None:
     world = limited(world, per_project=5)
     await note_positions(world)
     started = await start_many(world, number)
