@@ -313,13 +313,16 @@ async def test_a_turn_that_was_over_is_no_success_where_its_checkpoint_does_not_
     shutil.rmtree(desk.node.folders(run.id).root)
     async with desk.node.backends.database.transaction() as tx:
         await runs.note(tx, run.id, {"turn_ended_at": desk.node.backends.clock.now(), "session_ready_at": None, "checked_out_at": None})
+    lost, action = await desk.fresh(run), Prepare(sandbox=False, workspace=True)
     with pytest.RaisesGroup(EndsRunError) as raised:
-        await prepare(desk.node, await desk.fresh(run), Prepare(sandbox=False, workspace=True))
-    (error,) = raised.value.exceptions
-    assert isinstance(error, EndsRunError)
-    assert error.reason is EndReason.SANDBOX_LOST
-    assert (await desk.fresh(run)).execution.checkpoint is None
-    assert "goes on" not in error.message
+        await prepare(desk.node, lost, action)
+    assert (await desk.fresh(run)).execution.checkpoint == lost.execution.checkpoint, "a worker killed here leaves it to the next look"
+    await fail(desk.node, lost, action, raised.value)
+    execution = (await desk.fresh(run)).execution
+    assert execution.checkpoint is None
+    assert execution.ending is not None
+    assert execution.ending.reason is EndReason.SANDBOX_LOST
+    assert "goes on" not in (execution.ending.message or "")
 
 
 async def handed_over(world: World, run: TaskRun, params: dict[str, Any], watcher: World | None = None) -> TaskRun:

@@ -1,5 +1,6 @@
 """How a run comes to its end: the end is written down first, then landed, then told to its readers."""
 
+from collections.abc import Mapping
 from contextlib import suppress
 from datetime import timedelta
 from typing import Any
@@ -35,11 +36,12 @@ class EndsRunError(HedgerowError):
 
     code = "refused"
 
-    def __init__(self, reason: EndReason, message: str, *, passing: bool = False) -> None:
-        """`passing`: it is worth trying again before the run ends."""
+    def __init__(self, reason: EndReason, message: str, *, passing: bool = False, facts: Mapping[str, Any] | None = None) -> None:
+        """`passing`: it is worth trying again before the run ends. `facts`: what becomes true of the run with that end, and not before."""
         super().__init__(message)
         self.reason = reason
         self.passing = passing
+        self.facts = facts or {}
 
 
 async def conclude(node: Node, run: TaskRun, action: Conclude) -> None:
@@ -123,8 +125,8 @@ async def _record_failure(node: Node, run: TaskRun, action: Action, cause: BaseE
         case Prepare() if run.status.terminal or run.execution.ending is not None:
             await _give_work_up(node, run, message)
         case Prepare() | StartSession() | Deliver():
-            reason = cause.reason if isinstance(cause, EndsRunError) else _REASONS[type(action)]
-            await _conclude_failed(node, run, Ending(status=RunStatus.FAILED, reason=reason, message=message))
+            reason, facts = (cause.reason, cause.facts) if isinstance(cause, EndsRunError) else (_REASONS[type(action)], {})
+            await _conclude_failed(node, run, Ending(status=RunStatus.FAILED, reason=reason, message=message), facts)
         case Land():
             await _keep_workspace(node, run, message)
         case _:
@@ -147,7 +149,7 @@ async def _try_again(node: Node, run: TaskRun, pause: timedelta) -> None:
         await executions.record(tx, run, retry | gone)
 
 
-async def _conclude_failed(node: Node, run: TaskRun, ending: Ending) -> None:
+async def _conclude_failed(node: Node, run: TaskRun, ending: Ending, facts: Mapping[str, Any]) -> None:
     """Write down that the run ends by what an action met, unless its end was decided before: the first reason counts.
 
     What befalls an earlier start of a run that was started again, or a run that went to its client, does not end it.
@@ -157,7 +159,7 @@ async def _conclude_failed(node: Node, run: TaskRun, ending: Ending) -> None:
         if fresh is None or fresh.execution.epoch != run.execution.epoch:
             raise TakenOverError
         if _may_end(fresh):
-            await executions.record(tx, run, {"ending": executions.stored_ending(ending)})
+            await executions.record(tx, run, {**facts, "ending": executions.stored_ending(ending)})
 
 
 async def _keep_workspace(node: Node, run: TaskRun, message: str) -> None:

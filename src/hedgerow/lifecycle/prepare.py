@@ -151,8 +151,9 @@ async def _workspace(node: Node, run: TaskRun, provider: SandboxProvider, origin
             if run.execution.ending is not None or run.status.terminal:
                 raise  # it was only to be landed
             if lives_by_its_checkpoint(run):
-                await record(node, run, {"checkpoint": None})
-                raise EndsRunError(EndReason.SANDBOX_LOST, f"The machine that held this run was lost. {error.message}") from error
+                # Not without the end: a look in between would go on from the plain branch, and tell it as what the agent has done.
+                message = f"The machine that held this run was lost. {error.message}"
+                raise EndsRunError(EndReason.SANDBOX_LOST, message, facts={"checkpoint": None}) from error
             checkout = await _check_out(node, run, provider, origin, origin.clone_url, to_restore=False)
             facts = {"base_commit": checkout.base_commit, "checkpoint": None}
     await record(node, run, facts | {"checked_out_at": node.backends.clock.now()})
