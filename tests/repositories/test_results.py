@@ -227,6 +227,16 @@ async def test_commits_on_another_branch_count_where_the_agent_went_back_from_it
     assert desk.show(published, "work.txt") == "worked"
 
 
+async def test_commits_on_another_branch_that_are_damaged_are_not_told_as_no_change(desk: Desk) -> None:
+    desk.run.git("checkout", "-q", "-b", "elsewhere")
+    made = commit(desk.run.workspace, {"work.txt": "worked\n"}, "Work")
+    desk.run.git("checkout", "-q", "-")
+    blob = git(desk.run.workspace, "rev-parse", f"{made}:work.txt")
+    (desk.run.workspace / ".git" / "objects" / blob[:2] / blob[2:]).unlink()
+    with pytest.raises(InvalidError, match="could not be packed"):
+        await desk.land()
+
+
 async def test_commits_on_another_branch_do_not_count_where_the_agent_worked_on_its_own(desk: Desk) -> None:
     desk.run.git("checkout", "-q", "-b", "elsewhere")
     commit(desk.run.workspace, {"aside.txt": "aside\n"}, "Aside")

@@ -53,6 +53,10 @@ committed_elsewhere() { # sets other
     [ -n "$other" ] && git cat-file -e "$other^{tree}" 2>/dev/null
 }
 
+is_base() { # whether tree is that of the base
+    [ "$tree" = "$(git rev-parse "$base^{tree}")" ]
+}
+
 pack() {
     [ "$commit" = "$base" ] && finish none unchanged
     git update-ref refs/heads/result "$commit" && git bundle create "$result/bundle.part" "$base..refs/heads/result"
@@ -60,7 +64,7 @@ pack() {
 
 # Everything in one commit on the base: for a history that does not come from the base, or that cannot be read.
 squash() {
-    [ "$tree" = "$(git rev-parse "$base^{tree}")" ] && finish none unchanged
+    is_base && finish none unchanged
     commit_on "$base"
     pack
 }
@@ -81,7 +85,8 @@ if [ "$tree" != "$(git rev-parse "$head^{tree}")" ]; then
 elif committed_elsewhere; then
     commit=$other tree=$(git rev-parse "$other^{tree}")
 fi
-git merge-base --is-ancestor "$base" "$commit" 2>/dev/null && pack || squash || { stage_anew "$base" && squash; } ||
+# What could not be packed was a change: where the files alone show none, it is lost, and not none.
+git merge-base --is-ancestor "$base" "$commit" 2>/dev/null && pack || squash || { stage_anew "$base" && ! is_base && squash; } ||
     finish problem cannot-pack
 mv "$result/bundle.part" "$result/bundle" || finish problem cannot-write
 finish head "$commit"
