@@ -14,9 +14,10 @@ import pytest
 
 from hedgerow.agents import runtime_tree
 from hedgerow.agents.pins import PACKAGES
-from hedgerow.db import executions
+from hedgerow.db import artifacts, executions
 from hedgerow.db.rows import as_json
 from hedgerow.domain.clock import FixedClock
+from hedgerow.domain.errors import UnavailableError
 from hedgerow.domain.housekeeping import Kind, Removal, Retention
 from hedgerow.domain.runs import RunStatus, TaskRun
 from hedgerow.lifecycle import Outcome, keep_house, plan_now
@@ -327,6 +328,22 @@ async def test_journals_go_to_the_archive_and_then_go(world: World) -> None:
     assert objects[0].removal.size_bytes, "the store says how large it is"
     assert await house_kept(at(103)) == []
     assert (await world.fresh(other)).status is RunStatus.QUEUED
+
+
+async def test_a_store_that_does_not_answer_is_asked_for_one_size_alone(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    paths = [f"loose/{number}" for number in range(3)]
+    asked = []
+
+    async def head(_: object, key: str) -> None:
+        asked.append(key)
+        raise UnavailableError("The object store does not answer.")
+
+    monkeypatch.setattr(type(world.node.backends.storage), "head", head)
+    async with world.node.backends.database.transaction() as tx:
+        await artifacts.announce(tx, paths, world.node.backends.clock.now())
+    plan = await plan_now(later(world, 1).node)
+    assert sorted((str(removal.subject), removal.size_bytes) for removal in plan) == [(path, None) for path in paths]
+    assert len(asked) == 1
 
 
 async def test_what_fails_is_told_and_the_rest_goes_on(world: World, monkeypatch: pytest.MonkeyPatch) -> None:

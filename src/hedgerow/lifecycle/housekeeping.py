@@ -44,9 +44,13 @@ class Outcome:
 
 
 async def plan_now(node: Node) -> list[Removal]:
-    """What would go now, each with its size."""
-    found = await _find(node)
-    return [await _sized(node, removal) for removal in plan(found, node.retention, node.backends.clock.now())]
+    """What would go now, each with its size. A store that does not answer is asked once: it may take half a minute to say so."""
+    found, sized, answers = await _find(node), [], True
+    for removal in plan(found, node.retention, node.backends.clock.now()):
+        asks = isinstance(removal.subject, str) and removal.size_bytes is None
+        sized.append(await _sized(node, removal) if answers or not asks else removal)
+        answers = answers and not (asks and sized[-1].size_bytes is None)
+    return sized
 
 
 async def keep_house(node: Node, removals: Sequence[Removal]) -> AsyncIterator[Outcome]:
