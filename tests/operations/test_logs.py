@@ -3,6 +3,7 @@ import json
 from collections.abc import AsyncGenerator, AsyncIterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from typing import Any
 
 import pytest
@@ -363,6 +364,25 @@ async def test_pages_stay_small_where_entries_suddenly_become_large(desk: Desk, 
 
     assert [json.loads(line)["n"] for line in b"".join(pieces).splitlines()] == list(range(len(sizes)))
     assert max(map(len, pieces)) <= 100_000
+
+
+async def test_small_entries_are_not_read_again_and_again_for_the_large_ones_among_them(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(journal_texts, "PAGE_BYTES", 100_000)
+    run = await desk.run()
+    sizes = ([10] * 19 + [5_000]) * 60
+    await appended(desk, run, *({"n": n, "text": "x" * size} for n, size in enumerate(sizes)))
+
+    size = journal_texts.PageSize()
+    page: journal_texts.EntryTexts | None = journal_texts.EntryTexts([], 0)
+    entries = rows = 0
+    while page is not None:
+        rows += size.events
+        entries += len(page.texts)
+        read = partial(journal_texts.read_all, run_id=run.id, after=page.last, size=size)
+        page = await desk.backends.database.in_thread(read)
+
+    assert entries == len(sizes)
+    assert rows <= 10 * len(sizes), "so many were asked for"
 
 
 async def test_a_reader_of_a_log_may_leave_in_the_middle(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -13,6 +13,7 @@ from hedgerow.domain.journal import EventKind
 PAGE_BYTES = 1024 * 1024
 _FIRST_EVENTS = 500
 _MOST_EVENTS = 2000
+_GROWTH = 4
 _SHARE = 64  # an entry of a page may have this part of `PAGE_BYTES`, however many events the page has
 
 
@@ -23,8 +24,11 @@ class PageSize:
     events: int = _FIRST_EVENTS
 
     def learn(self, events: int, size_bytes: int) -> None:
-        """Aim at three quarters of a page, by the mean of what `events` rows were found to hold."""
-        self.events = max(1, min(_MOST_EVENTS, events * PAGE_BYTES * 3 // 4 // max(size_bytes, 1)))
+        """Aim at three quarters of a page, by the mean of what `events` rows were found to hold.
+
+        A few small ones say little of those to come: rows that are read and then do not fit in are read in vain.
+        """
+        self.events = max(1, min(_MOST_EVENTS, _GROWTH * events, events * PAGE_BYTES * 3 // 4 // max(size_bytes, 1)))
 
     @property
     def most_bytes(self) -> int:
