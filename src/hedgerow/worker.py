@@ -242,6 +242,7 @@ async def _until(stop: asyncio.Event, work: Coroutine[Any, Any, Any], *, grace_s
     finally:
         stopping.cancel()
         working.cancel()
+        await asyncio.wait({working})  # nobody goes on while it still gives back what it holds
     with suppress(asyncio.CancelledError):
         await working
 

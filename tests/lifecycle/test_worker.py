@@ -74,3 +74,22 @@ async def test_a_look_that_waits_for_what_is_away_keeps_no_worker_from_stopping(
     stop.set()
     async with asyncio.timeout(5):
         await working
+
+
+async def test_a_look_that_is_cut_off_is_over_before_its_worker_is() -> None:
+    begun, may_end = asyncio.Event(), asyncio.Event()
+
+    async def look() -> None:
+        begun.set()
+        try:
+            await asyncio.Event().wait()
+        finally:
+            await may_end.wait()
+
+    working = asyncio.create_task(_every(0.01, look, asyncio.Event()))
+    await begun.wait()
+    working.cancel()
+    assert await asyncio.wait({working}, timeout=0.05) == (set(), {working})
+    may_end.set()
+    await asyncio.wait({working}, timeout=5)
+    assert working.cancelled()
