@@ -366,7 +366,7 @@ async def test_pages_stay_small_where_entries_suddenly_become_large(desk: Desk, 
     assert max(map(len, pieces)) <= 100_000
 
 
-async def test_small_entries_are_not_read_again_and_again_for_the_large_ones_among_them(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_small_entries_are_not_read_again_for_the_large_ones_among_them(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(journal_texts, "PAGE_BYTES", 100_000)
     run = await desk.run()
     sizes = ([10] * 19 + [5_000]) * 60
