@@ -64,7 +64,7 @@ def test_an_agent_that_fails_ends_the_run_with_one_clear_sentence(
     ended = house.run(script, repository=house.register(repository)).ended()
     assert (ended["status"], ended["state"]["end_reason"]) == ("failed", reason)
     assert words in ended["error_message"]
-    assert list((house.data_dir / "runs").iterdir()) == []
+    assert house.leaves_nothing()
 
 
 def test_what_an_agent_did_before_it_failed_is_kept_on_the_branch(house: House, repository: Path) -> None:
@@ -84,7 +84,7 @@ def test_a_repository_that_is_not_there_is_named(house: House) -> None:
     ended = house.run("hello", repository="nobody/nothing").ended()
     assert (ended["status"], ended["state"]["end_reason"]) == ("failed", "start_failed")
     assert "nobody/nothing" in ended["error_message"]
-    assert list((house.data_dir / "runs").iterdir()) == []
+    assert house.leaves_nothing()
 
 
 def test_a_branch_that_is_not_there_is_named(house: House, repository: Path) -> None:
@@ -109,7 +109,7 @@ def test_a_person_may_end_a_run_while_its_agent_works(house: House, repository: 
     assert run.patch(status="cancelled")["status"] == "cancelled"
     ended = run.ended()
     assert (ended["status"], ended["state"]["end_reason"]) == ("cancelled", "client")
-    assert list((house.data_dir / "runs").iterdir()) == []
+    assert house.leaves_nothing()
 
 
 def test_an_interactive_run_answers_message_after_message(house: House, repository: Path) -> None:
