@@ -66,6 +66,10 @@ class Crowd:
             if client.done():
                 client.result()
 
+    def pause(self, seconds: float) -> None:
+        """Wait, unless everybody is told to give up."""
+        self._patience.wait(seconds)
+
     def give_up(self) -> None:
         """Let every client end where it stands."""
         self._patience.give_up()

@@ -80,7 +80,7 @@ def _let_chaos_reign(chaos: Chaos, crowd: Crowd, threads: ThreadPoolExecutor) ->
     try:
         for number in range(RUNS):
             crowd.begin(number)
-            time.sleep(max(0.0, began + SECONDS * 0.8 * (number + 1) / RUNS - time.monotonic()))
+            crowd.pause(max(0.0, began + SECONDS * 0.8 * (number + 1) / RUNS - time.monotonic()))
         crowd.await_everybody(began + SECONDS + _END_SECONDS - time.monotonic())
     finally:
         over.set()

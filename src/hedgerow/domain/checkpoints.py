@@ -10,6 +10,8 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any, TypeGuard
 
+from hedgerow.domain.runs import Environment, TaskRun
+
 METHOD = "_posthog/git_checkpoint"
 
 _NAMES = (
@@ -204,3 +206,25 @@ def _is_object(value: Any) -> TypeGuard[str]:
 def _is_text(value: Any) -> TypeGuard[str]:
     """Whether a value is a short text without control characters and lone surrogates."""
     return isinstance(value, str) and len(value) <= _LONGEST_TEXT and value.isprintable()
+
+
+def awaits_next_start(run: TaskRun) -> bool:
+    """Whether a client has handed its files over, and the start of the run that is still here is not the one they are for."""
+    checkpoint = run.execution.checkpoint
+    over = run.execution.restarting or run.status.terminal or run.environment is Environment.LOCAL
+    return over and checkpoint is not None and HANDED_OVER in checkpoint
+
+
+def after_landing(run: TaskRun, *, pushed: bool) -> dict[str, Any]:
+    """The facts of a run whose work was landed: it goes on from its branch, unless a client has handed over other files.
+
+    A branch that could not be pushed lies on one machine alone. So the run goes on from its checkpoint then, where that holds all the work.
+    """
+    execution = run.execution
+    handed_over = execution.checkpoint is not None and HANDED_OVER in execution.checkpoint
+    return {} if handed_over or not (pushed or execution.checkpoint_failed) else {"checkpoint": None}
+
+
+def restored(checkpoint: Mapping[str, Any]) -> dict[str, Any]:
+    """What is kept of a checkpoint once it has been put into a workspace."""
+    return {name: value for name, value in checkpoint.items() if name != HANDED_OVER}

@@ -11,6 +11,7 @@ import structlog
 from hedgerow.db import runs
 from hedgerow.domain.actions import Land
 from hedgerow.domain.branches import result_branch
+from hedgerow.domain.checkpoints import after_landing
 from hedgerow.domain.errors import HedgerowError
 from hedgerow.domain.progress import Step
 from hedgerow.domain.runs import EndReason, TaskRun, merge_output
@@ -22,7 +23,6 @@ from hedgerow.lifecycle.one_shot import OneShot, open_again
 from hedgerow.lifecycle.origin import Origin, origin_of
 from hedgerow.lifecycle.sandbox_choice import choose_sandbox
 from hedgerow.lifecycle.steps import step
-from hedgerow.operations import checkpoints
 from hedgerow.repositories import Login, Published
 
 log = structlog.get_logger()
@@ -117,7 +117,7 @@ async def _write_down(node: Node, run: TaskRun, published: Published | None) -> 
 
     async with node.backends.database.transaction() as tx:
         fresh = await change_in(tx, node, run, columns)
-        left = checkpoints.after_landing(fresh, pushed=published is None or published.pushed)
+        left = after_landing(fresh, pushed=published is None or published.pushed)
         await runs.note(tx, fresh.id, {"landed_at": node.backends.clock.now(), **left})
 
 

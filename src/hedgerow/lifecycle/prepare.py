@@ -13,6 +13,7 @@ from hedgerow.agents.base import AgentLaunch
 from hedgerow.db.database import DatabaseLostError
 from hedgerow.domain.actions import Prepare
 from hedgerow.domain.branches import result_branch
+from hedgerow.domain.checkpoints import restored
 from hedgerow.domain.errors import HedgerowError, InvalidError, UnavailableError
 from hedgerow.domain.progress import Step
 from hedgerow.domain.runs import EndReason, TaskRun
@@ -29,7 +30,6 @@ from hedgerow.lifecycle.origin import Origin, origin_of
 from hedgerow.lifecycle.restore import restore
 from hedgerow.lifecycle.sandbox_choice import choose_sandbox
 from hedgerow.lifecycle.steps import step
-from hedgerow.operations import checkpoints
 from hedgerow.repositories import Checkout
 from hedgerow.sandboxes.base import SandboxProvider
 
@@ -142,7 +142,7 @@ async def _workspace(node: Node, run: TaskRun, provider: SandboxProvider, origin
     if run.execution.checkpoint is not None:
         try:
             base_commit = await restore(node, run, provider, checkout)
-            facts = {"base_commit": base_commit, "checkpoint": checkpoints.restored(run.execution.checkpoint)}
+            facts = {"base_commit": base_commit, "checkpoint": restored(run.execution.checkpoint)}
         except (TakenOverError, DatabaseLostError):
             raise
         except UnavailableError as error:

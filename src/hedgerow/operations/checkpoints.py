@@ -13,10 +13,10 @@ from typing import Any
 from hedgerow.db import artifacts, runs
 from hedgerow.db.database import Transaction
 from hedgerow.domain.artifacts import Artifact, ArtifactType, new_id, run_shelf, safe_name
-from hedgerow.domain.checkpoints import HANDED_OVER, METHOD, SOURCE, Taken, artifact_names, kept, told
+from hedgerow.domain.checkpoints import HANDED_OVER, METHOD, SOURCE, Taken, artifact_names, awaits_next_start, kept, told
 from hedgerow.domain.errors import InvalidError, NotFoundError
 from hedgerow.domain.journal import method_of, notification
-from hedgerow.domain.runs import Environment, TaskRun
+from hedgerow.domain.runs import TaskRun
 from hedgerow.operations import run_changes
 from hedgerow.operations.artifacts import add_entries
 from hedgerow.operations.backends import Backends
@@ -82,34 +82,12 @@ async def keep(backends: Backends, tx: Transaction, run: TaskRun, stored: Stored
     rules = backends.rules.checkpoints
     await artifacts.remove_old(tx, run.id, SOURCE, rules.kept * len(stored.artifacts), backends.clock.now())
     facts: dict[str, Any] = {"artifact_count": await artifacts.count(tx, run.id)}
-    if not _awaits_next_start(run):
+    if not awaits_next_start(run):
         facts["checkpoint"] = kept(stored.params)
     await runs.note(tx, run.id, facts)
     entry = run_changes.server_entry(notification(METHOD, stored.params, backends.clock.now()))
     masked = replace(entry, text=backends.rules.mask.text(entry.text))  # the agent names its branches
     await run_changes.add_events(backends, tx, run.id, [masked], run.execution.epoch)
-
-
-def _awaits_next_start(run: TaskRun) -> bool:
-    """Whether a client has handed its files over, and the start of the run that is still here is not the one they are for."""
-    checkpoint = run.execution.checkpoint
-    over = run.execution.restarting or run.status.terminal or run.environment is Environment.LOCAL
-    return over and checkpoint is not None and HANDED_OVER in checkpoint
-
-
-def after_landing(run: TaskRun, *, pushed: bool) -> dict[str, Any]:
-    """The facts of a run whose work was landed: it goes on from its branch, unless a client has handed over other files.
-
-    A branch that could not be pushed lies on one machine alone. So the run goes on from its checkpoint then, where that holds all the work.
-    """
-    execution = run.execution
-    handed_over = execution.checkpoint is not None and HANDED_OVER in execution.checkpoint
-    return {} if handed_over or not (pushed or execution.checkpoint_failed) else {"checkpoint": None}
-
-
-def restored(checkpoint: Mapping[str, Any]) -> dict[str, Any]:
-    """What is kept of a checkpoint once it has been put into a workspace."""
-    return {name: value for name, value in checkpoint.items() if name != HANDED_OVER}
 
 
 @dataclass(frozen=True, slots=True)

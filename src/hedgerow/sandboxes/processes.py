@@ -155,7 +155,7 @@ def row_identity(pid: int) -> ProcessIdentity | None:
 def _read(pid: int, name: str) -> bytes:
     """A file of /proc/PID, without the detours of `pathlib`: all processes are looked at whenever a sandbox ends. Raises OSError."""
     descriptor = os.open(f"/proc/{pid}/{name}", os.O_RDONLY | os.O_CLOEXEC)
-    with open(descriptor, "rb", buffering=0) as file:  # noqa: PTH123 - a descriptor
+    with os.fdopen(descriptor, "rb", buffering=0) as file:
         return file.read()
 
 
