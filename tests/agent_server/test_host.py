@@ -88,7 +88,8 @@ async def test_a_broken_script_fails_the_run_with_its_sentence(sandbox: Sandbox)
         "error_message": answer["error"]["message"],
         "end_reason": "agent_failed",
     }
-    assert sandbox.control_plane.of_method("_posthog/error")[0]["message"] == answer["error"]["message"]
+    error = sandbox.control_plane.of_method("_posthog/error")[0]
+    assert (error["message"], error["endReason"]) == (answer["error"]["message"], "agent_failed")
 
 
 async def test_a_later_failure_leaves_the_run_as_it_is(sandbox: Sandbox) -> None:
@@ -144,7 +145,8 @@ async def test_the_death_of_an_agent_is_reported_at_once(sandbox: Sandbox) -> No
     assert answer["error"] == {"code": -32000, "message": sentence}
     await sandbox.control_plane.until(lambda: len(sandbox.control_plane.patches) == 2)
     assert sandbox.control_plane.patches[1] == {"status": "failed", "error_message": sentence, "end_reason": "agent_lost"}
-    assert [error["message"] for error in sandbox.control_plane.of_method("_posthog/error")] == [sentence]
+    errors = sandbox.control_plane.of_method("_posthog/error")
+    assert [(error["message"], error["endReason"]) for error in errors] == [(sentence, "agent_lost")]
     assert (await sandbox.command("cancel")).status_code == 400
 
 

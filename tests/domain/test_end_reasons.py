@@ -2,7 +2,7 @@
 
 import pytest
 
-from hedgerow.domain.end_reasons import EXPLANATIONS, EndCategory
+from hedgerow.domain.end_reasons import EXPLANATIONS, EndCategory, given_by_agent
 from hedgerow.domain.runs import EndReason
 
 
@@ -18,3 +18,8 @@ def test_what_is_done_is_not_worth_another_try() -> None:
     done = [each for each in EXPLANATIONS.values() if each.category is EndCategory.DONE]
     assert done
     assert not any(each.retryable for each in done)
+
+
+def test_an_agent_gives_only_reasons_that_are_its_own() -> None:
+    assert given_by_agent("agent_lost") is EndReason.AGENT_LOST
+    assert {given_by_agent(given) for given in ("finished", "client", "nonsense", "", None, 7, ["agent_lost"])} == {EndReason.AGENT_FAILED}

@@ -38,6 +38,14 @@ def test_a_turn_that_stopped_short_is_not_called_a_success(stop_reason: str) -> 
     assert stop_reason in (action.ending.message or "")
 
 
+def test_a_turn_that_failed_ends_a_background_run_with_its_words_and_reason() -> None:
+    lost = Ending(status=RunStatus.FAILED, reason=EndReason.AGENT_LOST, message="The agent ended unexpectedly with exit code 7.")
+    failed = {"turn_ended_at": NOW, "stop_reason": "error", "failure": lost}
+    assert next_action(ready(**failed)) == Conclude(lost)
+    assert isinstance(next_action(ready(**failed, mode="interactive")), Wait)
+    assert next_action(ready(**failed, cancel_requested_at=NOW)) != Conclude(lost)
+
+
 def test_a_cancelled_turn_ends_a_background_run_as_cancelled() -> None:
     expected = Conclude(Ending(status=RunStatus.CANCELLED, reason=EndReason.CANCELLED))
     assert next_action(ready(turn_ended_at=NOW, stop_reason="cancelled")) == expected

@@ -322,6 +322,7 @@ _executions = st.builds(
     checkpointed_turn=_moments,
     checkpointed_at_rest=st.booleans(),
     stop_reason=st.sampled_from([None, "end_turn", "cancelled", "refusal"]),
+    failure=st.sampled_from([None, FAILED]),
     active_at=_moments,
     cancel_requested_at=_moments,
     ending=st.sampled_from([None, FAILED]),

@@ -16,7 +16,7 @@ from hedgerow.domain.ids import uuid7
 from hedgerow.domain.journal import EventKind, JournalEvent
 from hedgerow.domain.masking import Mask
 from hedgerow.domain.messages import MessageStatus
-from hedgerow.domain.runs import RunStatus, TaskRun
+from hedgerow.domain.runs import Ending, EndReason, RunStatus, TaskRun
 from hedgerow.operations import log_urls, logs
 from hedgerow.operations.logs import Appended, LogFilters
 from hedgerow.operations.run_updates import RunPatch, update_run
@@ -250,10 +250,11 @@ async def test_a_failed_turn_fails_its_message(desk: Desk) -> None:
         message = await messages.take(tx, run.id, desk.backends.clock.now())
     assert message is not None
 
-    entry = said("_posthog/error", message="no key sk-secret", messageId=str(message.id))
+    entry = said("_posthog/error", message="no key sk-secret", messageId=str(message.id), endReason="agent_lost")
     answer = await appended(desk.with_rules(mask=Mask(["sk-secret"])), run, entry, caller=desk.agent(run))
 
-    assert answer.run.execution.turn_ended_at is not None
+    lost = Ending(status=RunStatus.FAILED, reason=EndReason.AGENT_LOST, message="no key ***")
+    assert (answer.run.execution.turn_ended_at is not None, answer.run.execution.failure) == (True, lost)
     async with desk.backends.database.statement() as tx:
         kept = (await messages.of_run(tx, run.id))[0]
     assert (kept.status, kept.error) == (MessageStatus.FAILED, "no key ***")

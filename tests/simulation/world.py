@@ -559,7 +559,8 @@ class World:
             return
         self.stand(message, MessageStatus.ACKNOWLEDGED if error is None else MessageStatus.FAILED, error)
         self.owed = self.work[sandbox.node]
-        self.wake(turn_ended_at=self.clock(), stop_reason="error" if error else stop_reason, active_at=self.clock())
+        failure = None if error is None else Ending(status=RunStatus.FAILED, reason=EndReason.AGENT_LOST, message=error)
+        self.wake(turn_ended_at=self.clock(), stop_reason="error" if error else stop_reason, failure=failure, active_at=self.clock())
 
     def close_agent(self, sandbox: Sandbox, sentence: str) -> None:
         """The agent ends; its unfinished messages fail."""

@@ -122,7 +122,7 @@ class Host:
         """End the agent and flush the journal, at most so long; whether everything is with the control plane. Safe to repeat."""
         if not self._ending:
             await self._cancel_politely()
-            await self._end_agent(_CLOSED)
+            await self._end_agent(_CLOSED, EndReason.AGENT_LOST)
         return await self._pusher.flush(timeout_seconds)
 
     async def stop(self, flush_seconds: float) -> None:
@@ -258,7 +258,7 @@ class Host:
             return
         sentence = f"The agent ended unexpectedly with {process.how_it_ended()}"
         session_id = "" if self._session is None else self._session.id
-        if not await self._end_agent(sentence):
+        if not await self._end_agent(sentence, EndReason.AGENT_LOST):
             self.write(self._writer.own("_posthog/error", {"sessionId": session_id, "message": sentence}))
         self._report_failed(sentence, EndReason.AGENT_LOST)
 
@@ -271,7 +271,7 @@ class Host:
                 await self._session.cancel()
             await self._turns.rest(_CANCEL_SECONDS)
 
-    async def _end_agent(self, sentence: str) -> bool:
+    async def _end_agent(self, sentence: str, reason: EndReason) -> bool:
         """End the agent with all that it has started; its unfinished messages fail. Whether there were any."""
         self._ending = True
         if self._starting is not None and not self._starting.done():
@@ -280,13 +280,13 @@ class Host:
             await self._process.end()
         if self._session is not None:
             await self._session.close()
-        left = await self._turns.end(sentence) if self._turns is not None else False
+        left = await self._turns.end(sentence, reason) if self._turns is not None else False
         self.reaper.end_orphans()
         return left
 
     async def _revoked(self) -> None:
         """Another agent server has taken the run over, or the run is gone."""
-        await self._end_agent("The control plane has taken the run away from this agent server.")
+        await self._end_agent("The control plane has taken the run away from this agent server.", EndReason.AGENT_LOST)
 
     def _lease_over(self) -> None:
         self._do(self._cut_off())
@@ -296,7 +296,7 @@ class Host:
         if self._ending:
             return
         sentence = f"The agent was stopped, since hedgerow had not answered it for {self._lease_seconds:g} seconds."
-        await self._end_agent(sentence)
+        await self._end_agent(sentence, EndReason.AGENT_LOST)
         self._report_failed(sentence, EndReason.AGENT_LOST)
 
     async def _disk_refused(self, error: OSError) -> None:
@@ -305,7 +305,7 @@ class Host:
         self._ending = True
         sentence = f"The journal of the run could not be written: {error.strerror or error}."
         self._pusher.report(_failure(sentence, EndReason.AGENT_FAILED), after_entries=False)
-        await self._end_agent(sentence)
+        await self._end_agent(sentence, EndReason.AGENT_FAILED)
 
     def _report_failed(self, sentence: str, reason: EndReason) -> None:
         self._pusher.report(_failure(sentence, reason), after_entries=True)

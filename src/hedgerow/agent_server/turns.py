@@ -11,9 +11,11 @@ from hedgerow.agent_server.entries import EntryWriter
 from hedgerow.agent_server.inbox import Inbox, Prompt
 from hedgerow.agent_server.lease import Lease
 from hedgerow.agent_server.narration import Narration
+from hedgerow.domain.runs import EndReason
 
 _CANCELLED: dict[str, Any] = {"stopReason": "cancelled"}
 _END_TURN = "end_turn"
+_INTERRUPTED = "The agent server was restarted during the turn of this message."
 
 
 class TurnEvents(Protocol):
@@ -96,8 +98,8 @@ class Turns:
             async with asyncio.timeout(timeout_seconds):
                 await self._at_rest.wait()
 
-    async def end(self, sentence: str) -> bool:
-        """No more turns: what runs and what waits fails with `sentence`. Whether there was such a message."""
+    async def end(self, sentence: str, reason: EndReason) -> bool:
+        """No more turns: what runs and what waits fails with `sentence`, for `reason`. Whether there was such a message."""
         self._task.cancel()
         with contextlib.suppress(asyncio.CancelledError):
             await self._task
@@ -105,13 +107,13 @@ class Turns:
         self._inbox.waiting.clear()
         self._current = None
         for prompt in left:
-            self._fail(prompt, sentence)
+            self._fail(prompt, sentence, reason)
         return bool(left)
 
     def report_interrupted(self) -> None:
         """Say which messages an earlier agent server took with it, so that nobody waits for them."""
         for message_id in self._inbox.interrupted:
-            self._fail(Prompt(id=message_id, blocks=[]), "The agent server was restarted during the turn of this message.")
+            self._fail(Prompt(id=message_id, blocks=[]), _INTERRUPTED, EndReason.AGENT_LOST)
         self._inbox.interrupted.clear()
 
     async def _run(self) -> None:
@@ -132,7 +134,7 @@ class Turns:
             self._events.agent_disconnected()
             await asyncio.Event().wait()  # the host ends the turns once it knows how the agent ended
         except request_error_class() as error:
-            self._fail(prompt, self._writer.mask.text(sentence_of(error)))
+            self._fail(prompt, self._writer.mask.text(sentence_of(error)), EndReason.AGENT_FAILED)
         else:
             self._complete(prompt, result)
         finally:
@@ -167,8 +169,9 @@ class Turns:
         self._events.write(self._writer.own("_posthog/turn_complete", params))
         self._finish(prompt, {"stopReason": stop_reason} | ({"assistant_message": said} if said else {}))
 
-    def _fail(self, prompt: Prompt, sentence: str) -> None:
-        params = {"sessionId": self._session.id, "message": sentence} | ({} if prompt.id is None else {"messageId": prompt.id})
+    def _fail(self, prompt: Prompt, sentence: str, reason: EndReason) -> None:
+        params = {"sessionId": self._session.id, "message": sentence, "endReason": reason.value}
+        params |= {} if prompt.id is None else {"messageId": prompt.id}
         self._events.write(self._writer.own("_posthog/error", params))
         if self._first and prompt is self._current:
             self._events.first_turn_failed(sentence)

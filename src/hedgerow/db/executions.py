@@ -33,6 +33,7 @@ FORGOTTEN: Mapping[str, Any] = {
     "turn_started_at": None,
     "turn_ended_at": None,
     "stop_reason": None,
+    "failure": None,
     "stopping": None,
     "stop_by": None,
     "landed_at": None,

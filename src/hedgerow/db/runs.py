@@ -53,7 +53,7 @@ _FACTS: tuple[LiteralString, ...] = (
     "wake_at",
 )
 _VISIBLE: tuple[LiteralString, ...] = (*_SEEN, "status", "environment", "state")
-_NAMES: tuple[LiteralString, ...] = (*_VISIBLE, *_FACTS, "sandbox", "stopping", "ending")
+_NAMES: tuple[LiteralString, ...] = (*_VISIBLE, *_FACTS, "sandbox", "failure", "stopping", "ending")
 
 # Most runs have no artifacts, and an append answers with the run: the manifest is put together only where there is one.
 _MANIFEST = sql.SQL("""
@@ -67,7 +67,7 @@ _MANIFEST = sql.SQL("""
 """)
 COLUMNS = sql.SQL(", ").join([*map(sql.Identifier, _NAMES), _MANIFEST.format(run=sql.Identifier("runs"), name=sql.Identifier("artifacts"))])
 
-_JSON_COLUMNS = frozenset({"output", "state", "sandbox", "stopping", "ending", "checkpoint"})
+_JSON_COLUMNS = frozenset({"output", "state", "sandbox", "failure", "stopping", "ending", "checkpoint"})
 _STATUSES = {status.value: status for status in RunStatus}
 _ENVIRONMENTS = {environment.value: environment for environment in Environment}
 _ONE_STEP = timedelta(milliseconds=1)
@@ -94,7 +94,7 @@ def visible_from_row(row: Mapping[str, Any], prefix: str) -> VisibleRun:
 
 def from_row(row: Mapping[str, Any]) -> TaskRun:
     """The run of a row."""
-    sandbox, stopping, ending = row["sandbox"], row["stopping"], row["ending"]
+    sandbox = row["sandbox"]
     return TaskRun(
         **{name: row[name] for name in _SEEN},
         status=RunStatus(row["status"]),
@@ -104,13 +104,16 @@ def from_row(row: Mapping[str, Any]) -> TaskRun:
         execution=Execution(
             **{name: row[name] for name in _FACTS},
             sandbox=None if sandbox is None else SandboxHandle(provider=sandbox["provider"], id=sandbox["id"]),
-            stopping=None if stopping is None else _ending(stopping),
-            ending=None if ending is None else _ending(ending),
+            failure=_ending(row["failure"]),
+            stopping=_ending(row["stopping"]),
+            ending=_ending(row["ending"]),
         ),
     )
 
 
-def _ending(stored: Mapping[str, Any]) -> Ending:
+def _ending(stored: Mapping[str, Any] | None) -> Ending | None:
+    if stored is None:
+        return None
     return Ending(status=RunStatus(stored["status"]), reason=EndReason(stored["reason"]), message=stored.get("message"))
 
 

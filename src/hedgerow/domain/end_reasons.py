@@ -103,3 +103,11 @@ EXPLANATIONS: dict[EndReason, EndExplanation] = {
     ),
 }
 """One for every end reason there is."""
+
+
+_THE_AGENTS = frozenset({EndReason.AGENT_FAILED, EndReason.AGENT_LOST, EndReason.START_FAILED})
+
+
+def given_by_agent(reason: object) -> EndReason:
+    """The end reason that an agent server gives for a failure; one that is not for it to give counts as agent_failed."""
+    return next((known for known in _THE_AGENTS if known == reason), EndReason.AGENT_FAILED)

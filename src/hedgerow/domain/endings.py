@@ -28,7 +28,7 @@ def ending_of(run: TaskRun, inbox: Inbox, now: datetime, deadlines: Deadlines) -
     if execution.cancel_requested_at is not None and run.mode is RunMode.BACKGROUND:
         return Ending(status=RunStatus.CANCELLED, reason=EndReason.CANCELLED)
     if run.mode is RunMode.BACKGROUND and execution.turn_ended_at is not None:
-        return _after_turn(execution.stop_reason)
+        return execution.failure or _after_turn(execution.stop_reason)
     if now >= _idle_since(run) + deadlines.inactivity:
         return Ending(status=RunStatus.COMPLETED, reason=EndReason.INACTIVITY)
     return _too_long(execution, deadlines) if landing else None

@@ -91,6 +91,7 @@ class Execution:
     turn_started_at: datetime | None = None
     turn_ended_at: datetime | None = None
     stop_reason: str | None = None  # of the last turn, as the agent gave it
+    failure: Ending | None = None  # the last turn failed: how a run ends that does nothing after it
     active_at: datetime | None = None  # the last sign of work or of a person
     cancel_requested_at: datetime | None = None
     stopping: Ending | None = None  # its agent was asked to stop its turn: how the run ends after that

@@ -31,6 +31,7 @@ _OF_THE_START: dict[str, Any] = {
     "turn_started_at": None,
     "turn_ended_at": None,
     "stop_reason": None,
+    "failure": None,
     "landed_at": None,
     "cleaned_at": None,
     "checkpointed_at": None,

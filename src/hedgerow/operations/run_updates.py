@@ -6,6 +6,7 @@ from uuid import UUID
 
 from hedgerow.domain import deadlines
 from hedgerow.domain.access import Caller, Project, RunCaller
+from hedgerow.domain.end_reasons import given_by_agent
 from hedgerow.domain.housekeeping import WAITING_KEY
 from hedgerow.domain.messages import HANDED_OVER, UNANSWERED
 from hedgerow.domain.queue import POSITION_KEY
@@ -16,7 +17,6 @@ from hedgerow.operations.patches import UNSET, Unset
 from hedgerow.operations.sandbox_environments import STATE_KEY
 from hedgerow.operations.sandbox_urls import is_allowed
 
-_AGENT_END_REASONS = frozenset({EndReason.AGENT_FAILED, EndReason.AGENT_LOST, EndReason.START_FAILED})
 _NOT_THE_AGENTS = frozenset(deadlines.DEADLINE_KEYS) | frozenset(
     {STATE_KEY, "sandbox_url", "slack_thread_url", "interaction_origin", "slack_notified_pr_url", "slack_sent_relay_ids"}
 )
@@ -111,9 +111,7 @@ def _status(run: TaskRun, patch: RunPatch, caller: Caller) -> RunStatus | None:
 
 
 def _reason(patch: RunPatch, caller: Caller) -> EndReason:
-    if not isinstance(caller, RunCaller):
-        return EndReason.CLIENT
-    return next((reason for reason in _AGENT_END_REASONS if reason == patch.end_reason), EndReason.AGENT_FAILED)
+    return given_by_agent(patch.end_reason) if isinstance(caller, RunCaller) else EndReason.CLIENT
 
 
 def _with_end_reason(run: TaskRun, state: dict[str, Any], status: RunStatus, reason: EndReason) -> dict[str, Any]:

@@ -5,11 +5,12 @@ from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
-from hedgerow.db import runs
+from hedgerow.db import executions, runs
 from hedgerow.db.database import Transaction
+from hedgerow.domain.end_reasons import given_by_agent
 from hedgerow.domain.journal import method_of, tells_of_a_turn
 from hedgerow.domain.masking import Mask
-from hedgerow.domain.runs import TaskRun
+from hedgerow.domain.runs import Ending, RunStatus, TaskRun
 from hedgerow.operations import inbox, run_changes
 from hedgerow.operations.backends import Backends
 
@@ -18,11 +19,11 @@ _FAILED_STOP_REASON = "error"
 
 @dataclass(frozen=True, slots=True)
 class TurnReport:
-    """A turn has ended. `message_id` None: of whatever message was delivered. `error`: the agent could not do it."""
+    """A turn has ended. `message_id` None: of whatever message was delivered. `failure`: the agent could not do it."""
 
     message_id: UUID | None
     stop_reason: str | None
-    error: str | None = None
+    failure: Ending | None = None
 
 
 def read(entry: Mapping[str, Any], mask: Mask) -> TurnReport | None:
@@ -40,7 +41,8 @@ def read(entry: Mapping[str, Any], mask: Mask) -> TurnReport | None:
         return None
     message = params.get("message")
     error = mask.text(message) if isinstance(message, str) and message else "The agent failed without saying why."
-    return TurnReport(message_id, _FAILED_STOP_REASON, error)
+    failure = Ending(status=RunStatus.FAILED, reason=given_by_agent(params.get("endReason")), message=error)
+    return TurnReport(message_id, _FAILED_STOP_REASON, failure)
 
 
 def _uuid(text: Any) -> UUID | None:
@@ -52,9 +54,16 @@ def _uuid(text: Any) -> UUID | None:
 
 async def record(backends: Backends, tx: Transaction, run: TaskRun, report: TurnReport) -> TaskRun:
     """End the turn of a run whose row is locked, and have a worker look. A turn that ended before ends nothing again."""
-    if not await inbox.finish(backends, tx, run.id, report.message_id, report.error):
+    failure = report.failure
+    if not await inbox.finish(backends, tx, run.id, report.message_id, None if failure is None else failure.message):
         return run
     now = backends.clock.now()
-    facts = {"turn_ended_at": now, "stop_reason": report.stop_reason, "active_at": now, "wake_at": now}
+    facts = {
+        "turn_ended_at": now,
+        "stop_reason": report.stop_reason,
+        "failure": None if failure is None else executions.stored_ending(failure),
+        "active_at": now,
+        "wake_at": now,
+    }
     run_changes.nudge(backends, tx, run)
     return await runs.note(tx, run.id, facts)
