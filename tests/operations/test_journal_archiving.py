@@ -349,7 +349,7 @@ def _told(entry: Any) -> Any:
     return entry["notification"]["method"] if entry["notification"]["method"].startswith("_hedgerow") else entry
 
 
-@pytest.mark.parametrize("text", ['{"broken": ', "", "5", '["no object"]'])
+@pytest.mark.parametrize("text", ['{"broken": ', "", "5", '["no object"]', '{"one": 1} {"two": 2}'])
 async def test_a_text_that_is_no_json_is_told_in_its_place(desk: Desk, text: str, capsys: pytest.CaptureFixture[str]) -> None:
     run = await ended(desk)
     await change(desk, "UPDATE journal SET text = %s WHERE run_id = %s AND number = 10", text, run.id)

@@ -374,12 +374,12 @@ async def test_small_entries_are_not_read_again_for_the_large_ones_among_them(de
     await appended(desk, run, *({"n": n, "text": "x" * size} for n, size in enumerate(sizes)))
 
     size = journal_texts.PageSize()
-    page: journal_texts.EntryTexts | None = journal_texts.EntryTexts([], 0)
+    page: journal_texts.EntryLines | None = journal_texts.EntryLines([], 0, 0)
     entries = rows = 0
     while page is not None:
         rows += size.events
-        entries += len(page.texts)
-        read = partial(journal_texts.read_all, run_id=run.id, after=page.last, size=size)
+        entries += page.entries
+        read = partial(journal_texts.read_all, run_id=run.id, after=page.last, most=size.events, size=size)
         page = await desk.backends.database.in_thread(read)
 
     assert entries == len(sizes)

@@ -1,8 +1,9 @@
 """Texts of many journal entries, as bytes and page by page."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import LiteralString
+from itertools import takewhile
+from typing import NamedTuple
 from uuid import UUID
 
 from psycopg import sql
@@ -14,6 +15,7 @@ PAGE_BYTES = 1024 * 1024
 _FIRST_EVENTS = 500
 _MOST_EVENTS = 2000
 _GROWTH = 4
+_TOGETHER = 64
 _SHARE = 64  # an entry of a page may have this part of `PAGE_BYTES`, however many events the page has
 
 
@@ -31,76 +33,101 @@ class PageSize:
         self.events = max(1, min(_MOST_EVENTS, _GROWTH * events, events * PAGE_BYTES * 3 // 4 // max(size_bytes, 1)))
 
     @property
+    def together(self) -> int:
+        """How many events come in one piece: fewer where pages are small, so that one that cannot come with others holds up few."""
+        return max(1, min(_TOGETHER, self.events // 16))
+
+    @property
     def most_bytes(self) -> int:
         """What one entry may have to come with others. It bounds a page of a journal whose entries have suddenly become large."""
         return max(PAGE_BYTES // _SHARE, 4 * PAGE_BYTES // self.events)
 
 
 @dataclass(frozen=True, slots=True)
-class EntryTexts:
-    """Entries in a row: their texts, and the number of the last event that was read."""
+class EntryLines:
+    """Entries in a row, as pieces of some lines each, without the newline at the end, and the number of the last event that was read."""
 
-    texts: list[bytes]
+    pieces: list[bytes]
+    entries: int
     last: int
 
 
-# Plain rows: to join the texts in the database costs it three times as much, most of it for fresh memory. Events that are no entries
-# come as '', and those that cannot come with others, or cannot be read, as NULL.
-_READ: LiteralString = """
-    SELECT number, CASE
-        WHEN kind = {entry} AND octet_length(text) BETWEEN 1 AND %s THEN convert_to(text, 'UTF8')
-        WHEN kind = ANY ({others}) THEN ''
-    END
-    FROM journal
-    WHERE run_id = %s AND {condition} AND number > %s AND (SELECT greatest(archived_to, removed_to) FROM journals WHERE run_id = %s) <= %s
-    ORDER BY number LIMIT %s
-"""
-_LARGEST = 2**31 - 1  # of any value of PostgreSQL
+class _Group(NamedTuple):
+    """Some events in a row. `sound`: all of them can come with others."""
 
-_EVERY_EVENT = sql.SQL("true")
-_KINDS = {
-    "entry": sql.Literal(EventKind.ENTRY.value),
-    "others": sql.Literal([kind.value for kind in EventKind if kind is not EventKind.ENTRY]),
-}
+    last: int
+    events: int
+    entries: int
+    sound: bool
+    lines: bytes | None
+
+
+# The texts are joined some at a time: a row for each costs its reader three times as much. The final order has them all sent together, at
+# the end: a reader that is woken for each of them takes longer than the query.
+_GROUP = sql.SQL("""
+    max(number), count(*), count(line), bool_and(sound), convert_to(string_agg(line, E'\\n' ORDER BY number), 'UTF8') FROM (
+        SELECT number, kind = ANY ({others}) OR (kind = {entry} AND octet_length(text) BETWEEN 1 AND %(most_bytes)s) AS sound,
+            CASE WHEN kind = {entry} AND octet_length(text) <= %(most_bytes)s THEN text END AS line
+        FROM journal WHERE run_id = %(run_id)s AND
+""").format(entry=sql.Literal(EventKind.ENTRY.value), others=sql.Literal([kind.value for kind in EventKind if kind is not EventKind.ENTRY]))
+_IS_HERE = sql.SQL("(SELECT greatest(archived_to, removed_to) FROM journals WHERE run_id = %(run_id)s) <= %(after)s")
+_READ = sql.SQL("""
+    SELECT {group} {condition} AND number > %(after)s AND {is_here} ORDER BY number LIMIT %(most)s
+    ) page GROUP BY (number - %(after)s - 1) / %(together)s ORDER BY 1
+""")
+_READ_ALL = sql.SQL("""
+    SELECT page.* FROM generate_series(%(after)s::bigint, %(after)s::bigint + %(most)s - 1, %(together)s) AS start, LATERAL (
+        SELECT {group} number > start AND number <= least(start + %(together)s, %(after)s::bigint + %(most)s)
+        ) events
+    ) page WHERE page.max IS NOT NULL AND {is_here} ORDER BY 1
+""").format(group=_GROUP, is_here=_IS_HERE)
+_LARGEST = 2**31 - 1  # of any value of PostgreSQL
 
 
 def read(
     connection: BulkConnection,
     run_id: UUID,
     condition: sql.Composable,
-    values: Sequence[object],
+    values: Mapping[str, object],
     *,
     after: int,
-    most: int | None = None,
+    most: int,
     size: PageSize,
-    unbroken: bool = False,
-) -> EntryTexts | None:
-    """The next entries after a number that fit a condition on `journal`: `most` at most, about a megabyte.
+) -> EntryLines | None:
+    """The next entries after a number that fit a condition on `journal`: out of the first `most` that do, about a megabyte.
 
-    `values` are those of the condition. One entry that is larger than a page comes alone. None where none is left in the table, where
-    what follows `after` lies elsewhere or cannot be read, and, if they must be `unbroken`, where an event is missing.
+    `values` are those of the condition, by their names. One entry that is larger than a page comes alone. None where none is left in the
+    table, and where what follows `after` lies elsewhere or cannot be read.
     """
-    statement = sql.SQL(_READ).format(condition=condition, **_KINDS)
-
-    def fetch(most_bytes: int, limit: int) -> tuple[Sequence[int], Sequence[bytes]]:
-        arguments = [most_bytes, run_id, *values, after, run_id, after, limit]
-        rows = connection.cursor(binary=True).execute(statement, arguments).fetchall()
-        numbers, texts = zip(*rows, strict=True) if rows else ((), ())
-        readable = texts.index(None) if None in texts else len(texts)
-        return numbers[:readable], texts[:readable]
-
-    numbers, texts = fetch(size.most_bytes, size.events if most is None else min(most, size.events))
-    if not numbers:
-        numbers, texts = fetch(_LARGEST, 1)
-    if not numbers or (unbroken and (numbers[0] != after + 1 or numbers[-1] - after != len(numbers))):
-        return None
-    size.learn(len(texts), sum(map(len, texts)))
-    return EntryTexts([text for text in texts if text], numbers[-1])
+    statement = _READ.format(group=_GROUP, condition=condition, is_here=_IS_HERE)
+    groups = _groups(connection, statement, {**values, "run_id": run_id, "after": after}, most, size)
+    return _lines_of(groups, size) if groups else None
 
 
-def read_all(connection: BulkConnection, run_id: UUID, after: int, size: PageSize) -> EntryTexts | None:
-    """The log entries among the next events of a run after a number; there may be none among them.
+def read_all(connection: BulkConnection, run_id: UUID, after: int, most: int, size: PageSize) -> EntryLines | None:
+    """The log entries among the next `most` events of a run after a number; there may be none among them.
 
     None at the end of the table, and where the next events lie elsewhere, or one of them is missing.
     """
-    return read(connection, run_id, _EVERY_EVENT, [], after=after, size=size, unbroken=True)
+    groups = _groups(connection, _READ_ALL, {"run_id": run_id, "after": after}, most, size)
+    if not groups or groups[-1].last - after != sum(group.events for group in groups):
+        return None
+    return _lines_of(groups, size)
+
+
+def _groups(connection: BulkConnection, statement: sql.Composed, values: Mapping[str, object], most: int, size: PageSize) -> list[_Group]:
+    """Sound events in a row. Where the first cannot come with others, those before it, or it alone."""
+    together = size.together
+    for most_bytes, limit, joined in ((size.most_bytes, most, together), (size.most_bytes, min(most, together), 1), (_LARGEST, 1, 1)):
+        named = {**values, "most_bytes": most_bytes, "most": limit, "together": joined}
+        rows = connection.cursor(binary=True).execute(statement, named).fetchall()
+        groups = list(takewhile(lambda group: group.sound, map(_Group._make, rows)))
+        if groups:
+            return groups
+    return []
+
+
+def _lines_of(groups: Sequence[_Group], size: PageSize) -> EntryLines:
+    pieces = [group.lines for group in groups if group.lines]
+    size.learn(sum(group.events for group in groups), sum(map(len, pieces)))
+    return EntryLines(pieces, sum(group.entries for group in groups), groups[-1].last)

@@ -9,7 +9,7 @@ from psycopg import sql
 from hedgerow.db import journal_texts
 from hedgerow.db.database import BulkConnection, Transaction
 from hedgerow.db.journal import EXTENT_COLUMNS, Extent, extent_from_row
-from hedgerow.db.journal_texts import EntryTexts, PageSize
+from hedgerow.db.journal_texts import EntryLines, PageSize
 from hedgerow.db.rows import storable
 from hedgerow.domain.journal import LONGEST_EVENT_TYPE
 from hedgerow.domain.journal_segments import EntryFilter
@@ -43,7 +43,7 @@ _SURVEY = sql.SQL("""
     SELECT {extent}, found.matching, found.events FROM journals, LATERAL (
         SELECT count(*) FILTER (WHERE {condition}) AS matching, count(*) AS events FROM journal
         WHERE journal.run_id = journals.run_id AND number > greatest(archived_to, removed_to)
-    ) found WHERE journals.run_id = %s
+    ) found WHERE journals.run_id = %(run_id)s
 """)
 _SURVEY_OF_ALL = sql.SQL("SELECT {extent}, entries AS matching, NULL::bigint AS events FROM journals WHERE run_id = %s").format(
     extent=EXTENT_COLUMNS
@@ -60,7 +60,7 @@ async def survey(tx: Transaction, run_id: UUID, wanted: EntryFilter) -> Survey:
     else:
         condition, values = _narrowed(wanted)
         statement = _SURVEY.format(extent=EXTENT_COLUMNS, condition=condition)
-        row = await (await tx.connection.execute(statement, [*values, run_id])).fetchone()
+        row = await (await tx.connection.execute(statement, {**values, "run_id": run_id})).fetchone()
     if row is None:
         return Survey(extent=Extent(0, 0, 0, 0), matching=0, events=None)
     return Survey(extent=extent_from_row(row), matching=int(row["matching"]), events=row["events"])
@@ -76,15 +76,17 @@ class Skipped:
 
 _SKIP = sql.SQL("""
     SELECT greatest(archived_to, removed_to) AS base, (
-        SELECT number FROM journal WHERE {condition} AND number > greatest(archived_to, removed_to) ORDER BY number LIMIT 1 OFFSET %s
-    ) AS number FROM journals WHERE run_id = %s
+        SELECT number FROM journal WHERE run_id = %(run_id)s AND {condition} AND number > greatest(archived_to, removed_to)
+        ORDER BY number LIMIT 1 OFFSET %(offset)s
+    ) AS number FROM journals WHERE run_id = %(run_id)s
 """)
 
 
 async def skip(tx: Transaction, run_id: UUID, wanted: EntryFilter, offset: int) -> Skipped:
     """The number of the entry of the table after which the rest begins, once `offset` entries (at least one) are left out."""
-    condition, values = _condition(run_id, wanted)
-    row = await (await tx.connection.execute(_SKIP.format(condition=condition), [*values, offset - 1, run_id])).fetchone()
+    condition, values = _narrowed(wanted)
+    named = {**values, "run_id": run_id, "offset": offset - 1}
+    row = await (await tx.connection.execute(_SKIP.format(condition=condition), named)).fetchone()
     assert row is not None
     return Skipped(row["number"], int(row["base"]))
 
@@ -99,28 +101,23 @@ async def is_unbroken(tx: Transaction, run_id: UUID, after: int, last: int) -> b
     return bool(row["unbroken"])
 
 
-def read(connection: BulkConnection, run_id: UUID, wanted: EntryFilter, after: int, most: int, size: PageSize) -> EntryTexts | None:
-    """The next entries after a number that pass the filter: `most` at most. None where none is left."""
+def read(connection: BulkConnection, run_id: UUID, wanted: EntryFilter, after: int, most: int, size: PageSize) -> EntryLines | None:
+    """The next entries after a number that pass the filter: `most` at most. None where none is left in the table."""
     condition, values = _narrowed(wanted)
-    return journal_texts.read(connection, run_id, condition, values, after=after, most=most, size=size)
+    return journal_texts.read(connection, run_id, condition, values, after=after, most=min(most, size.events), size=size)
 
 
-def _condition(run_id: UUID, wanted: EntryFilter) -> tuple[sql.Composable, list[object]]:
-    condition, values = _narrowed(wanted)
-    return sql.SQL("run_id = %s AND ") + condition, [run_id, *values]
-
-
-def _narrowed(wanted: EntryFilter) -> tuple[sql.Composable, list[object]]:
+def _narrowed(wanted: EntryFilter) -> tuple[sql.Composable, dict[str, object]]:
     wanted = stored(wanted)
     conditions: list[LiteralString] = ["kind = 1"]
-    values: list[object] = []
+    values: dict[str, object] = {}
     if wanted.after is not None:
-        conditions.append("timestamp > %s")
-        values.append(wanted.after)
+        conditions.append("timestamp > %(since)s")
+        values["since"] = wanted.after
     if wanted.event_types:
-        conditions.append("event_type = ANY (%s)")
-        values.append(list(wanted.event_types))
+        conditions.append("event_type = ANY (%(types)s)")
+        values["types"] = list(wanted.event_types)
     if wanted.exclude_types:
-        conditions.append("event_type <> ALL (%s)")
-        values.append(list(wanted.exclude_types))
+        conditions.append("event_type <> ALL (%(other_types)s)")
+        values["other_types"] = list(wanted.exclude_types)
     return sql.SQL(" AND ").join(map(sql.SQL, conditions)), values

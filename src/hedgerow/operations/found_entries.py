@@ -8,7 +8,7 @@ from uuid import UUID
 from hedgerow.db import journal_archives
 from hedgerow.db import session_logs as table
 from hedgerow.db.database import BulkConnection
-from hedgerow.db.journal_texts import EntryTexts, PageSize
+from hedgerow.db.journal_texts import EntryLines, PageSize
 from hedgerow.db.session_logs import Survey
 from hedgerow.domain.errors import UnavailableError
 from hedgerow.domain.journal_segments import EntryFilter, KeptEvent
@@ -111,8 +111,8 @@ async def array(backends: Backends, run_id: UUID, wanted: EntryFilter, found: Fo
         entries = await backends.database.in_thread(read)
         if entries is None:
             break
-        yield separator + b",".join(entries.texts)
-        separator, number, left = b",", entries.last, left - len(entries.texts)
+        yield separator + b",".join(entries.pieces).replace(b"\n", b",")  # an entry is one line
+        separator, number, left = b",", entries.last, left - entries.entries
     async for events in journal_events.from_start(backends, run_id, number) if left > 0 else _nothing():
         passing = [event.text for event in events if wanted.passes(event)]
         texts = passing[skip : skip + left]
@@ -130,6 +130,6 @@ async def _nothing() -> AsyncIterator[list[KeptEvent]]:
     yield
 
 
-def _checked(connection: BulkConnection, run_id: UUID, wanted: EntryFilter, after: int, most: int, size: PageSize) -> EntryTexts | None:
+def _checked(connection: BulkConnection, run_id: UUID, wanted: EntryFilter, after: int, most: int, size: PageSize) -> EntryLines | None:
     entries = table.read(connection, run_id, wanted, after, most, size)
-    return entries if entries is not None and journal_events.are_json(entries.texts) else None
+    return entries if entries is not None and journal_events.are_json(entries) else None

@@ -5,16 +5,19 @@ Readers that see a sound table only never get here but through one check; whatev
 
 import asyncio
 import json
+from collections import deque
 from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 from contextlib import aclosing
 from functools import partial
+from typing import NamedTuple
 from uuid import UUID
 
 import msgspec
 import structlog
 
 from hedgerow.db import journal, journal_archives, journal_texts
-from hedgerow.db.journal_texts import EntryTexts, PageSize
+from hedgerow.db.database import BulkConnection
+from hedgerow.db.journal_texts import EntryLines, PageSize
 from hedgerow.domain.errors import UnavailableError
 from hedgerow.domain.journal import EventKind, JournalEvent, event_type, integer, notification
 from hedgerow.domain.journal_segments import KeptEvent, unbroken
@@ -28,7 +31,15 @@ DAMAGED = "_hedgerow/journal_damaged"
 
 _PAGE_EVENTS = 500
 _PAGE_BYTES = 1024 * 1024
+_AHEAD = 2
 _MOST_LOOKS = 5
+
+
+class _Object(msgspec.Struct, gc=False):
+    """Any JSON object: what it holds is parsed and left out."""
+
+
+_OBJECTS = msgspec.json.Decoder(_Object)
 _ANY_JSON = msgspec.json.Decoder(msgspec.Raw)
 
 
@@ -78,7 +89,7 @@ async def page(backends: Backends, run_id: UUID, number: int) -> list[JournalEve
 
 
 async def entry_lines(backends: Backends, run_id: UUID) -> AsyncGenerator[bytes]:
-    """All entries of a run as lines, in pieces. Holds two pages at a time, and no connection while its reader is slow."""
+    """All entries of a run as lines, in pieces. Holds three pages at a time, and no connection while its reader is slow."""
     number, size = 0, PageSize()
     while True:
         async with aclosing(_sound_pages(backends, run_id, number, size)) as pages:
@@ -95,31 +106,47 @@ async def entry_lines(backends: Backends, run_id: UUID) -> AsyncGenerator[bytes]
             yield lines
 
 
+class _Page(NamedTuple):
+    """A page of the table on its way. `end`: the last number that it can have."""
+
+    end: int
+    arriving: asyncio.Future[tuple[int, bytes] | None]
+
+
 async def _sound_pages(backends: Backends, run_id: UUID, number: int, size: PageSize) -> AsyncGenerator[tuple[int, bytes]]:
     """Pages of the table, each with its last number, until its end or anything else than a sound event.
 
-    While one is looked through and sent, the next is fetched.
+    After a full page the next but one is fetched beside the next: journals have no gaps, so where it begins is known.
     """
 
-    def fetch(number: int) -> asyncio.Future[EntryTexts | None]:
-        page = partial(journal_texts.read_all, run_id=run_id, after=number, size=size)
-        return asyncio.ensure_future(backends.database.in_thread(page))
+    def fetch(after: int) -> _Page:
+        events = size.events
+        page = partial(_sound_page, run_id=run_id, after=after, events=events, size=size)
+        return _Page(after + events, asyncio.ensure_future(backends.database.in_thread(page)))
 
-    fetching = fetch(number)
+    ahead = deque([fetch(number)])
     try:
-        while (page := await fetching) is not None:
-            fetching = fetch(page.last)
-            lines = await asyncio.to_thread(_sound_lines, page.texts)
-            if lines is None:
-                return
-            yield page.last, lines
+        while (page := await ahead[0].arriving) is not None:
+            number, end = page[0], ahead.popleft().end
+            if number < end:
+                await _leave(ahead)
+            while len(ahead) < (_AHEAD if number == end else 1):
+                ahead.append(fetch(ahead[-1].end if ahead else number))
+            yield page
     finally:
-        fetching.cancel()
-        await asyncio.wait({fetching})
+        await _leave(ahead)
 
 
-def _sound_lines(texts: Sequence[bytes]) -> bytes | None:
-    return _lines(texts) if are_json(texts) else None
+async def _leave(ahead: deque[_Page]) -> None:
+    arriving = [ahead.popleft().arriving for _ in range(len(ahead))]
+    for page in arriving:
+        page.cancel()
+    await asyncio.gather(*arriving, return_exceptions=True)
+
+
+def _sound_page(connection: BulkConnection, run_id: UUID, after: int, events: int, size: PageSize) -> tuple[int, bytes] | None:
+    page = journal_texts.read_all(connection, run_id, after, events, size)
+    return (page.last, _lines(page.pieces)) if page is not None and are_json(page) else None
 
 
 def _lines(texts: Sequence[bytes]) -> bytes:
@@ -133,14 +160,12 @@ async def from_start(backends: Backends, run_id: UUID, number: int = 0) -> Async
         yield events
 
 
-def are_json(texts: Sequence[bytes]) -> bool:
-    """Whether all texts are JSON objects, as a quick parser sees it: it refuses a little that is allowed."""
+def are_json(page: EntryLines) -> bool:
+    """Whether all entries of a page are JSON objects, as a quick parser sees it: it refuses a little that is allowed."""
     try:
-        for text in texts:
-            _ANY_JSON.decode(text)
+        return sum(len(_OBJECTS.decode_lines(piece)) for piece in page.pieces) == page.entries
     except (msgspec.MsgspecError, RecursionError):
         return False
-    return all(text.lstrip().startswith(b"{") for text in texts)
 
 
 def is_json(text: str) -> bool:

@@ -63,7 +63,7 @@ async def _begun(pieces: AsyncGenerator[bytes]) -> AsyncGenerator[bytes]:
 
 
 async def journal_lines(backends: Backends, run_ids: Sequence[UUID]) -> AsyncGenerator[bytes]:
-    """The entries of several runs as JSON lines. Holds two pages at a time, and no connection while its reader is slow."""
+    """The entries of several runs as JSON lines. Holds three pages at a time, and no connection while its reader is slow."""
     for run_id in run_ids:
         async with aclosing(journal_events.entry_lines(backends, run_id)) as pieces:
             async for lines in pieces:
