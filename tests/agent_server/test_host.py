@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from hedgerow.domain.end_reasons import LONGEST_WORDS
 from tests.agent_server.sandbox import RUN_TOKEN, SECRET, Sandbox
 
 SAY = {"say": "I have done what was asked, as well as I could."}
@@ -148,6 +149,21 @@ async def test_the_death_of_an_agent_is_reported_at_once(sandbox: Sandbox) -> No
     errors = sandbox.control_plane.of_method("_posthog/error")
     assert [(error["message"], error["endReason"]) for error in errors] == [(sentence, "agent_lost")]
     assert (await sandbox.command("cancel")).status_code == 400
+
+
+async def test_last_words_that_no_row_can_hold_do_not_keep_the_death_of_an_agent_from_being_told(sandbox: Sandbox) -> None:
+    await sandbox.session()
+    await sandbox.play({"run": r"printf 'half \0 a word' >/proc/$PPID/fd/2; kill -9 $PPID"})
+    await sandbox.control_plane.until(lambda: len(sandbox.control_plane.patches) == 2)
+    told = "The agent ended unexpectedly with signal SIGKILL: half \N{REPLACEMENT CHARACTER} a word"
+    assert sandbox.control_plane.patches[1]["error_message"] == told
+
+
+async def test_a_failure_of_many_words_is_told_in_some(sandbox: Sandbox) -> None:
+    await sandbox.session()
+    await sandbox.play({"fail": "no " * 100_000 + "\0"})
+    await sandbox.control_plane.until(lambda: len(sandbox.control_plane.patches) == 2)
+    assert len(sandbox.control_plane.patches[1]["error_message"]) == LONGEST_WORDS
 
 
 async def test_an_agent_that_closes_its_output_counts_as_lost(sandbox: Sandbox) -> None:

@@ -11,6 +11,7 @@ import pytest
 from hedgerow.db import executions, journal, journal_texts, messages, nodes
 from hedgerow.domain.access import Caller
 from hedgerow.domain.clock import FixedClock
+from hedgerow.domain.end_reasons import LONGEST_WORDS
 from hedgerow.domain.errors import ConflictError, ForbiddenError, InvalidError, NotFoundError
 from hedgerow.domain.ids import uuid7
 from hedgerow.domain.journal import EventKind, JournalEvent
@@ -258,6 +259,44 @@ async def test_a_failed_turn_fails_its_message(desk: Desk) -> None:
     async with desk.backends.database.statement() as tx:
         kept = (await messages.of_run(tx, run.id))[0]
     assert (kept.status, kept.error) == (MessageStatus.FAILED, "no key ***")
+
+
+@pytest.mark.parametrize(
+    ("told", "kept"),
+    [
+        ("nul \x00, half a pair \ud800", "nul \N{REPLACEMENT CHARACTER}, half a pair \N{REPLACEMENT CHARACTER}"),
+        ("a" * 1_000_000, "a" * (LONGEST_WORDS - 2) + " …"),
+        (" \n", "The agent failed without saying why."),
+        ({"no": "text"}, "The agent failed without saying why."),
+        (None, "The agent failed without saying why."),
+    ],
+)
+async def test_whatever_a_failed_turn_says_of_itself_is_kept_as_well_as_it_can_be(desk: Desk, told: Any, kept: str) -> None:
+    run = await desk.started_run()
+    async with desk.backends.database.statement() as tx:
+        message = await messages.take(tx, run.id, desk.backends.clock.now())
+    assert message is not None
+
+    entry = said("_posthog/error", message=told, messageId=str(message.id), endReason=["agent_lost"])
+    answer = await appended(desk, run, entry, caller=desk.agent(run))
+
+    assert answer.run.execution.failure == Ending(status=RunStatus.FAILED, reason=EndReason.AGENT_FAILED, message=kept)
+    async with desk.backends.database.statement() as tx:
+        assert [each.error for each in await messages.of_run(tx, run.id)] == [kept]
+
+
+async def test_a_stop_reason_is_kept_without_secrets_and_not_at_any_length(desk: Desk) -> None:
+    run = await desk.started_run()
+    async with desk.backends.database.statement() as tx:
+        message = await messages.take(tx, run.id, desk.backends.clock.now())
+    assert message is not None
+
+    entry = said("_posthog/turn_complete", messageId=str(message.id), stopReason="sk-secret\x00" + "a" * 1_000_000)
+    answer = await appended(desk.with_rules(mask=Mask(["sk-secret"])), run, entry, caller=desk.agent(run))
+
+    stop_reason = answer.run.execution.stop_reason
+    assert stop_reason is not None
+    assert (len(stop_reason), stop_reason[:6]) == (LONGEST_WORDS, "***\N{REPLACEMENT CHARACTER}aa")
 
 
 async def test_a_person_ends_no_turn_by_writing_so(desk: Desk) -> None:

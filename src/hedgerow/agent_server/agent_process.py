@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import IO
 
 from hedgerow.acp_lines import LINE_LIMIT_BYTES
+from hedgerow.domain.end_reasons import plain_words
 from hedgerow.domain.masking import Mask
 
 _LINE_BYTES = 2000
@@ -60,7 +61,7 @@ class AgentProcess:
     @property
     def last_words(self) -> str:
         """The last line that the agent wrote to its standard error, without secrets."""
-        return self._log.last_line
+        return plain_words(self._log.last_line)
 
     async def end(self) -> None:
         """End the process and its whole group: politely, then not. Safe to repeat."""

@@ -1,5 +1,6 @@
 """What each end reason of a run means to people: what happened, whose affair it is, and what helps."""
 
+import re
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -111,3 +112,15 @@ _THE_AGENTS = frozenset({EndReason.AGENT_FAILED, EndReason.AGENT_LOST, EndReason
 def given_by_agent(reason: object) -> EndReason:
     """The end reason that an agent server gives for a failure; one that is not for it to give counts as agent_failed."""
     return next((known for known in _THE_AGENTS if known == reason), EndReason.AGENT_FAILED)
+
+
+LONGEST_WORDS = 4000
+"""Characters of what an agent says of its failure that are told with it; whatever it said stands whole in the journal."""
+_CUT = " …"
+_UNSAYABLE = re.compile("[\x00\ud800-\udfff]")
+
+
+def plain_words(said: str) -> str:
+    """What an agent says of its failure, as every part of hedgerow takes and keeps it. What is too long loses its end."""
+    words = _UNSAYABLE.sub("\N{REPLACEMENT CHARACTER}", said).strip()
+    return words if len(words) <= LONGEST_WORDS else words[: LONGEST_WORDS - len(_CUT)] + _CUT

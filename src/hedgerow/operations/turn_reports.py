@@ -7,7 +7,7 @@ from uuid import UUID
 
 from hedgerow.db import executions, runs
 from hedgerow.db.database import Transaction
-from hedgerow.domain.end_reasons import given_by_agent
+from hedgerow.domain.end_reasons import given_by_agent, plain_words
 from hedgerow.domain.journal import method_of, tells_of_a_turn
 from hedgerow.domain.masking import Mask
 from hedgerow.domain.runs import Ending, RunStatus, TaskRun
@@ -15,6 +15,7 @@ from hedgerow.operations import inbox, run_changes
 from hedgerow.operations.backends import Backends
 
 _FAILED_STOP_REASON = "error"
+_NOTHING_SAID = "The agent failed without saying why."
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,14 +36,17 @@ def read(entry: Mapping[str, Any], mask: Mask) -> TurnReport | None:
     params: dict[str, Any] = given if isinstance(given, dict) else {}
     message_id = _uuid(params.get("messageId"))
     if method.endswith("turn_complete"):
-        stop_reason = params.get("stopReason")
-        return TurnReport(message_id, stop_reason if isinstance(stop_reason, str) else None)
+        return TurnReport(message_id, _words(params.get("stopReason"), mask))
     if message_id is None:
         return None
-    message = params.get("message")
-    error = mask.text(message) if isinstance(message, str) and message else "The agent failed without saying why."
-    failure = Ending(status=RunStatus.FAILED, reason=given_by_agent(params.get("endReason")), message=error)
+    message = _words(params.get("message"), mask) or _NOTHING_SAID
+    failure = Ending(status=RunStatus.FAILED, reason=given_by_agent(params.get("endReason")), message=message)
     return TurnReport(message_id, _FAILED_STOP_REASON, failure)
+
+
+def _words(given: Any, mask: Mask) -> str | None:
+    """What an agent has chosen the words of, as it may be kept and shown; None where it says nothing."""
+    return plain_words(mask.text(given)) if isinstance(given, str) and given.strip() else None
 
 
 def _uuid(text: Any) -> UUID | None:
