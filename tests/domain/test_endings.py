@@ -7,6 +7,7 @@ import pytest
 from tests.domain.test_lifecycle import ALL_DEADLINES, DEADLINES, HERE, NOW, TOO_LONG, a_run, next_action, ready
 
 from hedgerow.domain.actions import Action, Conclude, Deliver, StopTurn, Wait
+from hedgerow.domain.endings import settled_ending
 from hedgerow.domain.inbox import Inbox
 from hedgerow.domain.lifecycle import decide
 from hedgerow.domain.runs import Ending, EndReason, RunStatus, TaskRun
@@ -114,3 +115,26 @@ def test_a_turn_of_which_nothing_comes_is_asked_to_stop_and_the_run_has_lost_its
 def test_whoever_is_heard_or_idle_or_waits_for_a_person_is_not_silent(inbox: Inbox) -> None:
     deadlines = replace(ALL_DEADLINES, inactivity=timedelta(days=1))
     assert isinstance(decide(ready(turn_started_at=NOW), inbox, NOW + timedelta(hours=1), deadlines, HERE), Wait)
+
+
+LOST = Ending(status=RunStatus.FAILED, reason=EndReason.AGENT_LOST, message="The agent ended unexpectedly with exit code 7.")
+
+
+def test_an_end_is_settled_once_a_background_run_has_had_its_last_turn() -> None:
+    over = ready(turn_ended_at=NOW, stop_reason="end_turn")
+    assert settled_ending(over, Inbox()) == Ending(status=RunStatus.COMPLETED, reason=EndReason.FINISHED)
+    assert settled_ending(ready(turn_ended_at=NOW, stop_reason="error", failure=LOST), Inbox()) == LOST
+    assert settled_ending(over, Inbox(queued=1)) is None, "more is asked of its agent"
+    assert settled_ending(over, Inbox(delivered=1)) is None
+    assert settled_ending(ready(), Inbox()) is None
+    assert settled_ending(ready(turn_ended_at=NOW, mode="interactive"), Inbox()) is None
+    assert settled_ending(replace(over, execution=replace(over.execution, session_ready_at=None)), Inbox()) is None
+
+
+def test_an_end_is_settled_once_its_agent_was_asked_to_stop() -> None:
+    cancelled = Ending(status=RunStatus.CANCELLED, reason=EndReason.CANCELLED)
+    assert settled_ending(ready(cancel_requested_at=NOW), Inbox(delivered=1)) == cancelled
+    assert settled_ending(ready(cancel_requested_at=NOW), Inbox(queued=1, delivered=1)) is None
+    assert settled_ending(ready(cancel_requested_at=NOW, mode="interactive"), Inbox(delivered=1)) is None
+    for mode in ("background", "interactive"):
+        assert settled_ending(ready(stopping=TOO_LONG, mode=mode), Inbox(delivered=1)) == TOO_LONG

@@ -7,7 +7,7 @@ from typing import Any, cast
 
 from hedgerow.db import executions, journal, messages
 from hedgerow.db.database import DatabaseLostError
-from hedgerow.domain.actions import Conclude, Prepare
+from hedgerow.domain.actions import Conclude, Deliver, Prepare
 from hedgerow.domain.commands import Command, CommandMethod
 from hedgerow.domain.errors import UnavailableError
 from hedgerow.domain.messages import UNANSWERED, MessageStatus
@@ -70,6 +70,12 @@ async def test_a_database_that_was_away_for_a_moment_ends_no_run(world: World) -
     assert execution.wake_at is not None
 
 
+async def test_a_delivery_that_failed_though_its_turn_is_over_ends_nothing(world: World) -> None:
+    run = await turn_over(world, await world.run())
+    assert await fail(world.node, run, Deliver(), UnavailableError("The agent server did not answer within 30 seconds."))
+    assert (await world.fresh(run)).execution.ending == FINISHED.ending
+
+
 @dataclass
 class SlowSandboxes(MemorySandboxes):
     """Machines that are made only when a test lets them."""
@@ -119,7 +125,7 @@ class WalledUpGate(MemoryGate):
 
 
 async def test_a_door_that_cannot_be_opened_again_ends_its_run_alone(world: World) -> None:
-    run = await turn_over(world, await world.run(), sandbox={"provider": "process", "id": "1"})
+    run = await turn_over(world, await world.run(), sandbox={"provider": "process", "id": "1"}, turn_ended_at=None)
     await reopen_door(world.with_node(gate=WalledUpGate()).node, run)
     ending = (await world.fresh(run)).execution.ending
     assert ending is not None

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from hedgerow.db import executions
-from hedgerow.domain.runs import EndReason, RunStatus, SandboxHandle, TaskRun
+from hedgerow.domain.runs import Ending, EndReason, RunStatus, SandboxHandle, TaskRun
 from hedgerow.domain.sandboxes import SandboxSpec
 from hedgerow.lifecycle import SandboxWatch, rest_those_that_wait
 from hedgerow.sandboxes.process import ProcessSandboxes
@@ -66,6 +66,16 @@ async def test_a_sandbox_that_dies_is_noticed_without_another_look(yard: Yard) -
     assert (ending.status, ending.reason) == (RunStatus.FAILED, EndReason.SANDBOX_LOST)
     assert ending.message == "The sandbox ended unexpectedly: killed (signal 9), as the system does when memory runs out."
     assert (await yard.world.fresh(other)).execution.ending is None
+
+
+async def test_a_sandbox_that_dies_once_the_last_turn_is_over_does_not_take_the_end_of_it_away(yard: Yard) -> None:
+    run, pid = await yard.run()
+    async with yard.world.node.backends.database.transaction() as tx:
+        await tx.connection.execute("UPDATE messages SET status = 'acknowledged' WHERE run_id = %s", [run.id])
+        await executions.record(tx, run, {"turn_ended_at": yard.world.node.backends.clock.now(), "stop_reason": "end_turn"})
+    await yard.watch.look()
+    os.kill(pid, signal.SIGKILL)
+    assert (await yard.until_ending(run)).execution.ending == Ending(status=RunStatus.COMPLETED, reason=EndReason.FINISHED)
 
 
 async def test_a_sandbox_that_died_before_the_first_look_is_found_by_it(yard: Yard) -> None:

@@ -1,18 +1,20 @@
 import asyncio
 import json
 from dataclasses import replace
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
 
-from hedgerow.db import journal
+from hedgerow.db import executions, journal, messages
 from hedgerow.db import runs as rows
 from hedgerow.domain.clock import FixedClock
 from hedgerow.domain.errors import ForbiddenError, InvalidError, NotFoundError
-from hedgerow.domain.runs import Environment, RunStatus, TaskRun
+from hedgerow.domain.runs import Ending, EndReason, Environment, RunMode, RunStatus, TaskRun
 from hedgerow.operations.run_updates import RunPatch, update_run
 from tests.operations.conftest import Desk
+
+NOW = datetime(2026, 5, 7, tzinfo=UTC)
 
 
 async def patched(desk: Desk, run: TaskRun, **fields: Any) -> TaskRun:
@@ -171,6 +173,55 @@ async def test_an_agent_that_fails_after_an_end_was_decided_changes_nothing_of_i
         await rows.note(tx, run.id, {"ending": {"status": "completed", "reason": "finished", "message": None}})
     late = await by_agent(desk, run, status=RunStatus.FAILED, error_message="The agent ended unexpectedly.", end_reason="agent_lost")
     assert (late.status, late.error_message, "end_reason" in late.state) == (RunStatus.QUEUED, None, False)
+
+
+FINISHED = Ending(status=RunStatus.COMPLETED, reason=EndReason.FINISHED)
+CANCELLED = Ending(status=RunStatus.CANCELLED, reason=EndReason.CANCELLED)
+TOO_LONG = Ending(status=RunStatus.FAILED, reason=EndReason.WALL_CLOCK, message="The run took too long.")
+FAILED = Ending(status=RunStatus.FAILED, reason=EndReason.AGENT_FAILED, message="No credit is left.")
+
+
+@pytest.mark.parametrize(
+    ("facts", "turn_is_over", "settled"),
+    [
+        ({"turn_ended_at": NOW, "stop_reason": "end_turn"}, True, FINISHED),
+        ({"turn_ended_at": NOW, "stop_reason": "error", "failure": executions.stored_ending(FAILED)}, True, FAILED),
+        ({"cancel_requested_at": NOW}, False, CANCELLED),
+        ({"stopping": executions.stored_ending(TOO_LONG)}, False, TOO_LONG),
+    ],
+)
+async def test_an_agent_that_fails_once_the_end_is_settled_changes_nothing_of_it(
+    desk: Desk, facts: dict[str, Any], turn_is_over: bool, settled: Ending
+) -> None:
+    run = await desk.started_run(mode=RunMode.BACKGROUND)
+    async with desk.backends.database.transaction() as tx:
+        message = await messages.take(tx, run.id, NOW)
+        assert message is not None
+        await messages.mark_delivered(tx, message.id)
+        if turn_is_over:
+            await messages.finish(tx, run.id, message.id)
+        await rows.note(tx, run.id, {"session_ready_at": NOW, "wake_at": None, **facts})
+
+    late = await by_agent(desk, run, status=RunStatus.FAILED, error_message="The agent ended unexpectedly.", end_reason="agent_lost")
+
+    assert (late.status, late.error_message, late.execution.ending) == (RunStatus.QUEUED, None, settled)
+    assert late.execution.wake_at is not None
+
+
+async def test_an_agent_that_dies_when_more_was_asked_of_it_has_failed(desk: Desk) -> None:
+    run = await desk.started_run(mode=RunMode.BACKGROUND)
+    async with desk.backends.database.transaction() as tx:
+        await rows.note(tx, run.id, {"session_ready_at": NOW, "turn_ended_at": NOW, "stop_reason": "end_turn"})
+    late = await by_agent(desk, run, status=RunStatus.FAILED, error_message="The agent ended unexpectedly.", end_reason="agent_lost")
+    assert (late.status, late.state["end_reason"]) == (RunStatus.FAILED, "agent_lost")
+
+
+async def test_a_run_that_went_to_its_client_does_not_fail_with_the_agent_that_it_left(desk: Desk) -> None:
+    run = await desk.started_run()
+    handed_over = await patched(desk, run, environment=Environment.LOCAL)
+    for status in (RunStatus.FAILED, RunStatus.IN_PROGRESS):
+        late = await by_agent(desk, run, status=status, error_message="The agent ended unexpectedly.")
+        assert (late.status, late.error_message) == (handed_over.status, None)
 
 
 async def test_the_words_of_a_failure_that_is_not_heard_are_not_kept_either(desk: Desk) -> None:

@@ -33,6 +33,7 @@ from hedgerow.domain.actions import (
     StopTurn,
     Wait,
 )
+from hedgerow.domain.endings import settled_ending
 from hedgerow.domain.housekeeping import DISK_FULL, WAITING_KEY
 from hedgerow.domain.inbox import Inbox
 from hedgerow.domain.messages import UNANSWERED, MessageStatus
@@ -302,7 +303,8 @@ class Workers:
     def _conclude_unless_ending(self, run: TaskRun) -> None:
         execution = self.world.run.execution
         if execution.epoch == run.execution.epoch and self.world.may_end() and execution.sandbox == run.execution.sandbox:
-            self.world.wake(ending=Ending(status=RunStatus.FAILED, reason=EndReason.SANDBOX_LOST, message="It died."))
+            lost = Ending(status=RunStatus.FAILED, reason=EndReason.SANDBOX_LOST, message="It died.")
+            self.world.wake(ending=settled_ending(self.world.run, self.world.inbox()) or lost)
 
     # Looking, deciding, acting
 
@@ -424,7 +426,7 @@ class Workers:
         if self.world.run.execution.epoch != run.execution.epoch:
             raise TakenOverError
         if self.world.may_end():
-            self.world.facts(ending=ending)
+            self.world.facts(ending=settled_ending(self.world.run, self.world.inbox()) or ending)
 
     def _give_work_up(self, run: TaskRun) -> None:
         ending = Ending(status=RunStatus.FAILED, reason=EndReason.SANDBOX_FAILED, message=KEPT)

@@ -33,6 +33,7 @@ from hedgerow.checker.records import (
 from hedgerow.db.executions import FORGOTTEN
 from hedgerow.domain.actions import Action
 from hedgerow.domain.deadlines import Deadlines
+from hedgerow.domain.endings import settled_ending
 from hedgerow.domain.housekeeping import WAITING_KEY
 from hedgerow.domain.inbox import Inbox
 from hedgerow.domain.messages import HANDED_OVER, MOVED, REMOVED, UNANSWERED, MessageStatus
@@ -580,6 +581,10 @@ class World:
     def _report_failed(self, sandbox: Sandbox) -> None:
         execution = self.run.execution
         if not self.accepts(sandbox, "patch") or self.run.status.terminal or execution.restarting or execution.ending is not None:
+            return
+        settled = settled_ending(self.run, self.inbox())
+        if self.run.environment is Environment.LOCAL or settled is not None:
+            self.wake(**({} if settled is None else {"ending": settled}))
             return
         self.row(status=RunStatus.FAILED, state={**self.run.state, "end_reason": EndReason.AGENT_LOST.value})
         self.wake()

@@ -25,13 +25,30 @@ def ending_of(run: TaskRun, inbox: Inbox, now: datetime, deadlines: Deadlines) -
         if landing:
             return _too_long(execution, deadlines)
         return Ending(status=RunStatus.COMPLETED, reason=EndReason.INACTIVITY) if _is_left_waiting(run, inbox, now, deadlines) else None
-    if execution.cancel_requested_at is not None and run.mode is RunMode.BACKGROUND:
-        return Ending(status=RunStatus.CANCELLED, reason=EndReason.CANCELLED)
-    if run.mode is RunMode.BACKGROUND and execution.turn_ended_at is not None:
-        return execution.failure or _after_turn(execution.stop_reason)
+    settled = settled_ending(run, inbox)
+    if settled is not None:
+        return settled
     if now >= _idle_since(run) + deadlines.inactivity:
         return Ending(status=RunStatus.COMPLETED, reason=EndReason.INACTIVITY)
     return _too_long(execution, deadlines) if landing else None
+
+
+def settled_ending(run: TaskRun, inbox: Inbox) -> Ending | None:
+    """How a run that is driven ends whatever becomes of its agent from now on; None where that still counts.
+
+    It was asked to stop, or its last turn is over. That its agent or its sandbox dies after that, perhaps of it, is told by several at
+    once, of whom nobody knows who comes first: the run ends by what stood before.
+    """
+    execution = run.execution
+    if execution.session_ready_at is None or execution.stopping is not None:
+        return execution.stopping
+    if run.mode is not RunMode.BACKGROUND:
+        return None
+    if execution.cancel_requested_at is not None and not inbox.queued:
+        return Ending(status=RunStatus.CANCELLED, reason=EndReason.CANCELLED)
+    if execution.turn_ended_at is not None and inbox.empty:
+        return execution.failure or _after_turn(execution.stop_reason)
+    return None
 
 
 def next_moment(run: TaskRun, inbox: Inbox, deadlines: Deadlines) -> datetime:

@@ -10,6 +10,7 @@ import structlog
 from hedgerow.db import executions, runs
 from hedgerow.db.database import DatabaseLostError
 from hedgerow.domain.actions import Action, Conclude, Deliver, End, Land, Prepare, StartSession
+from hedgerow.domain.endings import settled_ending
 from hedgerow.domain.errors import HedgerowError
 from hedgerow.domain.housekeeping import WAITING_KEY
 from hedgerow.domain.messages import UNANSWERED
@@ -55,15 +56,17 @@ async def conclude(node: Node, run: TaskRun, action: Conclude) -> None:
 async def conclude_unless_ending(node: Node, run: TaskRun, ending: Ending) -> bool:
     """Write down an end that was noticed from outside and have the run looked at, unless another was written first; whether it was.
 
-    What befalls a sandbox that the run has left behind does not end it.
+    What befalls a sandbox that the run has left behind does not end it. Where its end was settled before, that is the end.
     """
     async with node.backends.database.transaction() as tx:
-        fresh = await runs.load_for_update(tx, run.id)
-        if fresh is None or fresh.execution.epoch != run.execution.epoch or not _may_end(fresh):
+        await runs.load_for_update(tx, run.id)
+        found = await executions.look(tx, run.id)
+        if found is None or found[0].execution.epoch != run.execution.epoch or not _may_end(found[0]):
             return False
-        if fresh.execution.sandbox != run.execution.sandbox:
+        if found[0].execution.sandbox != run.execution.sandbox:
             return False
-        await executions.record(tx, run, {"ending": executions.stored_ending(ending), "wake_at": node.backends.clock.now()})
+        decided = settled_ending(*found) or ending
+        await executions.record(tx, run, {"ending": executions.stored_ending(decided), "wake_at": node.backends.clock.now()})
     await node.backends.jobs.nudge(run.id, node.id)
     return True
 
@@ -150,16 +153,17 @@ async def _try_again(node: Node, run: TaskRun, pause: timedelta) -> None:
 
 
 async def _conclude_failed(node: Node, run: TaskRun, ending: Ending, facts: Mapping[str, Any]) -> None:
-    """Write down that the run ends by what an action met, unless its end was decided before: the first reason counts.
+    """Write down that the run ends by what an action met, unless its end was decided or settled before: the first reason counts.
 
     What befalls an earlier start of a run that was started again, or a run that went to its client, does not end it.
     """
     async with node.backends.database.transaction() as tx:
-        fresh = await runs.load_for_update(tx, run.id)
-        if fresh is None or fresh.execution.epoch != run.execution.epoch:
+        await runs.load_for_update(tx, run.id)
+        found = await executions.look(tx, run.id)
+        if found is None or found[0].execution.epoch != run.execution.epoch:
             raise TakenOverError
-        if _may_end(fresh):
-            await executions.record(tx, run, {**facts, "ending": executions.stored_ending(ending)})
+        if _may_end(found[0]):
+            await executions.record(tx, run, {**facts, "ending": executions.stored_ending(settled_ending(*found) or ending)})
 
 
 async def _keep_workspace(node: Node, run: TaskRun, message: str) -> None:

@@ -4,9 +4,12 @@ from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
+from hedgerow.db import executions, runs
+from hedgerow.db.database import Transaction
 from hedgerow.domain import deadlines
 from hedgerow.domain.access import Caller, Project, RunCaller
 from hedgerow.domain.end_reasons import given_by_agent
+from hedgerow.domain.endings import settled_ending
 from hedgerow.domain.housekeeping import WAITING_KEY
 from hedgerow.domain.messages import HANDED_OVER, UNANSWERED
 from hedgerow.domain.queue import POSITION_KEY
@@ -40,8 +43,9 @@ class RunPatch:
 async def update_run(backends: Backends, caller: Caller, project: Project, task_id: UUID, run_id: UUID, patch: RunPatch) -> TaskRun:
     """Apply a patch to the freshest row under its lock; exactly one state event; `updated_at` grows by a millisecond at least.
 
-    A run token may report in_progress and failed of its own run while it is not terminal and no end of it is decided; other statuses from
-    it are ignored, and so are a hand-over to the client and another sandbox environment. What waits in the inbox of a run that is handed
+    A run token may report in_progress and failed of its own run while the server drives it and no end of it is decided; other statuses from
+    it are ignored, and so are a hand-over to the client and another sandbox environment. Where the run's end is settled by what was known
+    before its agent failed, that is decided by the report. What waits in the inbox of a run that is handed
     over, opened again after its end, or ended while it has no sandbox, fails.
     Raises InvalidError (attr `state__<key>`) for a deadline that is no number of minutes; NotFoundError; ForbiddenError for another run's
     token or one of an older epoch.
@@ -50,6 +54,8 @@ async def update_run(backends: Backends, caller: Caller, project: Project, task_
         deadlines.check(patch.state, "state__")
     async with backends.database.transaction() as tx:
         run = await access.locked_run(tx, caller, project, task_id, run_id)
+        if isinstance(caller, RunCaller) and patch.status is RunStatus.FAILED and not _is_over(run):
+            run = await _settle(backends, tx, run)
         columns = _columns(backends, run, patch, caller)
         if run.execution.started_at is not None and _concerns_the_lifecycle(run, columns):
             columns["wake_at"] = backends.clock.now()
@@ -63,6 +69,16 @@ async def update_run(backends: Backends, caller: Caller, project: Project, task_
         if changed.environment is not run.environment:
             await inbox.give_up(backends, tx, run.id, HANDED_OVER)
         return changed
+
+
+async def _settle(backends: Backends, tx: Transaction, run: TaskRun) -> TaskRun:
+    """The run, whose agent has failed, with its end decided where that was settled before."""
+    found = await executions.look(tx, run.id)
+    settled = None if found is None else settled_ending(*found)
+    if settled is None:
+        return run
+    run_changes.nudge(backends, tx, run)
+    return await runs.note(tx, run.id, {"ending": executions.stored_ending(settled), "wake_at": backends.clock.now()})
 
 
 def _concerns_the_lifecycle(run: TaskRun, columns: dict[str, Any]) -> bool:
@@ -101,13 +117,17 @@ def _columns(backends: Backends, run: TaskRun, patch: RunPatch, caller: Caller) 
 
 
 def _status(run: TaskRun, patch: RunPatch, caller: Caller) -> RunStatus | None:
-    """The status to write; None: it stays. The agent's own token reports, it does not decide: nor where the end is decided already."""
+    """The status to write; None: it stays. The agent's own token reports, it does not decide."""
     if patch.status is UNSET:
         return None
-    execution = run.execution
-    over = run.status.terminal or execution.restarting or execution.ending is not None
-    heard = not over and patch.status in {RunStatus.IN_PROGRESS, RunStatus.FAILED}
+    heard = not _is_over(run) and patch.status in {RunStatus.IN_PROGRESS, RunStatus.FAILED}
     return None if isinstance(caller, RunCaller) and not heard else patch.status
+
+
+def _is_over(run: TaskRun) -> bool:
+    """Whether what becomes of the run's agent is of no account any more: it ends, begins anew, or is its client's."""
+    execution = run.execution
+    return run.status.terminal or execution.restarting or execution.ending is not None or run.environment is Environment.LOCAL
 
 
 def _reason(patch: RunPatch, caller: Caller) -> EndReason:
