@@ -11,6 +11,16 @@ import pytest
 from hedgerow.domain.end_reasons import LONGEST_WORDS
 from tests.agent_server.sandbox import RUN_TOKEN, SECRET, Sandbox
 
+PLAYS = """
+import json, os, signal, sys
+def answer(call, **result):
+    print(json.dumps({"jsonrpc": "2.0", "id": call["id"], "result": result}), flush=True)
+answer(json.loads(input()), protocolVersion=1)
+answer(json.loads(input()), sessionId="s")
+"""
+CLOSES_ITS_OUTPUT = PLAYS + "input(); signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGTERM]); os.close(1); "
+DIES_AT_REST = PLAYS + "input(); os._exit(5)"
+
 SAY = {"say": "I have done what was asked, as well as I could."}
 
 
@@ -148,7 +158,27 @@ async def test_the_death_of_an_agent_is_reported_at_once(sandbox: Sandbox) -> No
     assert sandbox.control_plane.patches[1] == {"status": "failed", "error_message": sentence, "end_reason": "agent_lost"}
     errors = sandbox.control_plane.of_method("_posthog/error")
     assert [(error["message"], error["endReason"]) for error in errors] == [(sentence, "agent_lost")]
-    assert (await sandbox.command("cancel")).status_code == 400
+    ended = {"error": "No active session for this run", "ended": {"message": sentence, "endReason": "agent_lost"}}
+    for late in (sandbox.command("cancel"), sandbox.command("user_message", prefer="respond-async", message_id="m", content="Hello?")):
+        refused = await late
+        assert (refused.status_code, refused.json()) == (400, ended)
+    assert (await sandbox.session()).json()["ended"] == ended["ended"]
+
+
+async def test_the_death_of_an_agent_between_turns_is_told_with_its_reason(sandbox: Sandbox) -> None:
+    await sandbox.session(sys.executable, "-c", DIES_AT_REST)
+    await sandbox.command("set_config_option", configId="verbose", value="yes")
+    error = await sandbox.control_plane.until_method("_posthog/error")
+    await sandbox.control_plane.until(lambda: len(sandbox.control_plane.patches) == 2)
+    sentence = "The agent ended unexpectedly with exit code 5"
+    assert (error["message"], error["endReason"], "messageId" in error) == (sentence, "agent_lost", False)
+    assert sandbox.control_plane.patches[1] == {"status": "failed", "error_message": sentence, "end_reason": "agent_lost"}
+
+
+async def test_a_session_that_was_closed_is_no_agent_that_has_failed(sandbox: Sandbox) -> None:
+    await sandbox.session()
+    await sandbox.command("close")
+    assert (await sandbox.command("cancel")).json() == {"error": "No active session for this run"}
 
 
 async def test_last_words_that_no_row_can_hold_do_not_keep_the_death_of_an_agent_from_being_told(sandbox: Sandbox) -> None:
@@ -166,10 +196,22 @@ async def test_a_failure_of_many_words_is_told_in_some(sandbox: Sandbox) -> None
     assert len(sandbox.control_plane.patches[1]["error_message"]) == LONGEST_WORDS
 
 
-async def test_an_agent_that_closes_its_output_counts_as_lost(sandbox: Sandbox) -> None:
+async def test_an_agent_that_is_killed_counts_as_lost(sandbox: Sandbox) -> None:
     await sandbox.session()
     answer = await sandbox.play({"run": "kill -9 $PPID"})
     assert answer["error"]["message"].startswith("The agent ended unexpectedly with signal SIGKILL")
+
+
+@pytest.mark.parametrize(
+    ("then", "sentence"),
+    [
+        ("os._exit(8 if signal.sigtimedwait([signal.SIGTERM], 0.3) else 7)", "The agent ended unexpectedly with exit code 7"),
+        ("signal.sigwait([signal.SIGTERM])", "The agent closed its output in the middle of its work"),
+    ],
+)
+async def test_an_agent_that_closes_its_output_is_given_a_moment_to_end_as_it_would(sandbox: Sandbox, then: str, sentence: str) -> None:
+    await sandbox.session(sys.executable, "-c", CLOSES_ITS_OUTPUT + then)
+    assert (await sandbox.play(SAY))["error"]["message"] == sentence
 
 
 async def test_background_runs_approve_what_is_asked(sandbox: Sandbox) -> None:

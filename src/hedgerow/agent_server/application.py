@@ -70,8 +70,10 @@ class Application:
         respond_async = "respond-async" in request.headers.get("prefer", "").lower()
         try:
             outcome = await carry_out(self._host, read_call(request.body), respond_async=respond_async)
-        except (ValueError, NoSessionError) as error:
+        except ValueError as error:
             return json_response(400, {"error": str(error)})
+        except NoSessionError as error:
+            return json_response(400, {"error": str(error), **_why(error)})
         return json_response(202 if outcome.accepted else 200, outcome.document)
 
     async def _session(self, request: Request) -> Response:
@@ -84,8 +86,14 @@ class Application:
         except AgentStartError as error:
             return json_response(502, {"error": str(error)})
         except NoSessionError as error:
-            return json_response(409, {"error": str(error)})
+            return json_response(409, {"error": str(error), **_why(error)})
         return json_response(200, {"hasSession": True})
+
+
+def _why(error: NoSessionError) -> dict[str, Any]:
+    """What the control plane is told of an agent that has ended by itself: the very words that are reported of it."""
+    failure = error.failure
+    return {} if failure is None else {"ended": {"message": failure.sentence, "endReason": failure.reason.value}}
 
 
 def _json(body: bytes) -> Any:

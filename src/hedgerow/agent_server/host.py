@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -33,11 +34,25 @@ from hedgerow.domain.runs import EndReason, RunStatus
 
 _START_SECONDS = 180.0
 _CANCEL_SECONDS = 2.0
+_ENDING_SECONDS = 1.0  # from the end of an agent's output to its own
 _CLOSED = "The session was closed before the turn of this message had ended."
+_NO_SESSION = "No active session for this run"
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """Why an agent is there no more."""
+
+    sentence: str
+    reason: EndReason
 
 
 class NoSessionError(Exception):
-    """No agent is there (any more) to take the command."""
+    """No agent is there (any more) to take the command. `failure`: why, where it has ended by itself."""
+
+    def __init__(self, sentence: str, failure: Failure | None = None) -> None:
+        super().__init__(sentence)
+        self.failure = failure
 
 
 class Host:
@@ -63,6 +78,8 @@ class Host:
         self._tells_thread = False
         self._lease_seconds: float | None = None
         self._ending = False
+        self._speechless = False  # the agent was ended since nothing can be heard from it any more
+        self._failure: Failure | None = None
         self._errands: set[asyncio.Task[None]] = set()
 
     @property
@@ -83,7 +100,7 @@ class Host:
         if not self._starting.cancelled():
             self._starting.result()
         if self._ending:
-            raise NoSessionError("The session has ended.")
+            raise NoSessionError("The session has ended.", self._failure)
 
     def send(self, prompt: Prompt) -> None:
         """Queue a message; it is on disk when this returns. NoSessionError where no agent is there."""
@@ -145,12 +162,20 @@ class Host:
 
     def first_turn_failed(self, sentence: str) -> None:
         """Report the run as failed."""
-        self._report_failed(sentence, EndReason.AGENT_FAILED)
+        self._report_failed(Failure(sentence, EndReason.AGENT_FAILED))
 
     def agent_disconnected(self) -> None:
-        """An agent that has closed its output is of no use: end it, so that its end is noticed."""
+        """An agent that has closed its output is of no use: its end is noticed, which comes of itself most of the time."""
         if self._process is not None:
-            self._do(self._process.end())
+            self._do(self._end_soon(self._process))
+
+    async def _end_soon(self, process: AgentProcess) -> None:
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(_ENDING_SECONDS):
+                await process.wait()
+            return
+        self._speechless = True
+        await process.end()
 
     def asked(self, request_id: str, params: Mapping[str, Any]) -> None:
         """Tell people that the agent waits for one of them."""
@@ -256,11 +281,18 @@ class Host:
         await process.wait()
         if self._ending:
             return
-        sentence = f"The agent ended unexpectedly with {process.how_it_ended()}"
+        failure = Failure(self._how_it_ended(process), EndReason.AGENT_LOST)
         session_id = "" if self._session is None else self._session.id
-        if not await self._end_agent(sentence, EndReason.AGENT_LOST):
-            self.write(self._writer.own("_posthog/error", {"sessionId": session_id, "message": sentence}))
-        self._report_failed(sentence, EndReason.AGENT_LOST)
+        if not await self._fail(failure):
+            told = {"sessionId": session_id, "message": failure.sentence, "endReason": failure.reason.value}
+            self.write(self._writer.own("_posthog/error", told))
+        self._report_failed(failure)
+
+    def _how_it_ended(self, process: AgentProcess) -> str:
+        if not self._speechless:
+            return f"The agent ended unexpectedly with {process.how_it_ended()}"
+        words = process.last_words
+        return f"The agent closed its output in the middle of its work{f': {words}' if words else ''}"
 
     async def _cancel_politely(self) -> None:
         if self._turns is None or self._session is None or self._permissions is None:
@@ -296,19 +328,26 @@ class Host:
         if self._ending:
             return
         sentence = f"The agent was stopped, since hedgerow had not answered it for {self._lease_seconds:g} seconds."
-        await self._end_agent(sentence, EndReason.AGENT_LOST)
-        self._report_failed(sentence, EndReason.AGENT_LOST)
+        failure = Failure(sentence, EndReason.AGENT_LOST)
+        await self._fail(failure)
+        self._report_failed(failure)
 
     async def _disk_refused(self, error: OSError) -> None:
         if self._ending:
             return
         self._ending = True
-        sentence = f"The journal of the run could not be written: {error.strerror or error}."
-        self._pusher.report(_failure(sentence, EndReason.AGENT_FAILED), after_entries=False)
-        await self._end_agent(sentence, EndReason.AGENT_FAILED)
+        failure = Failure(f"The journal of the run could not be written: {error.strerror or error}.", EndReason.AGENT_FAILED)
+        self._report_failed(failure, after_entries=False)
+        await self._fail(failure)
 
-    def _report_failed(self, sentence: str, reason: EndReason) -> None:
-        self._pusher.report(_failure(sentence, reason), after_entries=True)
+    async def _fail(self, failure: Failure) -> bool:
+        """End the agent since it is of no use any more, and remember why; as `_end_agent`."""
+        self._failure = failure
+        return await self._end_agent(failure.sentence, failure.reason)
+
+    def _report_failed(self, failure: Failure, *, after_entries: bool = True) -> None:
+        body = {"status": RunStatus.FAILED.value, "error_message": failure.sentence, "end_reason": failure.reason.value}
+        self._pusher.report(body, after_entries=after_entries)
 
     def _tell_thread(self, text: str) -> None:
         words = shortened(self._writer.mask.text(text))
@@ -317,14 +356,10 @@ class Host:
 
     def _turns_or_error(self) -> Turns:
         if self._turns is None or self._ending:
-            raise NoSessionError("No active session for this run")
+            raise NoSessionError(_NO_SESSION, self._failure)
         return self._turns
 
     def _do(self, errand: Any) -> None:
         task = asyncio.create_task(errand)
         self._errands.add(task)
         task.add_done_callback(self._errands.discard)
-
-
-def _failure(sentence: str, reason: EndReason) -> dict[str, Any]:
-    return {"status": RunStatus.FAILED.value, "error_message": sentence, "end_reason": reason.value}

@@ -9,9 +9,19 @@ from uuid import UUID
 
 import httpx
 
+from hedgerow.domain.end_reasons import given_by_agent, plain_words
 from hedgerow.domain.errors import PassingError, TimedOutError, UnavailableError
+from hedgerow.domain.runs import EndReason
 
 _CONNECT_PAUSE_SECONDS = 0.01
+
+
+class AgentEndedError(UnavailableError):
+    """The agent has ended by itself, and its agent server says how."""
+
+    def __init__(self, message: str, reason: EndReason) -> None:
+        super().__init__(message)
+        self.reason = reason
 
 
 class AgentConnection:
@@ -46,13 +56,19 @@ class AgentConnection:
             return False
 
     async def start_session(self, body: dict[str, Any], timeout_seconds: float) -> None:
-        """Have the agent started; safe to repeat. Raises UnavailableError with the agent server's sentence where it does not start."""
+        """Have the agent started; safe to repeat.
+
+        Raises UnavailableError with the agent server's sentence where it does not start, AgentEndedError where it did, and has ended.
+        """
         answer = await self._post("/session", body, timeout_seconds)
         if not answer.is_success:
-            raise UnavailableError(_sentence(answer, "The agent could not be started."))
+            raise _refusal(answer, "The agent could not be started.")
 
     async def deliver(self, message_id: UUID, content: str | None, artifacts: list[dict[str, Any]]) -> None:
-        """Hand a message over; when this returns, the agent server has it on disk, once, however often it is sent."""
+        """Hand a message over; when this returns, the agent server has it on disk, once, however often it is sent.
+
+        Raises UnavailableError; of an agent that has ended by itself AgentEndedError, with the words that its agent server reports.
+        """
         params: dict[str, Any] = {"message_id": str(message_id)}
         if content is not None:
             params["content"] = content
@@ -61,7 +77,7 @@ class AgentConnection:
         body = {"jsonrpc": "2.0", "id": str(message_id), "method": "user_message", "params": params}
         answer = await self._post("/command", body, 30.0, {"Prefer": "respond-async"})
         if answer.status_code != httpx.codes.ACCEPTED:
-            raise UnavailableError(_sentence(answer, "The agent server did not take the message."))
+            raise _refusal(answer, "The agent server did not take the message.")
 
     async def answer(self, request_id: str, option_id: str | None, given: Mapping[str, Any]) -> bool:
         """Hand the answer to a permission request over (None: it is cancelled); the same one again is taken as the first time.
@@ -118,6 +134,13 @@ def _object(answer: httpx.Response) -> dict[str, Any]:
     except ValueError:
         return {}
     return document if isinstance(document, dict) else {}
+
+
+def _refusal(answer: httpx.Response, otherwise: str) -> UnavailableError:
+    ended = _object(answer).get("ended")
+    if isinstance(ended, dict) and isinstance(ended.get("message"), str):
+        return AgentEndedError(plain_words(ended["message"]), given_by_agent(ended.get("endReason")))
+    return UnavailableError(_sentence(answer, otherwise))
 
 
 def _sentence(answer: httpx.Response, otherwise: str) -> str:

@@ -61,10 +61,13 @@ class SandboxWatch:
             found = await executions.look(tx, UUID(sandbox.run_id))
         if found is None or found[0].execution.sandbox != sandbox.handle or _starts(found[0]):
             return
-        message = f"The sandbox ended unexpectedly: {state.describe()}."
-        ending = Ending(status=RunStatus.FAILED, reason=EndReason.SANDBOX_LOST, message=message)
-        if await conclude_unless_ending(self._node, found[0], ending):
+        if await conclude_unless_ending(self._node, found[0], loss_of(state)):
             log.warning("a sandbox died", run_id=sandbox.run_id, how=state.describe())
+
+
+def loss_of(state: SandboxState) -> Ending:
+    """How a run ends whose sandbox has died."""
+    return Ending(status=RunStatus.FAILED, reason=EndReason.SANDBOX_LOST, message=f"The sandbox ended unexpectedly: {state.describe()}.")
 
 
 def _starts(run: TaskRun) -> bool:

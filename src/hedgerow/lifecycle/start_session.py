@@ -5,6 +5,7 @@ from collections.abc import Coroutine
 from dataclasses import replace
 from typing import Any
 
+from hedgerow.agents.connection import AgentEndedError
 from hedgerow.db import runs
 from hedgerow.domain.actions import StartSession
 from hedgerow.domain.errors import HedgerowError
@@ -34,6 +35,8 @@ async def start_session(node: Node, run: TaskRun, action: StartSession) -> None:
                 await _while_alive(node, run, agent_server.start_session(body, _START_SECONDS))
         except EndsRunError:
             raise
+        except AgentEndedError as error:
+            raise EndsRunError(error.reason, error.message) from error
         except HedgerowError as error:
             raise EndsRunError(EndReason.START_FAILED, error.message, passing=error.passing) from error
     await _write_down(node, run)
