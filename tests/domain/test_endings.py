@@ -39,6 +39,12 @@ def test_a_turn_that_stopped_short_is_not_called_a_success(stop_reason: str) -> 
     assert stop_reason in (action.ending.message or "")
 
 
+def test_a_turn_of_whose_end_nothing_is_said_is_not_called_a_success() -> None:
+    message = "The agent ended its turn without saying how."
+    failed = Ending(status=RunStatus.FAILED, reason=EndReason.AGENT_FAILED, message=message)
+    assert next_action(ready(turn_ended_at=NOW, stop_reason=None)) == Conclude(failed)
+
+
 def test_a_turn_that_failed_ends_a_background_run_with_its_words_and_reason() -> None:
     lost = Ending(status=RunStatus.FAILED, reason=EndReason.AGENT_LOST, message="The agent ended unexpectedly with exit code 7.")
     failed = {"turn_ended_at": NOW, "stop_reason": "error", "failure": lost}

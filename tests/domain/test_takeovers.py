@@ -116,6 +116,16 @@ def test_a_turn_that_had_ended_and_was_not_saved_is_played_again() -> None:
         assert actions(taken, Inbox(queued=1)) == [Claim, Prepare, StartSession, Deliver]
 
 
+def test_what_an_agent_was_at_before_a_turn_that_failed_is_not_asked_again_in_place_of_it() -> None:
+    failure = Ending(status=RunStatus.FAILED, reason=EndReason.AGENT_FAILED, message="No credit is left.")
+    before = run(**WORKED, **CHECKPOINT, turn_ended_at=NOW, stop_reason="error", failure=failure)
+    outcome = takeover(before, in_flight=False)
+    assert not outcome.asks_again
+    assert decide(after(before, outcome), Inbox(), NOW, DEADLINES, OTHER) == Claim()
+    assert actions(after(before, outcome), Inbox())[3] is Conclude
+    assert takeover(before, in_flight=True).asks_again, "the next message was heard since"
+
+
 def test_a_turn_whose_files_could_not_be_saved_is_played_again() -> None:
     ended: dict[str, Any] = {"turn_ended_at": NOW, "checkpointed_turn": NOW, "stop_reason": "end_turn", "checkpoint_failed": True}
     for before in (run(**WORKED, **CHECKPOINT, **ended), run(**WORKED, **CHECKPOINT, **ended, checkpointed_at_rest=True, ending=FINISHED)):

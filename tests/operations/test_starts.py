@@ -255,3 +255,18 @@ async def test_a_resumed_run_takes_messages(desk: Desk) -> None:
 async def test_updated_at_grows_with_a_resume(desk: Desk) -> None:
     run = await desk.run(environment=Environment.LOCAL)
     assert (await resume(desk, run)).updated_at - run.updated_at >= timedelta(milliseconds=1)
+
+
+async def test_a_run_that_was_opened_again_by_hand_begins_without_the_words_of_its_earlier_end(desk: Desk) -> None:
+    run = await desk.started_run()
+    await patched(desk, run, status=RunStatus.FAILED, error_message="The agent ended unexpectedly.")
+    opened = await patched(desk, run, status=RunStatus.QUEUED)
+    assert (opened.error_message, opened.completed_at is None) == ("The agent ended unexpectedly.", False)
+
+    await start(desk, run)
+
+    begun = await desk.fresh(run)
+    assert (begun.error_message, begun.completed_at, begun.execution.ending) == (None, None, None)
+    before = await events(desk, run)
+    await start(desk, run)
+    assert await events(desk, run) == before, "once more is no change"

@@ -115,9 +115,11 @@ def _is_left_waiting(run: TaskRun, inbox: Inbox, now: datetime, deadlines: Deadl
 def _after_turn(stop_reason: str | None) -> Ending:
     if stop_reason == "cancelled":
         return Ending(status=RunStatus.CANCELLED, reason=EndReason.CANCELLED)
-    if stop_reason in {None, "end_turn"}:
+    if stop_reason == "end_turn":
         return Ending(status=RunStatus.COMPLETED, reason=EndReason.FINISHED)
-    return Ending(status=RunStatus.FAILED, reason=EndReason.AGENT_FAILED, message=f"The agent stopped before it was done: {stop_reason}.")
+    short = f"The agent stopped before it was done: {stop_reason}."
+    message = "The agent ended its turn without saying how." if stop_reason is None else short
+    return Ending(status=RunStatus.FAILED, reason=EndReason.AGENT_FAILED, message=message)
 
 
 def _idle_since(run: TaskRun) -> datetime:

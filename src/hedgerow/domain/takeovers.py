@@ -77,7 +77,8 @@ def _from_checkpoint(execution: Execution, *, in_flight: bool) -> Takeover:
     facts = _OF_THE_MACHINE | {"checkpointed_turn": execution.turn_ended_at}  # what was restored need not be saved
     ending = execution.ending
     if ending is None or (unsaved and ending.reason is EndReason.FINISHED):
-        wanted = execution.cancel_requested_at is None
+        failed = execution.failure is not None and not in_flight  # its message has been told of as failed, and those before it were heard
+        wanted = execution.cancel_requested_at is None and not failed
         sentence = "It goes on from its last checkpoint on another one."
         return Takeover(facts=facts | {"ending": None}, sentence=sentence, asks_again=unsaved and wanted)
     told = replace(ending, message=" ".join(filter(None, (ending.message, _OLD_FILES)))) if unsaved else None

@@ -52,14 +52,22 @@ async def start_run(backends: Backends, caller: Caller, project: Project, task_i
         _check_startable(run)
         artifacts = artifacts_of(run, request.pending_user_artifact_ids, family="detail")
         repeated = all(run.state.get(key) == value for key, value in request.state.items())
-        if not repeated:
-            run = await run_changes.change_run(backends, tx, run, {"state": run.state | request.state}, caller)
-        if run.execution.started_at is None:
+        begins = run.execution.started_at is None
+        columns = ({} if repeated else {"state": run.state | request.state}) | (_without_end(run) if begins else {})
+        if columns:
+            run = await run_changes.change_run(backends, tx, run, columns, caller)
+        if begins:
             await audit.note_run(backends, tx, caller, AuditAction.RUN_START, run)
             await _drive(backends, tx, run, first_words(task, run), artifacts)
         elif not repeated:
             await _say_as_well(backends, tx, run, request.pending_user_message or "", artifacts)
         return await find_task(tx, project, task_id)
+
+
+def _without_end(run: TaskRun) -> dict[str, Any]:
+    """The columns that tell of an earlier end of a run that was opened again by hand: how it ends now is told by its new start."""
+    told = {"completed_at": run.completed_at, "error_message": run.error_message}
+    return {name: None for name, value in told.items() if value is not None}
 
 
 def _check_startable(run: TaskRun) -> None:
