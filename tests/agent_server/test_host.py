@@ -19,6 +19,17 @@ answer(json.loads(input()), protocolVersion=1)
 answer(json.loads(input()), sessionId="s")
 """
 CLOSES_ITS_OUTPUT = PLAYS + "input(); signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGTERM]); os.close(1); "
+ANSWERS_AND_ENDS = (
+    PLAYS
+    + """
+call = json.loads(input())
+update = {"sessionUpdate": "tool_call", "toolCallId": "t", "title": "x" * 1000}
+told = json.dumps({"jsonrpc": "2.0", "method": "session/update", "params": {"sessionId": "s", "update": update}})
+print("\\n".join([told] * 3000), flush=True)
+answer(call, stopReason="end_turn")
+os._exit(0)
+"""
+)
 DIES_AT_REST = PLAYS + "input(); os._exit(5)"
 
 SAY = {"say": "I have done what was asked, as well as I could."}
@@ -175,6 +186,18 @@ async def test_the_death_of_an_agent_between_turns_is_told_with_its_reason(sandb
     assert sandbox.control_plane.patches[1] == {"status": "failed", "error_message": sentence, "end_reason": "agent_lost"}
 
 
+async def test_what_an_agent_said_before_it_ended_is_heard_to_its_end(sandbox: Sandbox) -> None:
+    await sandbox.session(sys.executable, "-c", ANSWERS_AND_ENDS)
+    assert (await sandbox.play(SAY))["result"]["stopReason"] == "end_turn"
+    plane = sandbox.control_plane
+    await plane.until(lambda: len(plane.patches) == 2)
+    assert plane.patches[1]["error_message"] == "The agent ended unexpectedly with exit code 0"
+    assert len(plane.updates("tool_call")) == 3000
+    assert [("messageId" in each, each["message"]) for each in plane.of_method("_posthog/error")] == [
+        (False, plane.patches[1]["error_message"])
+    ]
+
+
 async def test_a_session_that_was_closed_is_no_agent_that_has_failed(sandbox: Sandbox) -> None:
     await sandbox.session()
     await sandbox.command("close")
@@ -194,6 +217,11 @@ async def test_a_failure_of_many_words_is_told_in_some(sandbox: Sandbox) -> None
     await sandbox.play({"fail": "no " * 100_000 + "\0"})
     await sandbox.control_plane.until(lambda: len(sandbox.control_plane.patches) == 2)
     assert len(sandbox.control_plane.patches[1]["error_message"]) == LONGEST_WORDS
+
+
+async def test_a_failure_without_words_is_told_as_one(sandbox: Sandbox) -> None:
+    await sandbox.session()
+    assert (await sandbox.play({"fail": " "}))["error"]["message"] == "The agent gave an error without words"
 
 
 async def test_an_agent_that_is_killed_counts_as_lost(sandbox: Sandbox) -> None:

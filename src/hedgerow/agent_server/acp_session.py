@@ -24,6 +24,8 @@ _CANCEL_SECONDS = 5.0
 _CLIENT = {"name": "hedgerow", "title": "hedgerow", "version": AGENT_SERVER_VERSION}
 _CAPABILITIES = {"fs": {"readTextFile": False, "writeTextFile": False}, "terminal": False}
 
+_WORDLESS = "The agent gave an error without words"
+
 AskPermission = Callable[[Mapping[str, Any], str | None], Awaitable[dict[str, Any]]]
 
 
@@ -174,7 +176,7 @@ class AcpSession:
 
 def sentence_of(error: BaseException) -> str:
     """What an error of an ACP call says to people: its message, and the details that agents put into `data`, plain and not too long."""
-    message = str(error).strip() or type(error).__name__
+    message = str(error).strip() or _WORDLESS
     data = getattr(error, "data", None)
     details = data.get("details") or data.get("message") if isinstance(data, dict) else data
     if isinstance(details, str) and details.strip() and details.strip() not in message:

@@ -34,6 +34,7 @@ from hedgerow.domain.runs import EndReason, RunStatus
 
 _START_SECONDS = 180.0
 _CANCEL_SECONDS = 2.0
+_HEARING_SECONDS = 2.0  # that something which the agent has left behind may hold its output open
 _ENDING_SECONDS = 1.0  # from the end of an agent's output to its own
 _CLOSED = "The session was closed before the turn of this message had ended."
 _NO_SESSION = "No active session for this run"
@@ -277,8 +278,10 @@ class Host:
         self._watching = asyncio.create_task(self._watch(process), name="watch")
 
     async def _watch(self, process: AgentProcess) -> None:
-        """Notice an agent's death at once."""
+        """Notice an agent's death at once. What it said before is heard first: it may have ended its turn."""
         await process.wait()
+        if self._turns is not None and not self._ending:
+            await self._turns.rest(_HEARING_SECONDS)
         if self._ending:
             return
         failure = Failure(self._how_it_ended(process), EndReason.AGENT_LOST)

@@ -93,7 +93,7 @@ class Turns:
         return future
 
     async def rest(self, timeout_seconds: float) -> None:
-        """Return once no turn runs, or after that time."""
+        """Return once no turn runs, or the one that does can't go on, since the agent's output is at its end; or after that time."""
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(timeout_seconds):
                 await self._at_rest.wait()
@@ -131,6 +131,7 @@ class Turns:
             links = await self._fetch(prompt)
             result = _CANCELLED if links is None else await self._session.prompt(_with_files(prompt, links))
         except ConnectionError:
+            self._at_rest.set()
             self._events.agent_disconnected()
             await asyncio.Event().wait()  # the host ends the turns once it knows how the agent ended
         except request_error_class() as error:
