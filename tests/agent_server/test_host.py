@@ -11,6 +11,8 @@ import pytest
 from hedgerow.domain.end_reasons import LONGEST_WORDS
 from tests.agent_server.sandbox import RUN_TOKEN, SECRET, Sandbox
 
+pytestmark = pytest.mark.whole
+
 PLAYS = """
 import json, os, signal, sys
 def answer(call, **result):
