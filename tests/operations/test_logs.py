@@ -233,6 +233,22 @@ async def test_the_end_of_a_turn_acknowledges_its_message_and_wakes_the_lifecycl
         assert [kept.status for kept in await messages.of_run(tx, run.id)] == [MessageStatus.ACKNOWLEDGED]
 
 
+@pytest.mark.parametrize("message_id", [None, "m-1"])
+async def test_the_turn_of_a_message_that_was_said_to_the_agent_server_itself_ends_no_other(desk: Desk, message_id: str | None) -> None:
+    run = await desk.started_run()
+    async with desk.backends.database.transaction() as tx:
+        message = await messages.take(tx, run.id, desk.backends.clock.now())
+        assert message is not None
+        assert await messages.mark_delivered(tx, message.id)
+
+    direct = said("_posthog/turn_complete", stopReason="end_turn", messageId=message_id)
+    answer = await appended(desk, run, direct, caller=desk.agent(run))
+
+    assert answer.run.execution.turn_ended_at is None, "the message that was delivered still waits behind it"
+    unnamed = await appended(desk, run, said("_posthog/turn_complete", stopReason="end_turn"), caller=desk.agent(run))
+    assert unnamed.run.execution.turn_ended_at is not None
+
+
 async def test_a_turn_that_ends_before_its_delivery_is_noted_stays_ended(desk: Desk) -> None:
     run = await desk.started_run()
     async with desk.backends.database.statement() as tx:

@@ -161,8 +161,7 @@ class Turns:
 
     def _complete(self, prompt: Prompt, result: dict[str, Any]) -> None:
         stop_reason = result.get("stopReason")
-        params = {"sessionId": self._session.id, "stopReason": stop_reason}
-        params |= {} if prompt.id is None else {"messageId": prompt.id}
+        params = {"sessionId": self._session.id, "stopReason": stop_reason, "messageId": prompt.id}
         params |= {"usage": result["usage"]} if isinstance(result.get("usage"), dict) else {}
         said = self._narration.said
         if said and stop_reason == _END_TURN:
@@ -171,8 +170,7 @@ class Turns:
         self._finish(prompt, {"stopReason": stop_reason} | ({"assistant_message": said} if said else {}))
 
     def _fail(self, prompt: Prompt, sentence: str, reason: EndReason) -> None:
-        params = {"sessionId": self._session.id, "message": sentence, "endReason": reason.value}
-        params |= {} if prompt.id is None else {"messageId": prompt.id}
+        params = {"sessionId": self._session.id, "message": sentence, "endReason": reason.value, "messageId": prompt.id}
         self._events.write(self._writer.own("_posthog/error", params))
         if self._first and prompt is self._current:
             self._events.first_turn_failed(sentence)

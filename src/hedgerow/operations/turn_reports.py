@@ -28,13 +28,19 @@ class TurnReport:
 
 
 def read(entry: Mapping[str, Any], mask: Mask) -> TurnReport | None:
-    """The report that an entry is; None for any other entry."""
+    """The report that an entry is; None for any other entry, and for the turn of a message that never was in an inbox.
+
+    Such a one was said to the agent server itself, with an id of its sender's or none. Where an entry leaves out whose turn it tells of,
+    it is that of the message that was delivered.
+    """
     method = method_of(entry)
     if not tells_of_a_turn(method):
         return None
     given = entry["notification"].get("params")
     params: dict[str, Any] = given if isinstance(given, dict) else {}
     message_id = _uuid(params.get("messageId"))
+    if message_id is None and "messageId" in params:
+        return None
     if method.endswith("turn_complete"):
         return TurnReport(message_id, _words(params.get("stopReason"), mask))
     if message_id is None:
