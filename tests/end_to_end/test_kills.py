@@ -54,9 +54,9 @@ def test_a_run_goes_on_where_everything_but_its_sandbox_was_killed(house: House,
     assert_told_once(run)
 
 
-def agents_of(house: House) -> set[int]:
-    """The processes of scripted agents in a house's sandboxes."""
-    return {pid for pid in processes_of(house.data_dir / "runs") if b"scripted_agent" in Path(f"/proc/{pid}/cmdline").read_bytes()}
+def agents_of(house: House, module: bytes = b"scripted_agent") -> set[int]:
+    """The processes of scripted agents in a house's sandboxes, or those of another module."""
+    return {pid for pid in processes_of(house.data_dir / "runs") if module in Path(f"/proc/{pid}/cmdline").read_bytes()}
 
 
 def await_turns(run: Run, wanted: int) -> None:
@@ -67,6 +67,26 @@ def await_turns(run: Run, wanted: int) -> None:
         if found == wanted:
             return
     raise AssertionError(f"the stream ended after {found} turns: {run.get()}")
+
+
+@pytest.mark.parametrize(
+    ("victim", "reason", "sentence"),
+    [
+        (b"scripted_agent", "agent_lost", "The agent ended unexpectedly with signal SIGKILL"),
+        (b"agent_server", "sandbox_lost", "The sandbox ended unexpectedly: killed (signal 9), as the system does when memory runs out."),
+    ],
+)
+def test_whatever_died_between_turns_is_told_of_truthfully_though_the_next_message_finds_it_first(
+    house: House, victim: bytes, reason: str, sentence: str
+) -> None:
+    run = house.run([{"say": "Hello."}], mode="interactive")
+    await_turns(run, 1)
+    for pid in agents_of(house, victim):
+        os.kill(pid, signal.SIGKILL)
+    run.command("user_message", content="Are you there?")
+    ended = run.ended()
+    assert (ended["status"], ended["state"]["end_reason"], ended["error_message"]) == ("failed", reason, sentence)
+    assert [message["status"] for message in run.messages()] == ["acknowledged", "failed"]
 
 
 def test_runs_that_wait_are_all_taken_up_again_by_the_agents_that_they_had(house: House) -> None:
