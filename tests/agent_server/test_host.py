@@ -216,9 +216,10 @@ async def test_last_words_that_no_row_can_hold_do_not_keep_the_death_of_an_agent
 
 async def test_a_failure_of_many_words_is_told_in_some(sandbox: Sandbox) -> None:
     await sandbox.session()
-    await sandbox.play({"fail": "no " * 100_000 + "\0"})
+    await sandbox.play({"fail": "\0" + "n" * (LONGEST_WORDS - 12) + SECRET + "o" * 1_000_000})
     await sandbox.control_plane.until(lambda: len(sandbox.control_plane.patches) == 2)
-    assert len(sandbox.control_plane.patches[1]["error_message"]) == LONGEST_WORDS
+    told = sandbox.control_plane.patches[1]["error_message"]
+    assert (len(told), told[0], told[-12:]) == (LONGEST_WORDS, "\N{REPLACEMENT CHARACTER}", "n***oooooo …")
 
 
 async def test_a_failure_without_words_is_told_as_one(sandbox: Sandbox) -> None:

@@ -224,6 +224,14 @@ async def test_a_run_that_went_to_its_client_does_not_fail_with_the_agent_that_i
         assert (late.status, late.error_message) == (handed_over.status, None)
 
 
+async def test_a_run_that_was_opened_again_by_hand_does_not_fail_with_the_agent_of_its_earlier_start(desk: Desk) -> None:
+    run = await desk.started_run()
+    await patched(desk, run, status=RunStatus.COMPLETED)
+    await patched(desk, run, status=RunStatus.IN_PROGRESS)
+    late = await by_agent(desk, run, status=RunStatus.FAILED, error_message="The agent ended unexpectedly.")
+    assert (late.status, late.error_message) == (RunStatus.IN_PROGRESS, None)
+
+
 async def test_the_words_of_a_failure_that_is_not_heard_are_not_kept_either(desk: Desk) -> None:
     run = await desk.started_run()
     await patched(desk, run, status=RunStatus.COMPLETED)

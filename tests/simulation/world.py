@@ -579,12 +579,11 @@ class World:
             self.push(sandbox, lambda: self._report_failed(sandbox))
 
     def _report_failed(self, sandbox: Sandbox) -> None:
-        execution = self.run.execution
-        if not self.accepts(sandbox, "patch") or self.run.status.terminal or execution.restarting or execution.ending is not None:
+        if not self.accepts(sandbox, "patch") or not self.may_end():
             return
         settled = settled_ending(self.run, self.inbox())
-        if self.run.environment is Environment.LOCAL or settled is not None:
-            self.wake(**({} if settled is None else {"ending": settled}))
+        if settled is not None:
+            self.wake(ending=settled)
             return
         self.row(status=RunStatus.FAILED, state={**self.run.state, "end_reason": EndReason.AGENT_LOST.value})
         self.wake()

@@ -13,7 +13,6 @@ from hedgerow.agent_server.giving_up import GiveUp, hopeless
 from hedgerow.agent_server.launch import SessionRequest
 from hedgerow.agent_server.narration import Narration
 from hedgerow.agent_server.wishes import Call, Offers, effort_call, mode_call, model_call
-from hedgerow.domain.end_reasons import plain_words
 from hedgerow.domain.journal import tells_of_a_turn
 
 if TYPE_CHECKING:
@@ -175,10 +174,10 @@ class AcpSession:
 
 
 def sentence_of(error: BaseException) -> str:
-    """What an error of an ACP call says to people: its message, and the details that agents put into `data`, plain and not too long."""
+    """What an error of an ACP call says to people: its message, and the details that agents put into `data`."""
     message = str(error).strip() or _WORDLESS
     data = getattr(error, "data", None)
     details = data.get("details") or data.get("message") if isinstance(data, dict) else data
     if isinstance(details, str) and details.strip() and details.strip() not in message:
         message = f"{message.rstrip('.')}: {details.strip()}"
-    return plain_words(message)
+    return message

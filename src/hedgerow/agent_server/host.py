@@ -28,6 +28,7 @@ from hedgerow.agent_server.reaping import OrphanReaper
 from hedgerow.agent_server.spool import Spool
 from hedgerow.agent_server.turns import Turns
 from hedgerow.domain.clock import Clock
+from hedgerow.domain.end_reasons import plain_words
 from hedgerow.domain.masking import Mask
 from hedgerow.domain.relays import shortened
 from hedgerow.domain.runs import EndReason, RunStatus
@@ -250,7 +251,7 @@ class Host:
         error = opening.exception() if opening.done() else None
         words = f" ({process.last_words})" if process.last_words else ""
         if isinstance(error, request_error_class()):
-            sentence = self._writer.mask.text(sentence_of(error)).rstrip(".")
+            sentence = plain_words(self._writer.mask.text(sentence_of(error))).rstrip(".")
             raise AgentStartError(f"The agent could not be started: {sentence}{words}.") from error
         if isinstance(error, ConnectionError):
             raise AgentStartError(f"The agent could not be started: it closed its output{words}.") from error

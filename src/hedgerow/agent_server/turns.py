@@ -11,6 +11,7 @@ from hedgerow.agent_server.entries import EntryWriter
 from hedgerow.agent_server.inbox import Inbox, Prompt
 from hedgerow.agent_server.lease import Lease
 from hedgerow.agent_server.narration import Narration
+from hedgerow.domain.end_reasons import plain_words
 from hedgerow.domain.runs import EndReason
 
 _CANCELLED: dict[str, Any] = {"stopReason": "cancelled"}
@@ -135,7 +136,7 @@ class Turns:
             self._events.agent_disconnected()
             await asyncio.Event().wait()  # the host ends the turns once it knows how the agent ended
         except request_error_class() as error:
-            self._fail(prompt, self._writer.mask.text(sentence_of(error)), EndReason.AGENT_FAILED)
+            self._fail(prompt, plain_words(self._writer.mask.text(sentence_of(error))), EndReason.AGENT_FAILED)
         else:
             self._complete(prompt, result)
         finally:

@@ -121,6 +121,9 @@ _UNSAYABLE = re.compile("[\x00\ud800-\udfff]")
 
 
 def plain_words(said: str) -> str:
-    """What an agent says of its failure, as every part of hedgerow takes and keeps it. What is too long loses its end."""
+    """What an agent says of its failure, as every part of hedgerow takes and keeps it. What is too long loses its end.
+
+    `said` holds no secret any more: half of one, at the end, nobody would know again.
+    """
     words = _UNSAYABLE.sub("\N{REPLACEMENT CHARACTER}", said).strip()
     return words if len(words) <= LONGEST_WORDS else words[: LONGEST_WORDS - len(_CUT)] + _CUT

@@ -1,13 +1,12 @@
 """A message on its way to the agent."""
 
 import asyncio
-from contextlib import suppress
 from typing import Any
 
 from hedgerow.agents.connection import AgentEndedError
 from hedgerow.db import messages, runs
 from hedgerow.domain.actions import Deliver
-from hedgerow.domain.errors import UnavailableError
+from hedgerow.domain.errors import HedgerowError, UnavailableError
 from hedgerow.domain.runs import PENDING_MESSAGE_KEYS, TaskRun
 from hedgerow.lifecycle.agent_server import connect
 from hedgerow.lifecycle.ends import EndsRunError
@@ -54,10 +53,12 @@ async def _check_sandbox(node: Node, run: TaskRun, error: UnavailableError) -> N
     """Raise EndsRunError where nobody answered because the sandbox is dying, which whoever watches over it notices as well."""
     handle = run.execution.sandbox
     assert handle is not None
-    with suppress(TimeoutError):
+    try:
         async with asyncio.timeout(_DYING_SECONDS):
             lost = loss_of(await node.sandboxes[handle.provider].wait(handle))
-        raise EndsRunError(lost.reason, lost.message or "") from error
+    except (TimeoutError, HedgerowError):
+        return
+    raise EndsRunError(lost.reason, lost.message or "") from error
 
 
 def _without_pending_message(run: TaskRun) -> dict[str, Any]:

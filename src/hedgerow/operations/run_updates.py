@@ -125,9 +125,10 @@ def _status(run: TaskRun, patch: RunPatch, caller: Caller) -> RunStatus | None:
 
 
 def _is_over(run: TaskRun) -> bool:
-    """Whether what becomes of the run's agent is of no account any more: it ends, begins anew, or is its client's."""
+    """Whether what becomes of the run's agent is of no account any more: it ends, begins anew, or is somebody else's to drive."""
     execution = run.execution
-    return run.status.terminal or execution.restarting or execution.ending is not None or run.environment is Environment.LOCAL
+    driven = execution.started_at is not None and run.environment is Environment.CLOUD
+    return not driven or run.status.terminal or execution.restarting or execution.ending is not None
 
 
 def _reason(patch: RunPatch, caller: Caller) -> EndReason:
