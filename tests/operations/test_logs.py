@@ -355,16 +355,21 @@ async def test_entries_larger_than_a_page_come_each_alone(desk: Desk, monkeypatc
     assert (await found(desk, run, limit=5000))[0] == [json.loads(line) for line in b"".join(pieces).splitlines()]
 
 
-async def test_pages_stay_small_where_entries_suddenly_become_large(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("large", [1_500, 3_000])
+async def test_pages_stay_small_where_entries_suddenly_become_large(desk: Desk, monkeypatch: pytest.MonkeyPatch, large: int) -> None:
     monkeypatch.setattr(journal_texts, "PAGE_BYTES", 100_000)
     run = await desk.run()
-    sizes = [10] * 1200 + [3_000] * 200 + [10] * 100
+    sizes = [10] * 1200 + [large] * 400 + [10] * 100
     await appended(desk, run, *({"n": n, "text": "x" * size} for n, size in enumerate(sizes)))
 
     pieces = [piece async for piece in await logs.read_logs(desk.backends, desk.caller, desk.project, run.task_id, run.id)]
+    filters = LogFilters(limit=5000, exclude_types=("plan",))
+    page = await logs.session_logs(desk.backends, desk.caller, desk.project, run.task_id, run.id, filters)
+    array = [piece async for piece in page.body]
 
     assert [json.loads(line)["n"] for line in b"".join(pieces).splitlines()] == list(range(len(sizes)))
-    assert max(map(len, pieces)) <= 100_000
+    assert [entry["n"] for entry in json.loads(b"".join(array))] == list(range(len(sizes)))
+    assert max(map(len, pieces + array)) <= 4 * 100_000
 
 
 async def test_small_entries_are_not_read_again_for_the_large_ones_among_them(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
