@@ -46,8 +46,8 @@ _ANY_JSON = msgspec.json.Decoder(msgspec.Raw)
 async def after(backends: Backends, run_id: UUID, number: int) -> list[KeptEvent]:
     """The next events after a number, in order and without gaps: a page of them, empty at the end of the journal.
 
-    A journal that was removed begins with the event that tells of it. An event that is missing, or is no JSON, comes as an entry that
-    says so; its number is that of the last event that it stands for. Raises UnavailableError where the archive cannot be read.
+    A journal that was removed begins with the event that tells of it. An event that is missing, or is no line of JSON, comes as an entry
+    that says so; its number is that of the last event that it stands for. Raises UnavailableError where the archive cannot be read.
     """
     for _ in range(_MOST_LOOKS):
         async with backends.database.statement() as tx:
@@ -161,7 +161,9 @@ async def from_start(backends: Backends, run_id: UUID, number: int = 0) -> Async
 
 
 def are_json(page: EntryLines) -> bool:
-    """Whether all entries of a page are JSON objects, as a quick parser sees it: it refuses a little that is allowed."""
+    """Whether all entries of a page are JSON objects on a line each, as a quick parser sees it: it refuses a little that is allowed."""
+    if sum(piece.count(b"\n") + 1 for piece in page.pieces) != page.entries:
+        return False
     try:
         return sum(len(_OBJECTS.decode_lines(piece)) for piece in page.pieces) == page.entries
     except (msgspec.MsgspecError, RecursionError):
@@ -169,7 +171,9 @@ def are_json(page: EntryLines) -> bool:
 
 
 def is_json(text: str) -> bool:
-    """Whether a text is a JSON object."""
+    """Whether a text is a JSON object on one line, as every event is written."""
+    if "\n" in text:
+        return False
     try:
         _ANY_JSON.decode(text)
     except (msgspec.MsgspecError, RecursionError):
@@ -186,11 +190,11 @@ def _is_json_after_all(text: str) -> bool:
 
 
 def _sound(backends: Backends, run_id: UUID, event: KeptEvent) -> KeptEvent:
-    """The event, or what stands for it where its text is no JSON."""
+    """The event, or what stands for it where its text is no line of JSON."""
     if is_json(event.text):
         return event
     log.error("an event of a journal is damaged", run_id=str(run_id), number=event.number)
-    text = _telling(backends, event.number, event.number, f"Event {event.number} of this run is damaged: it is no JSON.")
+    text = _telling(backends, event.number, event.number, f"Event {event.number} of this run is damaged: it is no line of JSON.")
     return KeptEvent(event.number, event.kind, event.event_type, event.timestamp, text)
 
 
