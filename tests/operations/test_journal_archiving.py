@@ -306,6 +306,36 @@ async def test_a_removed_journal_says_so_to_every_reader(desk: Desk) -> None:
     assert [await desk.backends.storage.head(path) for path in paths] == [None] * 5
 
 
+async def test_a_journal_that_is_archived_while_it_is_read_is_read_whole(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(journal_texts, "PAGE_BYTES", 1_500)
+    run = await ended(desk, 60)
+    before, array = await lines(desk, run), (await found(desk, run))[0]
+
+    reader = await logs.read_logs(desk.backends, desk.caller, desk.project, run.task_id, run.id)
+    pages = await logs.session_logs(desk.backends, desk.caller, desk.project, run.task_id, run.id, LogFilters())
+    begun = [await anext(reader), await anext(pages.body)]
+    await archived(desk, run)
+
+    assert (begun[0] + await joined(reader)).decode().splitlines() == before
+    assert json.loads(begun[1] + await joined(pages.body)) == array
+    assert await rows_of(desk, run) == []
+
+
+async def test_a_journal_that_is_removed_while_it_is_read_says_so_in_the_middle(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(journal_texts, "PAGE_BYTES", 1_500)
+    run = await ended(desk, 60)
+    before = await lines(desk, run)
+
+    reader = await logs.read_logs(desk.backends, desk.caller, desk.project, run.task_id, run.id)
+    begun = await anext(reader)
+    await removed(desk, run)
+
+    *told, marker = (begun + await joined(reader)).decode().splitlines()
+    assert 0 < len(told) < 60
+    assert told == before[: len(told)]
+    assert "_hedgerow/journal_removed" in marker
+
+
 async def test_what_comes_after_a_removal_is_read_and_has_its_own_time(desk: Desk) -> None:
     run = await ended(desk)
     await removed(desk, run)

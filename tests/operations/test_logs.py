@@ -1,4 +1,5 @@
 import asyncio
+import gc
 import json
 from collections.abc import AsyncGenerator, AsyncIterator
 from dataclasses import replace
@@ -9,9 +10,10 @@ from typing import Any
 import pytest
 
 from hedgerow.db import executions, journal, journal_texts, messages, nodes
+from hedgerow.db.database import BulkConnection
 from hedgerow.domain.access import Caller
 from hedgerow.domain.clock import FixedClock
-from hedgerow.domain.errors import ConflictError, ForbiddenError, InvalidError, NotFoundError
+from hedgerow.domain.errors import ConflictError, ForbiddenError, InvalidError, NotFoundError, UnavailableError
 from hedgerow.domain.ids import uuid7
 from hedgerow.domain.journal import EventKind, JournalEvent
 from hedgerow.domain.masking import Mask
@@ -402,6 +404,45 @@ async def test_a_reader_of_a_log_may_leave_in_the_middle(desk: Desk, monkeypatch
     await pieces.aclose()
 
     assert len(await lines(desk, run)) == 60
+
+
+async def test_what_is_appended_while_a_log_is_read_comes_at_its_end(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(journal_texts, "PAGE_BYTES", 10_000)
+    run = await desk.run()
+    await appended(desk, run, *({"n": n, "text": "x" * 900} for n in range(60)))
+
+    read = b""
+    async for piece in await logs.read_logs(desk.backends, desk.caller, desk.project, run.task_id, run.id):
+        if (count := read.count(b"\n")) < 60:
+            await appended(desk, run, {"n": 60 + count})  # one between any two pages
+        read += piece
+
+    assert [json.loads(line) for line in read.splitlines()] == [json.loads(line) for line in await lines(desk, run)]
+
+
+async def test_a_log_breaks_off_where_the_database_does_and_is_whole_the_next_time(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(journal_texts, "PAGE_BYTES", 10_000)
+    run = await desk.run()
+    await appended(desk, run, *({"n": n, "text": "x" * 900} for n in range(60)))
+    troubles: list[Any] = []
+    monkeypatch.setattr(asyncio.get_running_loop(), "call_exception_handler", troubles.append)
+
+    pieces = await logs.read_logs(desk.backends, desk.caller, desk.project, run.task_id, run.id)
+    await anext(pieces)
+    with monkeypatch.context() as patch:
+        patch.setattr(journal_texts, "read_all", _read_by_a_backend_that_dies)
+        with pytest.raises(UnavailableError):
+            await joined(pieces)
+    pieces = await logs.read_logs(desk.backends, desk.caller, desk.project, run.task_id, run.id)
+    await anext(pieces)
+    gc.collect()
+
+    assert troubles == []
+    assert len(await lines(desk, run)) == 60
+
+
+def _read_by_a_backend_that_dies(connection: BulkConnection, *_arguments: object) -> None:
+    connection.execute("SELECT pg_terminate_backend(pg_backend_pid())")
 
 
 async def test_never_more_entries_match_than_there_are(desk: Desk) -> None:
