@@ -504,7 +504,7 @@ def _heard(entry: Any) -> Any:
     return entry["notification"]["params"]["first"], entry["notification"]["params"]["last"]
 
 
-@settings(max_examples=30, deadline=None, derandomize=True, report_multiple_bugs=False, suppress_health_check=list(HealthCheck))
+@settings(max_examples=12, deadline=None, derandomize=True, report_multiple_bugs=False, suppress_health_check=list(HealthCheck))
 @given(
     names=st.lists(st.sampled_from(["", "a", "a", "b"]), min_size=1, max_size=150),
     damages=st.dictionaries(st.one_of(st.integers(1, 12), st.integers(1, 151)), st.sampled_from(DAMAGES), max_size=5),
@@ -526,6 +526,12 @@ async def test_all_readers_tell_the_same_of_a_damaged_journal(desk: Desk, names:
         lost = [number for number, damage in damages.items() if damage in {"missing", "kind"} and number < len(names) + 2]
         if all(number > 1 and names[number - 2] for number in lost):  # other events are not counted, and are missed where they show
             assert (await _paged(desk, run, limit, len(logged)))[0] == logged
+
+        await end(desk, run)
+        await archived(desk, run)  # up to the first damage
+        assert [_heard(json.loads(line)) for line in await lines(desk, run)] == logged
+        assert [_heard(json.loads(frame.text)) for frame in await _stored(desk, run)][: len(told)] == [event.says for event in told]
+        assert await _paged(desk, run, limit, len(narrowed), event_types=("a",)) == (narrowed, counts)
 
 
 async def _paged(desk: Desk, run: TaskRun, limit: int, matching: int, **filters: Any) -> tuple[list[Any], set[tuple[int, int]]]:
