@@ -138,6 +138,7 @@ def _sound_page(
 ) -> _Page | None:
     """A page of the table; None at its end, and where anything else than a sound entry is next, or among them."""
     page = table.read(connection, run_id, wanted, after, most, size)
-    if page is None or not journal_events.are_json(page):
+    lines = None if page is None else journal_events.sound_lines(page)
+    if page is None or lines is None:
         return None
-    return _Page(page.last, page.entries, separator + b",".join(page.pieces).replace(b"\n", b","))  # an entry is one line
+    return _Page(page.last, page.entries, separator + lines[:-1].replace(b"\n", b","))
