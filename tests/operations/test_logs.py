@@ -1,11 +1,13 @@
 import asyncio
 import gc
 import json
+import threading
 from collections.abc import AsyncGenerator, AsyncIterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import Any
+from uuid import UUID
 
 import pytest
 
@@ -404,6 +406,30 @@ async def test_a_reader_of_a_log_may_leave_in_the_middle(desk: Desk, monkeypatch
     await pieces.aclose()
 
     assert len(await lines(desk, run)) == 60
+
+
+async def test_two_pages_are_on_their_way_while_one_is_sent_and_no_more(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(journal_texts, "PAGE_BYTES", 20_000)
+    run = await desk.run()
+    await appended(desk, run, *({"n": n, "text": "x" * 100} for n in range(1500)))
+    asked: list[int] = []
+    both, read_all = threading.Barrier(2), journal_texts.read_all
+
+    def read(connection: BulkConnection, run_id: UUID, after: int, most: int, size: journal_texts.PageSize) -> object:
+        asked.append(after)
+        if 0 < after < 700:  # the two after the first
+            both.wait(10)
+        return read_all(connection, run_id, after, most, size)
+
+    monkeypatch.setattr(journal_texts, "read_all", read)
+    pieces: list[bytes] = []
+    async for piece in await logs.read_logs(desk.backends, desk.caller, desk.project, run.task_id, run.id):
+        pieces.append(piece)
+        assert len(asked) <= len(pieces) + 2
+
+    assert [json.loads(line)["n"] for line in b"".join(pieces).splitlines()] == list(range(1500))
+    assert len(pieces) > 5
+    assert len(asked) == len(set(asked)), "nothing was read twice"
 
 
 async def test_what_is_appended_while_a_log_is_read_comes_at_its_end(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,6 +1,6 @@
 """Where the events of a journal come from: the table, the archive, or, where they are lost, a word that says so.
 
-Readers that see a sound table only never get here but through one check; whatever else there is, `after` finds.
+A sound table is read in large pages, each looked through by a quick parser; whatever else there is, `after` finds.
 """
 
 import asyncio
@@ -139,6 +139,7 @@ async def _sound_pages(backends: Backends, run_id: UUID, number: int, size: Page
 
 
 async def _leave(ahead: deque[_Page]) -> None:
+    """Let pages go that nobody waits for any more. A thread that fetches one gives its connection back once it has it."""
     arriving = [ahead.popleft().arriving for _ in range(len(ahead))]
     for page in arriving:
         page.cancel()
