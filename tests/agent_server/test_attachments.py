@@ -12,6 +12,8 @@ import pytest
 
 from tests.agent_server.sandbox import RUN_TOKEN, Sandbox
 
+pytestmark = pytest.mark.whole
+
 ID = "0123456789abcdef0123456789abcdef"
 
 

@@ -4,7 +4,11 @@ import asyncio
 import json
 import os
 
+import pytest
+
 from tests.agent_server.sandbox import Sandbox
+
+pytestmark = pytest.mark.whole
 
 BURST = {"burst": {"count": 1500, "text": "an entry of a burst"}}
 

@@ -10,6 +10,8 @@ import pytest
 
 from tests.agent_server.sandbox import RUN_TOKEN, SECRET, Sandbox
 
+pytestmark = pytest.mark.whole
+
 SAY = {"say": "I have done what was asked, as well as I could."}
 
 

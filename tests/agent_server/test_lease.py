@@ -3,7 +3,11 @@
 import asyncio
 import signal
 
+import pytest
+
 from tests.agent_server.sandbox import Sandbox
+
+pytestmark = pytest.mark.whole
 
 LEASE = {"lease_seconds": 1.0}
 

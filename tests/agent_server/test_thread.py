@@ -20,6 +20,8 @@ from tests.agent_server.fake_control_plane import FakeControlPlane
 from tests.agent_server.sandbox import RUN_TOKEN, Sandbox
 from tests.agent_server.test_permissions import Journal as Requested
 
+pytestmark = pytest.mark.whole
+
 TELLS = {"tells_thread": True}
 
 

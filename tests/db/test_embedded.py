@@ -196,6 +196,7 @@ def test_a_start_that_fails_says_why_in_the_servers_own_words(data_dir: Path) ->
     assert not postgres.leave()
 
 
+@pytest.mark.whole
 def test_a_making_that_was_interrupted_begins_anew() -> None:
     folder = _reachable_folder()
     account = account_for_postgres()
@@ -227,6 +228,7 @@ def test_a_long_data_directory_gets_a_socket_elsewhere(data_dir: Path) -> None:
         long.rename(data_dir)
 
 
+@pytest.mark.whole
 @pytest.mark.root
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root has another account for PostgreSQL")
 def test_a_data_directory_that_postgresql_cannot_enter_keeps_its_permissions() -> None:

@@ -232,6 +232,7 @@ def a_tree(world: World, name: str) -> Path:
     return tree
 
 
+@pytest.mark.whole
 async def test_runtimes_of_other_versions_go_once_no_sandbox_runs_on_them(world: World) -> None:
     own, used, old = runtime_tree.present(world.node.data_dir), a_tree(world, "0.1-a"), a_tree(world, "0.1-b")
     (own / "packages").mkdir(parents=True)
@@ -256,6 +257,7 @@ async def test_runtimes_of_other_versions_go_once_no_sandbox_runs_on_them(world:
     assert await planned(house) == [(Kind.RUNTIME, "0.1-a")]
 
 
+@pytest.mark.whole
 async def test_agents_of_other_versions_go_once_every_sandbox_runs_on_the_present_tree(world: World) -> None:
     root = world.node.data_dir.resolve() / "runtime"
     own, old = root / "agents" / "claude" / PACKAGES["claude"].version, root / "agents" / "claude" / "0.1"

@@ -112,7 +112,7 @@ async def shown(world: World) -> list[int]:
         return [row["place"] for row in await cursor.fetchall() if row["place"] is not None]
 
 
-@pytest.mark.parametrize("number", [25, pytest.param(100, marks=pytest.mark.whole)])
+@pytest.mark.parametrize("number", [15, pytest.param(100, marks=pytest.mark.whole)])
 async def test_queue_positions_behind_five_runs_are_a_permutation_that_never_rises_and_every_run_ends(world: World, number: int) -> None:
     world = limited(world, per_project=5)
     await note_positions(world)
