@@ -84,7 +84,7 @@ async def page(backends: Backends, run_id: UUID, number: int) -> list[JournalEve
     async with backends.database.statement() as tx:
         events = await journal.read(tx, run_id, number)
     follow = events and events[0].number == number + 1 and events[-1].number == number + len(events)
-    if follow and all(is_json(event.text) for event in events):
+    if follow and all(is_json_line(event.text) for event in events):
         return events
     return [JournalEvent(event.number, event.kind, event.text) for event in await after(backends, run_id, number)]
 
@@ -176,7 +176,7 @@ def sound_lines(page: EntryLines) -> bytes | None:
     return lines if sound else None
 
 
-def is_json(text: str) -> bool:
+def is_json_line(text: str) -> bool:
     """Whether a text is a JSON object on one line, as every event is written."""
     if "\n" in text:
         return False
@@ -197,7 +197,7 @@ def _is_json_after_all(text: str) -> bool:
 
 def _sound(backends: Backends, run_id: UUID, event: KeptEvent) -> KeptEvent:
     """The event, or what stands for it where its text is no line of JSON."""
-    if is_json(event.text):
+    if is_json_line(event.text):
         return event
     log.error("an event of a journal is damaged", run_id=str(run_id), number=event.number)
     text = _telling(backends, event.number, event.number, f"Event {event.number} of this run is damaged: it is no line of JSON.")
