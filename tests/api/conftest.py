@@ -20,6 +20,7 @@ from hedgerow.domain.access import Project
 from hedgerow.domain.clock import SystemClock
 from hedgerow.operations import accounts
 from hedgerow.operations.backends import Backends, Rules
+from tests.api.artifact_desk import Desk
 from tests.conftest import fresh_database, temporary_store
 
 PUBLIC_URL = "http://hedgerow.test"
@@ -143,3 +144,10 @@ async def somebody(backends: Backends, api: ASGIApp) -> AsyncIterator[Served]:
     headers = {"Authorization": f"Bearer {value}"}
     async with httpx.AsyncClient(transport=transport, base_url=PUBLIC_URL, headers=headers) as client:
         yield Served(backends, client, project, email, value)
+
+
+@pytest.fixture
+async def desk(served: Served) -> Desk:
+    """The artifacts of a new run."""
+    url, _ = await served.a_run()
+    return Desk(served, url)

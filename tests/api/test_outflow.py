@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator
 import httpx
 import pytest
 import pytest_asyncio
-from starlette.types import Receive, Scope, Send
+from starlette.types import Message, Receive, Scope, Send
 from structlog.testing import capture_logs
 
 from hedgerow.api.front import Front
@@ -103,3 +103,69 @@ async def test_an_answer_of_many_pieces_flows_in_order() -> None:
         answer = await client.get("/")
     assert (answer.text, answer.headers["cache-control"]) == ("hedgerow", "no-cache")
     assert "content-length" not in answer.headers
+
+
+async def test_what_is_wrong_at_the_beginning_is_raised_before_there_is_an_answer() -> None:
+    async def broken() -> AsyncIterator[bytes]:
+        raise UnavailableError("The archive is gone.")
+        yield b""
+
+    with pytest.raises(UnavailableError):
+        await pieces_response(broken(), media_type="text/plain", stall_seconds=5, headers={})
+
+
+async def test_a_client_that_left_before_the_answer_began_ends_it_too() -> None:
+    let_go = asyncio.Event()
+
+    async def pieces() -> AsyncIterator[bytes]:
+        try:
+            for _ in range(3):
+                yield b"x"
+        finally:
+            let_go.set()
+
+    begun = pieces()
+    response = await pieces_response(begun, media_type="text/plain", stall_seconds=5, headers={})
+
+    async def gone() -> Message:
+        return {"type": "http.disconnect"}
+
+    async def send(message: Message) -> None:
+        await asyncio.Event().wait()
+
+    await response({"type": "http", "path": "/"}, gone, send)
+
+    assert let_go.is_set()
+
+
+async def test_no_piece_is_held_once_it_is_sent() -> None:
+    held: set[int] = set()
+
+    class Piece(bytes):
+        def __new__(cls, number: int) -> "Piece":
+            held.add(number)
+            return super().__new__(cls, str(number).encode())
+
+        def __del__(self) -> None:
+            held.remove(int(self))
+
+    async def pieces() -> AsyncIterator[bytes]:
+        for number in range(5):
+            yield Piece(number)
+
+    response = await pieces_response(pieces(), media_type="text/plain", stall_seconds=5, headers={})
+    sent: list[int] = []
+
+    async def send(message: Message) -> None:
+        if message.get("body"):
+            sent.append(int(message["body"]))
+            assert min(held) == sent[-1], "the pieces before are gone"
+
+    async def staying() -> Message:
+        await asyncio.Event().wait()
+        return {}
+
+    await response({"type": "http", "path": "/"}, staying, send)
+
+    assert sent == [0, 1, 2, 3, 4]
+    assert held == set()

@@ -16,7 +16,7 @@ from hedgerow.lifecycle.github import agent_environment, commit_author, git_logi
 from hedgerow.lifecycle.prepare import prepare
 from hedgerow.operations import github, integrations
 from hedgerow.repositories import Checkout, Login, Repositories
-from hedgerow.worker import _forget
+from hedgerow.worker.forgetting import forget
 from tests.integrations.fake_github import FakeGitHub, account, serve
 from tests.lifecycle.conftest import World
 from tests.lifecycle.plugs import MemoryRepositories
@@ -132,6 +132,6 @@ async def test_a_worker_forgets_tokens_whose_time_is_over(at: World) -> None:
     run = await at.run(pr_authorship_mode="user", github_user_token=CALLERS)
     now = at.node.backends.clock.now()
     for later, left in ((timedelta(hours=5), True), (timedelta(hours=7), False)):
-        await _forget(at.with_node(backends=replace(at.node.backends, clock=FixedClock(now + later))).node)
+        await forget(at.with_node(backends=replace(at.node.backends, clock=FixedClock(now + later))).node)
         async with at.node.backends.database.transaction() as tx:
             assert (await rows.run_token(tx, run.id, now) is not None) is left

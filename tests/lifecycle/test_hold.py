@@ -15,7 +15,8 @@ from hedgerow.domain.nodes import NodeListing
 from hedgerow.domain.runs import Environment, RunStatus, TaskRun
 from hedgerow.lifecycle import reconcile
 from hedgerow.operations import logs
-from hedgerow.worker import _Housekeeping, _Signs
+from hedgerow.worker.disk_watch import DiskWatch
+from hedgerow.worker.signs_of_life import SignsOfLife
 from tests.lifecycle.conftest import World
 
 FULL = {"least_free_bytes": 2**62}
@@ -95,11 +96,11 @@ async def listed(world: World) -> list[NodeListing]:
 
 async def test_a_node_tells_since_when_its_disk_is_full(world: World) -> None:
     full = world.with_node(**FULL)
-    await _Signs(full.node, 60).report()
+    await SignsOfLife(full.node, 60).report()
     (first,) = await listed(world)
-    await _Signs(full.node, 60).report()
+    await SignsOfLife(full.node, 60).report()
     (second,) = await listed(world)
-    await _Signs(world.node, 60).report()
+    await SignsOfLife(world.node, 60).report()
     (third,) = await listed(world)
 
     assert first.disk_full_since is not None
@@ -111,7 +112,7 @@ async def test_a_node_tells_since_when_its_disk_is_full(world: World) -> None:
 async def test_a_worker_makes_room_as_soon_as_its_disk_is_full(world: World, capsys: pytest.CaptureFixture[str]) -> None:
     remains = world.node.data_dir / "runs" / ".going-1"
     _make(remains)
-    await _Housekeeping(world.with_node(**FULL).node, 3600, asyncio.Event()).look()
+    await DiskWatch(world.with_node(**FULL).node, 3600, asyncio.Event()).look()
 
     assert not there(remains)
     assert "the disk is nearly full" in capsys.readouterr().out

@@ -9,7 +9,6 @@ from uuid import UUID
 
 import pytest
 
-from hedgerow import worker
 from hedgerow.db import repository_scans
 from hedgerow.db.database import Database
 from hedgerow.db.repository_scans import RepositoryScan
@@ -22,6 +21,8 @@ from hedgerow.lifecycle import scan_repository
 from hedgerow.operations import integrations, readiness, repositories
 from hedgerow.operations.readiness import DatedReadiness
 from hedgerow.repositories import Repositories, ScanLimits
+from hedgerow.worker.forgetting import forget
+from hedgerow.worker.sweep import sweep
 from tests.lifecycle.conftest import World
 from tests.repositories.workbench import commit, make_repository, serve
 
@@ -184,8 +185,8 @@ async def test_a_scan_whose_announcement_was_lost_is_announced_again(scanning: W
     async with scanning.node.backends.database.statement() as tx:
         await tx.connection.execute("UPDATE repository_scans SET requested_at = requested_at - interval '1 minute'")
 
-    await worker._sweep(scanning.node, worker.Rhythm())
-    await worker._sweep(scanning.node, worker.Rhythm())
+    await sweep(scanning.node, 500)
+    await sweep(scanning.node, 500)
 
     async with scanning.node.backends.database.statement() as tx:
         jobs = await (await tx.connection.execute("SELECT args FROM procrastinate_jobs")).fetchall()
@@ -198,12 +199,12 @@ async def test_answers_and_counts_that_nobody_gets_any_more_are_forgotten(scanni
     async with scanning.node.backends.database.transaction() as tx:
         await tx.connection.execute("INSERT INTO insight_counts VALUES (%s, 'event', 'x', current_date - 40, 1)", [scanning.project.id])
         await tx.connection.execute("INSERT INTO insight_counts VALUES (%s, 'event', 'x', current_date - 30, 1)", [scanning.project.id])
-    await worker._forget(scanning.node)
+    await forget(scanning.node)
     assert await kept(scanning) == (1, 1)
     async with scanning.node.backends.database.statement() as tx:
         await tx.connection.execute("UPDATE repository_readiness SET generated_at = generated_at - interval '11 minutes'")
 
-    await worker._forget(scanning.node)
+    await forget(scanning.node)
 
     assert await kept(scanning) == (0, 1)
 

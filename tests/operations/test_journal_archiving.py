@@ -8,19 +8,19 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from hedgerow.db import artifacts, journal, journal_archives
+from hedgerow.db import artifacts, journal, journal_archives, journal_texts
 from hedgerow.db.database import Transaction
 from hedgerow.domain.clock import FixedClock
 from hedgerow.domain.errors import ConflictError, InvalidError, UnavailableError
 from hedgerow.domain.journal import EventKind, JournalEvent
 from hedgerow.domain.journal_segments import EntryFilter, KeptEvent, summarize
 from hedgerow.domain.runs import RunStatus, TaskRun
-from hedgerow.operations import artifact_collection, journal_archiving, journal_segments, logs
+from hedgerow.operations import artifact_collection, journal_archiving, journal_events, journal_segments, logs
 from hedgerow.operations.logs import LogFilters
 from hedgerow.operations.run_updates import RunPatch, update_run
 from hedgerow.storage import ObjectInfo, ObjectStore, StoredObject
 from tests.operations.conftest import Desk
-from tests.operations.test_logs import appended, found, joined, lines, update
+from tests.operations.test_logs import appended, found, joined, lines, said, update
 from tests.operations.test_streams import end, numbers, stream
 
 LATER = timedelta(days=40)
@@ -306,6 +306,36 @@ async def test_a_removed_journal_says_so_to_every_reader(desk: Desk) -> None:
     assert [await desk.backends.storage.head(path) for path in paths] == [None] * 5
 
 
+async def test_a_journal_that_is_archived_while_it_is_read_is_read_whole(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(journal_texts, "PAGE_BYTES", 1_500)
+    run = await ended(desk, 60)
+    before, array = await lines(desk, run), (await found(desk, run))[0]
+
+    reader = await logs.read_logs(desk.backends, desk.caller, desk.project, run.task_id, run.id)
+    pages = await logs.session_logs(desk.backends, desk.caller, desk.project, run.task_id, run.id, LogFilters())
+    begun = [await anext(reader), await anext(pages.body)]
+    await archived(desk, run)
+
+    assert (begun[0] + await joined(reader)).decode().splitlines() == before
+    assert json.loads(begun[1] + await joined(pages.body)) == array
+    assert await rows_of(desk, run) == []
+
+
+async def test_a_journal_that_is_removed_while_it_is_read_says_so_in_the_middle(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(journal_texts, "PAGE_BYTES", 1_500)
+    run = await ended(desk, 60)
+    before = await lines(desk, run)
+
+    reader = await logs.read_logs(desk.backends, desk.caller, desk.project, run.task_id, run.id)
+    begun = await anext(reader)
+    await removed(desk, run)
+
+    *told, marker = (begun + await joined(reader)).decode().splitlines()
+    assert 0 < len(told) < 60
+    assert told == before[: len(told)]
+    assert "_hedgerow/journal_removed" in marker
+
+
 async def test_what_comes_after_a_removal_is_read_and_has_its_own_time(desk: Desk) -> None:
     run = await ended(desk)
     await removed(desk, run)
@@ -349,7 +379,7 @@ def _told(entry: Any) -> Any:
     return entry["notification"]["method"] if entry["notification"]["method"].startswith("_hedgerow") else entry
 
 
-@pytest.mark.parametrize("text", ['{"broken": ', "", "5", '["no object"]', '{"one": 1} {"two": 2}'])
+@pytest.mark.parametrize("text", ['{"broken": ', "", "5", '["no object"]', '{"one": 1} {"two": 2}', '{"two":\n"lines"}', '{"a": "line"}\n'])
 async def test_a_text_that_is_no_json_is_told_in_its_place(desk: Desk, text: str, capsys: pytest.CaptureFixture[str]) -> None:
     run = await ended(desk)
     await change(desk, "UPDATE journal SET text = %s WHERE run_id = %s AND number = 10", text, run.id)
@@ -358,7 +388,7 @@ async def test_a_text_that_is_no_json_is_told_in_its_place(desk: Desk, text: str
     frames = [json.loads(frame.text) for frame in await (await stream(desk, run)).rest() if isinstance(frame, JournalEvent)]
     entries_found, total, matching, _ = await found(desk, run)
 
-    assert texts[8]["notification"]["params"]["message"] == "Event 10 of this run is damaged: it is no JSON."
+    assert texts[8]["notification"]["params"]["message"] == "Event 10 of this run is damaged: it is no line of JSON."
     assert [_told(frame) for frame in frames[1:31]] == [_told(text) for text in texts]
     assert [_told(entry) for entry in entries_found] == [_told(text) for text in texts]
     assert total == matching == 30
@@ -374,6 +404,10 @@ async def test_an_event_of_an_unknown_kind_is_told_and_stops_nobody(desk: Desk) 
     assert numbers(frames) == list(range(1, 33))
     assert sum(isinstance(frame, JournalEvent) and "journal_damaged" in frame.text for frame in frames) == 1
     assert sum("journal_damaged" in line for line in await lines(desk, run)) == 1
+    for filters in ({}, {"exclude_types": ("b",)}):
+        entries_found, _, matching, _ = await found(desk, run, **filters, limit=20)
+        assert (len(entries_found), matching) == (20, 30 if not filters else 20)
+        assert sum("journal_damaged" in json.dumps(entry) for entry in entries_found) == 1
 
 
 async def test_a_damaged_journal_is_archived_up_to_the_damage_and_told(desk: Desk, capsys: pytest.CaptureFixture[str]) -> None:
@@ -422,3 +456,93 @@ def test_a_summary_counts_as_reading_does(rows: list[Any], after: int | None, wa
     assert counted in {None, sum(map(asked.passes, events))}
     assert counted is not None or after is not None
     assert list(journal_segments.decode(journal_segments.encode(events))) == events
+
+
+REQUEST = {"type": "permission_request", "requestId": "r", "options": [], "toolCall": {}}
+DAMAGES = ("missing", "kind", "", " ", "5", '{"broken": ', '{"one": 1} {"two": 2}', '{"two":\n"lines"}', "{}\n")
+
+
+@dataclass(frozen=True)
+class Told:
+    """An event as readers tell it: with what it says, or with the first and the last of the lost ones that it stands for."""
+
+    number: int
+    entry: bool
+    name: str
+    says: Any
+
+
+async def _damaged(desk: Desk, names: list[str], damages: Mapping[int, str]) -> tuple[TaskRun, list[Told]]:
+    """A run with entries, with requests where they have no name, and with damages at some numbers; and what is to be told of it."""
+    run = await desk.run()
+    sent = [said(name, text="x" * (n % 7) ** 4) if name else REQUEST for n, name in enumerate(names)]
+    await appended(desk, run, *sent, caller=desk.agent(run))
+    async with desk.backends.database.statement() as tx:
+        events = await journal.read_kept(tx, run.id, 0, 10_000, 10**9)
+    told: list[Told] = []
+    for event in events:
+        number, damage = event.number, damages.get(event.number)
+        if damage is None:
+            told.append(Told(number, event.kind is EventKind.ENTRY, event.event_type, json.loads(event.text)))
+        elif damage == "missing":
+            await change(desk, "DELETE FROM journal WHERE run_id = %s AND number = %s", run.id, number)
+            first = told.pop().says[0] if told and damages.get(number - 1) == "missing" else number
+            told.append(Told(number, True, "a", (first, number)))
+        elif damage == "kind":
+            await change(desk, "UPDATE journal SET kind = 99 WHERE run_id = %s AND number = %s", run.id, number)
+            told.append(Told(number, True, event.event_type, (number, number)))
+        else:
+            await change(desk, "UPDATE journal SET text = %s WHERE run_id = %s AND number = %s", damage, run.id, number)
+            told.append(Told(number, event.kind is EventKind.ENTRY, event.event_type, (number, number)))
+    return run, told
+
+
+def _heard(entry: Any) -> Any:
+    """What an entry says, or which events it stands for."""
+    if entry.get("notification", {}).get("method") != "_hedgerow/journal_damaged":
+        return entry
+    return entry["notification"]["params"]["first"], entry["notification"]["params"]["last"]
+
+
+@settings(max_examples=12, deadline=None, derandomize=True, report_multiple_bugs=False, suppress_health_check=list(HealthCheck))
+@given(
+    names=st.lists(st.sampled_from(["", "a", "a", "b"]), min_size=1, max_size=150),
+    damages=st.dictionaries(st.one_of(st.integers(1, 12), st.integers(1, 151)), st.sampled_from(DAMAGES), max_size=5),
+    limit=st.integers(1, 20),
+)
+async def test_all_readers_tell_the_same_of_a_damaged_journal(desk: Desk, names: list[str], damages: dict[int, str], limit: int) -> None:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(journal_texts, "PAGE_BYTES", 6_000)
+        run, told = await _damaged(desk, names, damages)
+
+        logged = [_heard(json.loads(line)) for line in await lines(desk, run)]
+        frames = await _stored(desk, run)
+        assert [_heard(json.loads(frame.text)) for frame in frames] == [event.says for event in told]
+        assert [frame.number for frame in frames] == [event.number for event in told]
+        assert logged == [event.says for event in told if event.entry]
+        narrowed = [event.says for event in told if event.entry and event.name == "a"]
+        paged, counts = await _paged(desk, run, limit, len(narrowed), event_types=("a",))
+        assert (paged, counts) == (narrowed, {(len(logged), len(narrowed))})
+        lost = [number for number, damage in damages.items() if damage in {"missing", "kind"} and number < len(names) + 2]
+        if all(number > 1 and names[number - 2] for number in lost):  # other events are not counted, and are missed where they show
+            assert (await _paged(desk, run, limit, len(logged)))[0] == logged
+
+        await end(desk, run)
+        await archived(desk, run)  # up to the first damage
+        assert [_heard(json.loads(line)) for line in await lines(desk, run)] == logged
+        assert [_heard(json.loads(frame.text)) for frame in await _stored(desk, run)][: len(told)] == [event.says for event in told]
+        assert await _paged(desk, run, limit, len(narrowed), event_types=("a",)) == (narrowed, counts)
+
+
+async def _paged(desk: Desk, run: TaskRun, limit: int, matching: int, **filters: Any) -> tuple[list[Any], set[tuple[int, int]]]:
+    """What session_logs shows page by page, and all counts that it gives."""
+    pages = [await found(desk, run, **filters, offset=offset, limit=limit) for offset in range(0, matching + 1, limit)]
+    return [_heard(entry) for page in pages for entry in page[0]], {page[1:3] for page in pages}
+
+
+async def _stored(desk: Desk, run: TaskRun) -> list[JournalEvent]:
+    """What a stream shows of what is stored now."""
+    events: list[JournalEvent] = []
+    while page := await journal_events.page(desk.backends, run.id, events[-1].number if events else 0):
+        events += page
+    return events

@@ -1,18 +1,22 @@
 import asyncio
+import gc
 import json
+import threading
 from collections.abc import AsyncGenerator, AsyncIterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import Any
+from uuid import UUID
 
 import pytest
 
 from hedgerow.db import executions, journal, journal_texts, messages, nodes
+from hedgerow.db.database import BulkConnection
 from hedgerow.domain.access import Caller
 from hedgerow.domain.clock import FixedClock
 from hedgerow.domain.end_reasons import LONGEST_WORDS
-from hedgerow.domain.errors import ConflictError, ForbiddenError, InvalidError, NotFoundError
+from hedgerow.domain.errors import ConflictError, ForbiddenError, InvalidError, NotFoundError, UnavailableError
 from hedgerow.domain.ids import uuid7
 from hedgerow.domain.journal import EventKind, JournalEvent
 from hedgerow.domain.masking import Mask
@@ -410,16 +414,21 @@ async def test_entries_larger_than_a_page_come_each_alone(desk: Desk, monkeypatc
     assert (await found(desk, run, limit=5000))[0] == [json.loads(line) for line in b"".join(pieces).splitlines()]
 
 
-async def test_pages_stay_small_where_entries_suddenly_become_large(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("large", [1_500, 3_000])
+async def test_pages_stay_small_where_entries_suddenly_become_large(desk: Desk, monkeypatch: pytest.MonkeyPatch, large: int) -> None:
     monkeypatch.setattr(journal_texts, "PAGE_BYTES", 100_000)
     run = await desk.run()
-    sizes = [10] * 1200 + [3_000] * 200 + [10] * 100
+    sizes = [10] * 1200 + [large] * 400 + [10] * 100
     await appended(desk, run, *({"n": n, "text": "x" * size} for n, size in enumerate(sizes)))
 
     pieces = [piece async for piece in await logs.read_logs(desk.backends, desk.caller, desk.project, run.task_id, run.id)]
+    filters = LogFilters(limit=5000, exclude_types=("plan",))
+    page = await logs.session_logs(desk.backends, desk.caller, desk.project, run.task_id, run.id, filters)
+    array = [piece async for piece in page.body]
 
     assert [json.loads(line)["n"] for line in b"".join(pieces).splitlines()] == list(range(len(sizes)))
-    assert max(map(len, pieces)) <= 100_000
+    assert [entry["n"] for entry in json.loads(b"".join(array))] == list(range(len(sizes)))
+    assert max(map(len, pieces + array)) <= 4 * 100_000
 
 
 async def test_small_entries_are_not_read_again_for_the_large_ones_among_them(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -452,6 +461,70 @@ async def test_a_reader_of_a_log_may_leave_in_the_middle(desk: Desk, monkeypatch
     await pieces.aclose()
 
     assert len(await lines(desk, run)) == 60
+
+
+async def test_two_pages_are_on_their_way_while_one_is_sent_and_no_more(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(journal_texts, "PAGE_BYTES", 20_000)
+    run = await desk.run()
+    await appended(desk, run, *({"n": n, "text": "x" * 100} for n in range(1500)))
+    asked: list[int] = []
+    both, read_all = threading.Barrier(2), journal_texts.read_all
+
+    def read(connection: BulkConnection, run_id: UUID, after: int, most: int, size: journal_texts.PageSize) -> object:
+        asked.append(after)
+        if 0 < after < 700:  # the two after the first
+            both.wait(10)
+        return read_all(connection, run_id, after, most, size)
+
+    monkeypatch.setattr(journal_texts, "read_all", read)
+    pieces: list[bytes] = []
+    async for piece in await logs.read_logs(desk.backends, desk.caller, desk.project, run.task_id, run.id):
+        pieces.append(piece)
+        await desk.backends.database.in_thread(lambda _: None)  # comes after those that are asked for already
+        assert len(asked) <= len(pieces) + 2
+
+    assert [json.loads(line)["n"] for line in b"".join(pieces).splitlines()] == list(range(1500))
+    assert len(pieces) > 5
+    assert len(asked) == len(set(asked)), "nothing was read twice"
+
+
+async def test_what_is_appended_while_a_log_is_read_comes_at_its_end(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(journal_texts, "PAGE_BYTES", 10_000)
+    run = await desk.run()
+    await appended(desk, run, *({"n": n, "text": "x" * 900} for n in range(60)))
+
+    read = b""
+    async for piece in await logs.read_logs(desk.backends, desk.caller, desk.project, run.task_id, run.id):
+        if (count := read.count(b"\n")) < 60:
+            await appended(desk, run, {"n": 60 + count})  # one between any two pages
+        read += piece
+
+    assert [json.loads(line) for line in read.splitlines()] == [json.loads(line) for line in await lines(desk, run)]
+
+
+async def test_a_log_breaks_off_where_the_database_does_and_is_whole_the_next_time(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(journal_texts, "PAGE_BYTES", 10_000)
+    run = await desk.run()
+    await appended(desk, run, *({"n": n, "text": "x" * 900} for n in range(60)))
+    troubles: list[Any] = []
+    monkeypatch.setattr(asyncio.get_running_loop(), "call_exception_handler", troubles.append)
+
+    pieces = await logs.read_logs(desk.backends, desk.caller, desk.project, run.task_id, run.id)
+    await anext(pieces)
+    with monkeypatch.context() as patch:
+        patch.setattr(journal_texts, "read_all", _read_by_a_backend_that_dies)
+        with pytest.raises(UnavailableError):
+            await joined(pieces)
+    pieces = await logs.read_logs(desk.backends, desk.caller, desk.project, run.task_id, run.id)
+    await anext(pieces)
+    gc.collect()
+
+    assert troubles == []
+    assert len(await lines(desk, run)) == 60
+
+
+def _read_by_a_backend_that_dies(connection: BulkConnection, *_arguments: object) -> None:
+    connection.execute("SELECT pg_terminate_backend(pg_backend_pid())")
 
 
 async def test_never_more_entries_match_than_there_are(desk: Desk) -> None:

@@ -1,7 +1,8 @@
 """Answers that leave in pieces: logs and streams. Whoever leaves, or does not read, is let go."""
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Mapping
+from collections import deque
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Iterable, Mapping
 
 import structlog
 from starlette.responses import Response
@@ -16,7 +17,8 @@ _log = structlog.get_logger()
 class Outflow(Response):
     """An answer whose body is an iterator of pieces, which is closed in the end, however that comes.
 
-    A client that leaves a piece unread for `stall_seconds` is cut off.
+    `begun` are those that were taken from it already; none is held once it is sent. A client that leaves a piece unread for
+    `stall_seconds` is cut off.
     """
 
     def __init__(
@@ -26,8 +28,10 @@ class Outflow(Response):
         media_type: str,
         stall_seconds: float,
         headers: Mapping[str, str] | None = None,
+        begun: Iterable[bytes] = (),
     ) -> None:
         self.pieces = pieces
+        self.begun = deque(begun)
         self.stall_seconds = stall_seconds
         self.status_code = 200
         self.media_type = media_type
@@ -57,6 +61,8 @@ class Outflow(Response):
 
     async def _send_all(self, send: Send) -> None:
         await self._send(send({"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers}))
+        while self.begun:
+            await self._send(send({"type": "http.response.body", "body": self.begun.popleft(), "more_body": True}))
         async for piece in self.pieces:
             await self._send(send({"type": "http.response.body", "body": piece, "more_body": True}))
         await self._send(send({"type": "http.response.body", "body": b"", "more_body": False}))
@@ -102,14 +108,4 @@ async def pieces_response(pieces: AsyncIterator[bytes], *, media_type: str, stal
         await close(pieces)
         # Not as Response's media_type, which claims UTF-8 for any text.
         return Response(first, headers={"content-type": media_type, **headers})
-    return Outflow(_chain(first, second, pieces), media_type=media_type, stall_seconds=stall_seconds, headers=headers)
-
-
-async def _chain(first: bytes, second: bytes, rest: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
-    try:
-        yield first
-        yield second
-        async for piece in rest:
-            yield piece
-    finally:
-        await close(rest)
+    return Outflow(pieces, media_type=media_type, stall_seconds=stall_seconds, headers=headers, begun=(first, second))

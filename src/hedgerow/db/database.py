@@ -69,7 +69,7 @@ def _read_json(text: str | bytes) -> Any:
 
 
 def _configure_bulk(connection: BulkConnection) -> None:
-    """Also have its server keep the memory of one query for the next.
+    """Have the connection's server keep the memory of one large answer for the next.
 
     The C library's allocator gives a megabyte that was freed back to the system, and gets it anew page by page, until it has once
     seen a larger piece come and go. For large answers in a row that makes a fourth of their time.

@@ -263,7 +263,7 @@ _KINDS = {kind.value: kind for kind in EventKind}
 
 
 def _unknown(number: int) -> JournalEvent:
-    """An event of a kind that nobody knows, as one that is damaged: an entry whose text is no JSON."""
+    """An event of a kind that nobody knows, as one that is damaged: an entry whose text is no line of JSON."""
     return JournalEvent(number, EventKind.ENTRY, "")
 
 

@@ -15,8 +15,8 @@ PAGE_BYTES = 1024 * 1024
 _FIRST_EVENTS = 500
 _MOST_EVENTS = 2000
 _GROWTH = 4
-_TOGETHER = 64
-_SHARE = 64  # an entry of a page may have this part of `PAGE_BYTES`, however many events the page has
+_TOGETHER = 64  # events in one piece
+_EXCESS = 4  # how many times `PAGE_BYTES` a page may have where entries have suddenly become large
 
 
 @dataclass(slots=True)
@@ -31,16 +31,6 @@ class PageSize:
         A few small ones say little of those to come: rows that are read and then do not fit in are read in vain.
         """
         self.events = max(1, min(_MOST_EVENTS, _GROWTH * events, events * PAGE_BYTES * 3 // 4 // max(size_bytes, 1)))
-
-    @property
-    def together(self) -> int:
-        """How many events come in one piece: fewer where pages are small, so that one that cannot come with others holds up few."""
-        return max(1, min(_TOGETHER, self.events // 16))
-
-    @property
-    def most_bytes(self) -> int:
-        """What one entry may have to come with others. It bounds a page of a journal whose entries have suddenly become large."""
-        return max(PAGE_BYTES // _SHARE, 4 * PAGE_BYTES // self.events)
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,23 +54,29 @@ class _Group(NamedTuple):
 
 # The texts are joined some at a time: a row for each costs its reader three times as much. The final order has them all sent together, at
 # the end: a reader that is woken for each of them takes longer than the query.
-_GROUP = sql.SQL("""
-    max(number), count(*), count(line), bool_and(sound), convert_to(string_agg(line, E'\\n' ORDER BY number), 'UTF8') FROM (
-        SELECT number, kind = ANY ({others}) OR (kind = {entry} AND octet_length(text) BETWEEN 1 AND %(most_bytes)s) AS sound,
-            CASE WHEN kind = {entry} AND octet_length(text) <= %(most_bytes)s THEN text END AS line
-        FROM journal WHERE run_id = %(run_id)s AND
+_EVENT = sql.SQL("""
+    number, kind = ANY ({others}) OR (kind = {entry} AND octet_length(text) BETWEEN 1 AND %(most_bytes)s) AS sound,
+    CASE WHEN kind = {entry} AND octet_length(text) <= %(most_bytes)s THEN text END AS line
 """).format(entry=sql.Literal(EventKind.ENTRY.value), others=sql.Literal([kind.value for kind in EventKind if kind is not EventKind.ENTRY]))
+_GROUP = sql.SQL("""
+    max(number), count(*), count(line), bool_and(sound) AND coalesce(octet_length({lines}) <= %(most_bytes)s, true),
+    CASE WHEN octet_length({lines}) <= %(most_bytes)s THEN convert_to({lines}, 'UTF8') END
+""").format(lines=sql.SQL(r"string_agg(line, E'\n' ORDER BY number)"))
 _IS_HERE = sql.SQL("(SELECT greatest(archived_to, removed_to) FROM journals WHERE run_id = %(run_id)s) <= %(after)s")
 _READ = sql.SQL("""
-    SELECT {group} {condition} AND number > %(after)s AND {is_here} ORDER BY number LIMIT %(most)s
-    ) page GROUP BY (number - %(after)s - 1) / %(together)s ORDER BY 1
+    SELECT {group} FROM (
+        SELECT {event}, row_number() OVER (ORDER BY number) - 1 AS place FROM journal
+        WHERE run_id = %(run_id)s AND {condition} AND number > %(after)s AND {is_here} ORDER BY number LIMIT %(most)s
+    ) page GROUP BY place / %(together)s ORDER BY 1
 """)
 _READ_ALL = sql.SQL("""
     SELECT page.* FROM generate_series(%(after)s::bigint, %(after)s::bigint + %(most)s - 1, %(together)s) AS start, LATERAL (
-        SELECT {group} number > start AND number <= least(start + %(together)s, %(after)s::bigint + %(most)s)
+        SELECT {group} FROM (
+            SELECT {event} FROM journal
+            WHERE run_id = %(run_id)s AND number > start AND number <= least(start + %(together)s, %(after)s::bigint + %(most)s)
         ) events
     ) page WHERE page.max IS NOT NULL AND {is_here} ORDER BY 1
-""").format(group=_GROUP, is_here=_IS_HERE)
+""").format(event=_EVENT, group=_GROUP, is_here=_IS_HERE)
 _LARGEST = 2**31 - 1  # of any value of PostgreSQL
 
 
@@ -99,8 +95,8 @@ def read(
     `values` are those of the condition, by their names. One entry that is larger than a page comes alone. None where none is left in the
     table, and where what follows `after` lies elsewhere or cannot be read.
     """
-    statement = _READ.format(group=_GROUP, condition=condition, is_here=_IS_HERE)
-    groups = _groups(connection, statement, {**values, "run_id": run_id, "after": after}, most, size)
+    statement = _READ.format(event=_EVENT, group=_GROUP, condition=condition, is_here=_IS_HERE)
+    groups = _groups(connection, statement, {**values, "run_id": run_id, "after": after}, most)
     return _lines_of(groups, size) if groups else None
 
 
@@ -109,16 +105,20 @@ def read_all(connection: BulkConnection, run_id: UUID, after: int, most: int, si
 
     None at the end of the table, and where the next events lie elsewhere, or one of them is missing.
     """
-    groups = _groups(connection, _READ_ALL, {"run_id": run_id, "after": after}, most, size)
+    groups = _groups(connection, _READ_ALL, {"run_id": run_id, "after": after}, most)
     if not groups or groups[-1].last - after != sum(group.events for group in groups):
         return None
     return _lines_of(groups, size)
 
 
-def _groups(connection: BulkConnection, statement: sql.Composed, values: Mapping[str, object], most: int, size: PageSize) -> list[_Group]:
-    """Sound events in a row. Where the first cannot come with others, those before it, or it alone."""
-    together = size.together
-    for most_bytes, limit, joined in ((size.most_bytes, most, together), (size.most_bytes, min(most, together), 1), (_LARGEST, 1, 1)):
+def _groups(connection: BulkConnection, statement: sql.Composed, values: Mapping[str, object], most: int) -> list[_Group]:
+    """Sound events in a row, out of the first `most`. Where the first cannot come with others, those before it, or it alone.
+
+    Small pages come in small pieces: a piece that is too large, or has an event that is no sound one, holds up few others.
+    """
+    together = max(1, min(_TOGETHER, most // 16))
+    tries = (_EXCESS * PAGE_BYTES * together // most, most, together), (PAGE_BYTES // together, min(most, together), 1), (_LARGEST, 1, 1)
+    for most_bytes, limit, joined in tries:
         named = {**values, "most_bytes": most_bytes, "most": limit, "together": joined}
         rows = connection.cursor(binary=True).execute(statement, named).fetchall()
         groups = list(takewhile(lambda group: group.sound, map(_Group._make, rows)))

@@ -11,7 +11,7 @@ from hedgerow.db.database import BulkConnection, Transaction
 from hedgerow.db.journal import EXTENT_COLUMNS, Extent, extent_from_row
 from hedgerow.db.journal_texts import EntryLines, PageSize
 from hedgerow.db.rows import storable
-from hedgerow.domain.journal import LONGEST_EVENT_TYPE
+from hedgerow.domain.journal import LONGEST_EVENT_TYPE, EventKind
 from hedgerow.domain.journal_segments import EntryFilter
 
 
@@ -21,7 +21,7 @@ class Survey:
 
     extent: Extent
     matching: int  # entries in the table that pass the filter
-    events: int | None  # events in the table; None where they were not counted
+    events: int | None  # events in the table of which it is known what they are; None where they were not counted
 
     @property
     def whole(self) -> bool:
@@ -39,9 +39,10 @@ def _stored(names: tuple[str, ...]) -> tuple[str, ...]:
     return tuple(storable(name[:LONGEST_EVENT_TYPE]) for name in names)
 
 
+_KNOWN = sql.SQL("kind = ANY ({})").format(sql.Literal([kind.value for kind in EventKind]))
 _SURVEY = sql.SQL("""
     SELECT {extent}, found.matching, found.events FROM journals, LATERAL (
-        SELECT count(*) FILTER (WHERE {condition}) AS matching, count(*) AS events FROM journal
+        SELECT count(*) FILTER (WHERE {condition}) AS matching, count(*) FILTER (WHERE {known}) AS events FROM journal
         WHERE journal.run_id = journals.run_id AND number > greatest(archived_to, removed_to)
     ) found WHERE journals.run_id = %(run_id)s
 """)
@@ -59,7 +60,7 @@ async def survey(tx: Transaction, run_id: UUID, wanted: EntryFilter) -> Survey:
         row = await (await tx.connection.execute(_SURVEY_OF_ALL, [run_id])).fetchone()
     else:
         condition, values = _narrowed(wanted)
-        statement = _SURVEY.format(extent=EXTENT_COLUMNS, condition=condition)
+        statement = _SURVEY.format(extent=EXTENT_COLUMNS, condition=condition, known=_KNOWN)
         row = await (await tx.connection.execute(statement, {**values, "run_id": run_id})).fetchone()
     if row is None:
         return Survey(extent=Extent(0, 0, 0, 0), matching=0, events=None)
@@ -91,12 +92,15 @@ async def skip(tx: Transaction, run_id: UUID, wanted: EntryFilter, offset: int) 
     return Skipped(row["number"], int(row["base"]))
 
 
-_IS_UNBROKEN: LiteralString = "SELECT count(*) = %s - %s AS unbroken FROM journal WHERE run_id = %s AND number > %s AND number <= %s"
+_IS_UNBROKEN = sql.SQL("""
+    SELECT count(*) = %(last)s - %(after)s AS unbroken FROM journal
+    WHERE run_id = %(run_id)s AND number > %(after)s AND number <= %(last)s AND {known}
+""").format(known=_KNOWN)
 
 
 async def is_unbroken(tx: Transaction, run_id: UUID, after: int, last: int) -> bool:
-    """Whether the table holds each event after a number up to another one."""
-    row = await (await tx.connection.execute(_IS_UNBROKEN, [last, after, run_id, after, last])).fetchone()
+    """Whether the table holds each event after a number up to another one, and knows what it is."""
+    row = await (await tx.connection.execute(_IS_UNBROKEN, {"run_id": run_id, "after": after, "last": last})).fetchone()
     assert row is not None
     return bool(row["unbroken"])
 

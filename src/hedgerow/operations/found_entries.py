@@ -1,14 +1,15 @@
 """Which entries of a run `session_logs` shows: counted by the database where its table holds them all, else part by part."""
 
-from collections.abc import AsyncGenerator, AsyncIterator
+from collections.abc import AsyncGenerator
 from dataclasses import dataclass
 from functools import partial
+from typing import NamedTuple
 from uuid import UUID
 
 from hedgerow.db import journal_archives
 from hedgerow.db import session_logs as table
 from hedgerow.db.database import BulkConnection
-from hedgerow.db.journal_texts import EntryLines, PageSize
+from hedgerow.db.journal_texts import PageSize
 from hedgerow.db.session_logs import Survey
 from hedgerow.domain.errors import UnavailableError
 from hedgerow.domain.journal_segments import EntryFilter, KeptEvent
@@ -103,33 +104,41 @@ def _passing(events: list[KeptEvent], wanted: EntryFilter) -> int:
 
 
 async def array(backends: Backends, run_id: UUID, wanted: EntryFilter, found: Found, left: int) -> AsyncGenerator[bytes]:
-    """A JSON array of the next `left` entries of the page, in pieces. One page is held at a time."""
+    """A JSON array of the next `left` entries of the page, in pieces. Two pages are held at a time."""
     wanted = table.stored(wanted)
     separator, number, size, skip = b"[", found.after, PageSize(), found.skipped
     while left > 0 and found.whole:
-        read = partial(_checked, run_id=run_id, wanted=wanted, after=number, most=left, size=size)
-        entries = await backends.database.in_thread(read)
-        if entries is None:
+        read = partial(_sound_page, run_id=run_id, wanted=wanted, after=number, most=left, size=size, separator=separator)
+        page = await backends.database.in_thread(read)
+        if page is None:
             break
-        yield separator + b",".join(entries.pieces).replace(b"\n", b",")  # an entry is one line
-        separator, number, left = b",", entries.last, left - entries.entries
-    async for events in journal_events.from_start(backends, run_id, number) if left > 0 else _nothing():
+        separator, number, left = b",", page.last, left - page.entries
+        yield page.texts
+    while left > 0 and (events := await journal_events.after(backends, run_id, number)):
+        number = events[-1].number
         passing = [event.text for event in events if wanted.passes(event)]
         texts = passing[skip : skip + left]
         skip, left = max(0, skip - len(passing)), left - len(texts)
         if texts:
             yield separator + ",".join(texts).encode()
             separator = b","
-        if left <= 0:
-            break
     yield b"[]" if separator == b"[" else b"]"
 
 
-async def _nothing() -> AsyncIterator[list[KeptEvent]]:
-    return
-    yield
+class _Page(NamedTuple):
+    """The next entries that are meant, up to an event."""
+
+    last: int
+    entries: int
+    texts: bytes
 
 
-def _checked(connection: BulkConnection, run_id: UUID, wanted: EntryFilter, after: int, most: int, size: PageSize) -> EntryLines | None:
-    entries = table.read(connection, run_id, wanted, after, most, size)
-    return entries if entries is not None and journal_events.are_json(entries) else None
+def _sound_page(
+    connection: BulkConnection, run_id: UUID, wanted: EntryFilter, after: int, most: int, size: PageSize, separator: bytes
+) -> _Page | None:
+    """A page of the table; None at its end, and where anything else than a sound entry is next, or among them."""
+    page = table.read(connection, run_id, wanted, after, most, size)
+    lines = None if page is None else journal_events.sound_lines(page)
+    if page is None or lines is None:
+        return None
+    return _Page(page.last, page.entries, separator + lines[:-1].replace(b"\n", b","))

@@ -50,7 +50,7 @@ async def _next(backends: Backends, run_id: UUID) -> Sequence[KeptEvent]:
         extent = await journal.extent(tx, run_id)
         rows = await journal.read_kept(tx, run_id, extent.base, journal_segments.SEGMENT_EVENTS, journal_segments.SEGMENT_BYTES)
     sound = unbroken(rows, extent.base)
-    sound = sound[: next((index for index, event in enumerate(sound) if not journal_events.is_json(event.text)), len(sound))]
+    sound = sound[: next((index for index, event in enumerate(sound) if not journal_events.is_json_line(event.text)), len(sound))]
     if len(sound) < len(rows) or (not rows and extent.head > extent.base):
         log.error("a damaged journal is not archived any further", run_id=str(run_id), after=extent.base + len(sound))
     return sound

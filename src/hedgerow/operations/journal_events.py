@@ -1,6 +1,6 @@
 """Where the events of a journal come from: the table, the archive, or, where they are lost, a word that says so.
 
-Readers that see a sound table only never get here but through one check; whatever else there is, `after` finds.
+A sound table is read in large pages, each looked through by a quick parser; whatever else there is, `after` finds.
 """
 
 import asyncio
@@ -9,6 +9,7 @@ from collections import deque
 from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 from contextlib import aclosing
 from functools import partial
+from io import BytesIO
 from typing import NamedTuple
 from uuid import UUID
 
@@ -46,8 +47,8 @@ _ANY_JSON = msgspec.json.Decoder(msgspec.Raw)
 async def after(backends: Backends, run_id: UUID, number: int) -> list[KeptEvent]:
     """The next events after a number, in order and without gaps: a page of them, empty at the end of the journal.
 
-    A journal that was removed begins with the event that tells of it. An event that is missing, or is no JSON, comes as an entry that
-    says so; its number is that of the last event that it stands for. Raises UnavailableError where the archive cannot be read.
+    A journal that was removed begins with the event that tells of it. An event that is missing, or is no line of JSON, comes as an entry
+    that says so; its number is that of the last event that it stands for. Raises UnavailableError where the archive cannot be read.
     """
     for _ in range(_MOST_LOOKS):
         async with backends.database.statement() as tx:
@@ -83,7 +84,7 @@ async def page(backends: Backends, run_id: UUID, number: int) -> list[JournalEve
     async with backends.database.statement() as tx:
         events = await journal.read(tx, run_id, number)
     follow = events and events[0].number == number + 1 and events[-1].number == number + len(events)
-    if follow and all(is_json(event.text) for event in events):
+    if follow and all(is_json_line(event.text) for event in events):
         return events
     return [JournalEvent(event.number, event.kind, event.text) for event in await after(backends, run_id, number)]
 
@@ -138,6 +139,7 @@ async def _sound_pages(backends: Backends, run_id: UUID, number: int, size: Page
 
 
 async def _leave(ahead: deque[_Page]) -> None:
+    """Let pages go that nobody waits for any more. A thread that fetches one gives its connection back once it has it."""
     arriving = [ahead.popleft().arriving for _ in range(len(ahead))]
     for page in arriving:
         page.cancel()
@@ -146,7 +148,8 @@ async def _leave(ahead: deque[_Page]) -> None:
 
 def _sound_page(connection: BulkConnection, run_id: UUID, after: int, events: int, size: PageSize) -> tuple[int, bytes] | None:
     page = journal_texts.read_all(connection, run_id, after, events, size)
-    return (page.last, _lines(page.pieces)) if page is not None and are_json(page) else None
+    lines = None if page is None else sound_lines(page)
+    return None if page is None or lines is None else (page.last, lines)
 
 
 def _lines(texts: Sequence[bytes]) -> bytes:
@@ -160,16 +163,23 @@ async def from_start(backends: Backends, run_id: UUID, number: int = 0) -> Async
         yield events
 
 
-def are_json(page: EntryLines) -> bool:
-    """Whether all entries of a page are JSON objects, as a quick parser sees it: it refuses a little that is allowed."""
+def sound_lines(page: EntryLines) -> bytes | None:
+    """The entries of a page, a line each; None where one is no JSON object, as a quick parser sees it: it refuses a little that is allowed.
+
+    The parser takes any space between two objects, or within one, for what it is: so lines are counted as well.
+    """
+    lines = _lines(page.pieces)
     try:
-        return sum(len(_OBJECTS.decode_lines(piece)) for piece in page.pieces) == page.entries
+        sound = len(_OBJECTS.decode_lines(lines)) == len(BytesIO(lines).readlines()) == page.entries
     except (msgspec.MsgspecError, RecursionError):
+        return None
+    return lines if sound else None
+
+
+def is_json_line(text: str) -> bool:
+    """Whether a text is a JSON object on one line, as every event is written."""
+    if "\n" in text:
         return False
-
-
-def is_json(text: str) -> bool:
-    """Whether a text is a JSON object."""
     try:
         _ANY_JSON.decode(text)
     except (msgspec.MsgspecError, RecursionError):
@@ -186,11 +196,11 @@ def _is_json_after_all(text: str) -> bool:
 
 
 def _sound(backends: Backends, run_id: UUID, event: KeptEvent) -> KeptEvent:
-    """The event, or what stands for it where its text is no JSON."""
-    if is_json(event.text):
+    """The event, or what stands for it where its text is no line of JSON."""
+    if is_json_line(event.text):
         return event
     log.error("an event of a journal is damaged", run_id=str(run_id), number=event.number)
-    text = _telling(backends, event.number, event.number, f"Event {event.number} of this run is damaged: it is no JSON.")
+    text = _telling(backends, event.number, event.number, f"Event {event.number} of this run is damaged: it is no line of JSON.")
     return KeptEvent(event.number, event.kind, event.event_type, event.timestamp, text)
 
 

@@ -29,7 +29,7 @@ class LogFilters:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SessionLogs:
-    """A page of entries. `body` gives the JSON array in pieces."""
+    """A page of entries. `body` gives the JSON array in pieces; it ends with UnavailableError where the archive cannot be read."""
 
     total: int
     matching: int
@@ -38,28 +38,14 @@ class SessionLogs:
 
 
 async def read_logs(backends: Backends, caller: Caller, project: Project, task_id: UUID, run_id: UUID) -> AsyncIterator[bytes]:
-    """The JSON lines of the run's resume chain, oldest ancestor first, in pieces.
+    """The JSON lines of the run's resume chain, oldest ancestor first, in pieces. Raises NotFoundError.
 
-    Raises NotFoundError, and UnavailableError where its beginning cannot be read from the archive, before the first piece.
+    The pieces end with UnavailableError where the archive cannot be read.
     """
     async with backends.database.statement() as tx:
         run = await access.readable_run(tx, caller, project, task_id, run_id)
         chain = await runs.resume_chain(tx, run)
-    return await _begun(journal_lines(backends, chain))
-
-
-async def _begun(pieces: AsyncGenerator[bytes]) -> AsyncGenerator[bytes]:
-    """The same pieces, with the first fetched already: what is wrong from the start can still be answered as an error."""
-    first = await anext(pieces, None)
-
-    async def all_of_them() -> AsyncGenerator[bytes]:
-        async with aclosing(pieces):
-            if first is not None:
-                yield first
-            async for piece in pieces:
-                yield piece
-
-    return all_of_them()
+    return journal_lines(backends, chain)
 
 
 async def journal_lines(backends: Backends, run_ids: Sequence[UUID]) -> AsyncGenerator[bytes]:
@@ -80,5 +66,5 @@ async def session_logs(
     offset = min(filters.offset, 2**62)
     found = await found_entries.find(backends, run_id, wanted, offset, filters.limit)
     size = max(0, min(filters.limit, found.matching - offset))
-    body = await _begun(found_entries.array(backends, run_id, wanted, found, size))
+    body = found_entries.array(backends, run_id, wanted, found, size)
     return SessionLogs(total=found.total, matching=found.matching, has_more=offset + size < found.matching and size > 0, body=body)

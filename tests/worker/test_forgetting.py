@@ -12,7 +12,7 @@ from hedgerow.domain.runs import TaskRun
 from hedgerow.integrations.memory import MemoryMessenger
 from hedgerow.operations.relay_delivery import deliver_due
 from hedgerow.operations.relays import relay_message
-from hedgerow.worker import _forget
+from hedgerow.worker.forgetting import forget
 from tests.lifecycle.conftest import World
 
 PERMALINK = "https://team.slack.com/archives/C0123456789/p1700000000000100"
@@ -22,7 +22,7 @@ async def after(world: World, days: float, run: TaskRun, *, kept_days: float) ->
     """What is known of a run's relays so many days later, once a worker has forgotten what is old."""
     backends = world.node.backends
     later = FixedClock(backends.clock.now() + timedelta(days=days))
-    await _forget(replace(world.node, backends=replace(backends, clock=later, rules=replace(backends.rules, slack_days=kept_days))))
+    await forget(replace(world.node, backends=replace(backends, clock=later, rules=replace(backends.rules, slack_days=kept_days))))
     async with backends.database.statement() as tx:
         return [relay.status for relay in await relays.of_run(tx, run.id)]
 

@@ -8,10 +8,11 @@ from functools import partial
 
 import pytest
 
-from hedgerow import worker
 from hedgerow.db import executions
 from hedgerow.db.database import Database, DatabaseLostError, Transaction
-from hedgerow.worker import _every, _take_up, _until_done
+from hedgerow.worker import loops
+from hedgerow.worker.loops import every, until_done
+from hedgerow.worker.sweep import take_up
 from tests.lifecycle.conftest import World
 
 
@@ -53,7 +54,7 @@ async def test_a_sandbox_is_taken_up_again_though_the_database_was_away_for_a_mo
     database = Blinking(world.node.backends.database, away_at)
     node = replace(world.node, backends=replace(world.node.backends, database=database))
 
-    assert await _until_done(partial(_take_up, node), asyncio.Event())
+    assert await until_done(partial(take_up, node), asyncio.Event())
 
     taken_up = await world.fresh(run)
     assert database.asked > away_at
@@ -62,14 +63,14 @@ async def test_a_sandbox_is_taken_up_again_though_the_database_was_away_for_a_mo
 
 
 async def test_a_look_that_waits_for_what_is_away_keeps_no_worker_from_stopping(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(worker, "_LEAVE_SECONDS", 0.01)
+    monkeypatch.setattr(loops, "_LEAVE_SECONDS", 0.01)
     stop, waits = asyncio.Event(), asyncio.Event()
 
     async def look() -> None:
         waits.set()
         await asyncio.Event().wait()
 
-    working = asyncio.create_task(_every(0.01, look, stop))
+    working = asyncio.create_task(every(0.01, look, stop))
     await waits.wait()
     stop.set()
     async with asyncio.timeout(5):
@@ -86,7 +87,7 @@ async def test_a_look_that_is_cut_off_is_over_before_its_worker_is() -> None:
         finally:
             await may_end.wait()
 
-    working = asyncio.create_task(_every(0.01, look, asyncio.Event()))
+    working = asyncio.create_task(every(0.01, look, asyncio.Event()))
     await begun.wait()
     working.cancel()
     assert await asyncio.wait({working}, timeout=0.05) == (set(), {working})
