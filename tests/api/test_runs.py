@@ -160,7 +160,7 @@ def _agent(served: Served, run: dict[str, Any], epoch: int = 0) -> dict[str, str
 
 
 async def test_the_agents_own_token_may_only_report(served: Served) -> None:
-    url, run = await served.a_run()
+    url, run = await served.a_started_run()
     agent = _agent(served, run)
     assert (await served.client.patch(url, json={"status": "completed"}, headers=agent)).json()["status"] == "queued"
     assert (await served.client.patch(url, json={"status": "in_progress"}, headers=agent)).json()["status"] == "in_progress"
