@@ -40,8 +40,8 @@ test-bars: .venv/installed-dev ## The bars of docs/guarantees.md that take long
 test-chaos: .venv/installed-dev ## kill -9 of everything that may die, under single runs and under thirty (HEDGEROW_CHAOS_SECONDS=600: for longer)
 	@$(BIN)/pytest -n 2 --dist loadfile -q -m chaos tests/end_to_end $(ARGS)
 
-test-whole: .venv/installed-dev ## Whole programs: hedgerows, with GitHub, Slack and files on loopback; agent servers; databases
-	@$(BIN)/pytest -n 2 --dist loadfile -q -m "whole and not chaos and not s3" tests/end_to_end tests/agent_server tests/cli tests/db tests/lifecycle $(ARGS)
+test-whole: .venv/installed-dev ## Whole programs: hedgerows, with GitHub, Slack and files on loopback; agents and their servers; databases; checkpoints
+	@$(BIN)/pytest -n 2 --dist loadfile -q -m "whole and not chaos and not s3" tests/end_to_end tests/agent_server tests/agents tests/cli tests/db tests/lifecycle tests/scripted_agent $(ARGS)
 
 test-s3: .venv/installed-dev ## The object store on a real S3 server: Ceph's, fetched from the packages of Debian
 	@scripts/install-ceph || { echo "the tests of S3 are skipped" >&2; [ -z "$$CI" ]; }

@@ -27,7 +27,7 @@ _SETTINGS = {**SETTINGS, "fsync": "off", "synchronous_commit": "off", "full_page
 _TEMPLATE = "migrated"
 _MEMORY = Path("/dev/shm")
 _ROOM_BYTES = 3 * 2**30
-_LONG = ("tests/simulation/", "tests/api/test_state_machine.py", "tests/agent_server/test_lease.py", "tests/agent_server/test_thread.py")
+_LONG = ("tests/simulation/", "tests/api/test_state_machine.py", "tests/operations/test_journal_archiving.py")
 
 
 def pytest_sessionstart() -> None:

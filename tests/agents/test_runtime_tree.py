@@ -13,6 +13,8 @@ from hedgerow.agents.interpreter_copy import base_interpreter
 from hedgerow.agents.runtime_tree import ensure, folders, python_command
 from hedgerow.domain.errors import UnavailableError
 
+pytestmark = pytest.mark.whole
+
 IMPORT = "import hedgerow.agent_server.__main__, hedgerow.scripted_agent.__main__, sys; print(sys.prefix)"
 SOMEBODY = 61_999
 

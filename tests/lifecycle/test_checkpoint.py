@@ -37,6 +37,8 @@ from hedgerow.storage import ObjectStore
 from tests.lifecycle.conftest import World
 from tests.repositories.workbench import commit, git, make_repository, standing, tree
 
+pytestmark = pytest.mark.whole
+
 
 @pytest.fixture
 async def desk(world: World, tmp_path: Path) -> World:

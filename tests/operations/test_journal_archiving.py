@@ -434,7 +434,7 @@ async def test_any_page_is_that_of_a_run_that_was_never_archived(desk: Desk) -> 
                 assert await page(desk, ours, **asked) == await page(desk, theirs, **asked), asked
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=40, deadline=None, suppress_health_check=list(HealthCheck))
 @given(
     rows=st.lists(st.tuples(st.sampled_from(["a", "b", "c"]), st.one_of(st.none(), st.integers(0, 20)), st.booleans()), max_size=25),
     after=st.one_of(st.none(), st.integers(0, 20)),

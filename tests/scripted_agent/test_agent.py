@@ -11,6 +11,8 @@ from typing import Any
 
 import pytest
 
+pytestmark = pytest.mark.whole
+
 
 class Client:
     """A few lines of an ACP client. Permission requests are answered with `answer`."""
