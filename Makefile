@@ -29,7 +29,7 @@ test: lint test-fast ## Lint, then every test that needs no agent of others
 
 test-fast: .venv/installed-dev ## The tests alone (TESTS=tests/db ARGS="-k journal")
 	@scripts/install-bubblewrap || echo "the tests of bubblewrap sandboxes are skipped" >&2
-	@$(BIN)/pytest -n 4 --dist loadfile --no-loadscope-reorder -q -m "not s3 and not whole and not bars" $(SLOW) $(TESTS) $(ARGS)
+	@$(BIN)/pytest -n 3 --dist loadfile --no-loadscope-reorder -q -m "not s3 and not whole and not bars" $(SLOW) $(TESTS) $(ARGS)
 
 test-agents: .venv/installed-dev ## The real Claude Code and Codex against a scripted model on loopback
 	@$(BIN)/pytest -q -m agents tests/agents_real $(ARGS)
