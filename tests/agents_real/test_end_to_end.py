@@ -111,7 +111,7 @@ def test_a_key_that_is_refused_ends_the_run_with_one_sentence(agent: str, house_
     assert "401" in ended["error_message"]
     assert "sk-test" not in ended["error_message"]
     assert time.monotonic() - begun < 25
-    assert list((house.data_dir / "runs").iterdir()) == []
+    assert house.leaves_nothing()
 
 
 def house_url(house: House) -> str:
