@@ -5,6 +5,8 @@ from typing import TYPE_CHECKING, Any
 
 import httpx
 
+from hedgerow.storage.local import LocalStore
+
 if TYPE_CHECKING:
     from tests.api.conftest import Served
 
@@ -49,7 +51,9 @@ class Desk:
 
 def files_of(desk: Desk) -> list[str]:
     """Every file that the local store holds of this project."""
-    folder = desk.served.backends.storage._folder  # type: ignore[attr-defined]
+    storage = desk.served.backends.storage
+    assert isinstance(storage, LocalStore)
+    folder = storage.folder
     own = [path for path in folder.rglob("*") if path.is_file() and f"team_{desk.served.project.id}/" in str(path)]
     return [str(path) for path in (*own, *(folder / ".uploads").iterdir())]
 

@@ -153,7 +153,7 @@ async def test_under_a_key_too_the_store_is_written_to_outside_of_any_transactio
             return await super().put(key, pieces, content_type=content_type)
 
     assert isinstance(backends.storage, LocalStore)
-    storage = Watched(backends.storage._folder, backends.rules.secrets)
+    storage = Watched(backends.storage.folder, backends.rules.secrets)
     transport = httpx.ASGITransport(create_api(replace(backends, storage=storage)))
     headers = {**desk.served.client.headers, "Idempotency-Key": "k"}
     async with httpx.AsyncClient(transport=transport, base_url=PUBLIC_URL, headers=headers) as client:
@@ -178,7 +178,7 @@ async def test_a_store_that_cannot_be_read_is_a_refusal(desk: Desk) -> None:
     (entry,) = await desk.inline(TEXT)
     backends = desk.served.backends
     assert isinstance(backends.storage, LocalStore)
-    storage = Broken(backends.storage._folder, backends.rules.secrets)
+    storage = Broken(backends.storage.folder, backends.rules.secrets)
     transport = httpx.ASGITransport(create_api(replace(backends, storage=storage)))
     async with httpx.AsyncClient(transport=transport, base_url=PUBLIC_URL, headers=desk.served.client.headers) as client:
         answer = await client.post(f"{desk.url}artifacts/download/", json={"storage_path": entry["storage_path"]})

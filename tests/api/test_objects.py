@@ -18,6 +18,7 @@ from hedgerow.api.protocol_errors import BodyTooSlowError
 from hedgerow.domain.clock import FixedClock
 from hedgerow.operations.backends import Backends
 from hedgerow.storage import UploadForm
+from hedgerow.storage.local import LocalStore
 from tests.api.conftest import PUBLIC_URL, Served
 
 KEY = "tasks/objects/{}/notes.txt"
@@ -48,7 +49,9 @@ async def stored(served: Served, key: str) -> bytes | None:
 
 
 def litter(served: Served) -> list[Path]:
-    return list((served.backends.storage._folder / ".uploads").iterdir())  # type: ignore[attr-defined]
+    storage = served.backends.storage
+    assert isinstance(storage, LocalStore)
+    return list((storage.folder / ".uploads").iterdir())
 
 
 async def test_a_form_stores_its_file(served: Served, key: str) -> None:

@@ -11,13 +11,12 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 from uuid import UUID
 
 import httpx
 from starlette.types import ASGIApp
 
-from hedgerow.agents.base import AgentRuntime
 from hedgerow.api import create_api
 from hedgerow.checker.records import (
     Answered,
@@ -34,18 +33,13 @@ from hedgerow.checker.records import (
     StateRead,
 )
 from hedgerow.db import nodes, runs
-from hedgerow.domain.deadlines import Deadlines
-from hedgerow.domain.ids import uuid7
 from hedgerow.domain.runs import TaskRun
 from hedgerow.lifecycle import Node, reconcile
 from hedgerow.operations.backends import Backends
-from hedgerow.repositories import Repositories
-from hedgerow.sandboxes.base import SandboxProvider
 from tests.api.conftest import PUBLIC_URL, Served, rules
 from tests.api.played_sandboxes import PlayedAgent, PlayedSandboxes
-from tests.lifecycle.plugs import MemoryAgent, MemoryGate, MemoryRepositories, MemoryTree, agents
+from tests.lifecycle.plugs import WORKER_URL, MemoryGate, MemoryRepositories, memory_node
 
-WORKER_URL = "http://worker.test"
 _REFUSED = range(400, 500)
 
 
@@ -194,6 +188,9 @@ async def stage(served: Served, folder: Path) -> AsyncIterator[Stage]:
     """The API and two nodes on the database of this room, under a clock and with sandboxes of their own."""
     clock, made = JumpingClock(), list[Stage]()
 
+    def make_agent(run_id: str) -> PlayedAgent:
+        return made[0].agent(run_id)
+
     async def through_the_gate(request: httpx.Request) -> httpx.Response:
         row = await made[0].runs[request.url.path.split("/")[2]].agent()
         if row is None:
@@ -205,7 +202,7 @@ async def stage(served: Served, folder: Path) -> AsyncIterator[Stage]:
         decided = rules(drain_seconds=0.0, background_permissions=None, permission_timeout_seconds=60.0)
         backends = replace(served.backends, clock=clock, http=gate, rules=decided)
         api = create_api(backends)
-        sandboxes = PlayedSandboxes(lambda run_id: made[0].agent(run_id))  # noqa: PLW0108 - made later
+        sandboxes = PlayedSandboxes(make_agent)
         both = (_node(backends, folder / "1", sandboxes), _node(backends, folder / "2", sandboxes))
         async with backends.database.transaction() as tx:
             for node in both:
@@ -216,22 +213,7 @@ async def stage(served: Served, folder: Path) -> AsyncIterator[Stage]:
             yield made[0]
 
 
-def _node(backends: Any, folder: Path, sandboxes: PlayedSandboxes) -> Node:
-    tree = folder / "runtime"
-    tree.mkdir(parents=True)
+def _node(backends: Backends, folder: Path, sandboxes: PlayedSandboxes) -> Node:
     repositories = MemoryRepositories(root=folder / "mirrors")
     repositories.let_go.set()
-    return Node(
-        id=uuid7(),
-        backends=backends,
-        data_dir=folder,
-        worker_url=lambda: WORKER_URL,
-        gate=MemoryGate(),
-        sandboxes=cast("dict[str, SandboxProvider]", {"process": sandboxes}),
-        sandbox_choice="process",
-        agents=cast("dict[str, AgentRuntime]", agents(MemoryAgent("scripted"), MemoryAgent("claude", has_key=False))),
-        runtime_tree=MemoryTree(tree),
-        repositories=cast("Repositories", repositories),
-        egress=frozenset(),
-        deadlines=Deadlines(inactivity=timedelta(minutes=30), wall_clock=timedelta(hours=6), look_again=timedelta(minutes=1)),
-    )
+    return memory_node(backends, folder, {"process": sandboxes}, choice="process", gate=MemoryGate(), repositories=repositories)

@@ -2,15 +2,13 @@
 
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, replace
-from datetime import timedelta
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import httpx
 import pytest
 from cryptography.hazmat.primitives.asymmetric import rsa
 
-from hedgerow.agents.base import AgentRuntime
 from hedgerow.client.certificates import certificates
 from hedgerow.db import nodes
 from hedgerow.db.database import Database
@@ -18,8 +16,6 @@ from hedgerow.db.jobs import Jobs
 from hedgerow.db.notify import Hub
 from hedgerow.domain.access import PersonalCaller, Project
 from hedgerow.domain.clock import SystemClock
-from hedgerow.domain.deadlines import Deadlines
-from hedgerow.domain.ids import uuid7
 from hedgerow.domain.runs import RunMode, TaskRun
 from hedgerow.lifecycle import Node
 from hedgerow.operations import access, accounts, connection_tokens, repositories, runs, signing, tasks
@@ -28,10 +24,8 @@ from hedgerow.operations.run_requests import RunRequest
 from hedgerow.operations.run_updates import RunPatch, update_run
 from hedgerow.operations.starts import resume_in_cloud
 from hedgerow.operations.tasks import TaskDraft
-from hedgerow.repositories import Repositories
-from hedgerow.sandboxes.base import SandboxProvider
 from tests.conftest import temporary_store
-from tests.lifecycle.plugs import MemoryAgent, MemoryGate, MemoryRepositories, MemorySandboxes, MemoryTree, agents
+from tests.lifecycle.plugs import WORKER_URL, MemoryGate, MemoryRepositories, MemorySandboxes, memory_node
 
 
 @dataclass(frozen=True)
@@ -103,25 +97,8 @@ async def world(backends: Backends, tmp_path: Path) -> World:
     caller = await access.authenticate(backends, value)
     assert isinstance(caller, PersonalCaller)
     gate, sandboxes, remembered = MemoryGate(), MemorySandboxes(), MemoryRepositories(root=tmp_path / "mirrors")
-    tree = tmp_path / "runtime" / "1"
-    tree.mkdir(parents=True)
-
-    node = Node(
-        id=uuid7(),
-        backends=backends,
-        data_dir=tmp_path,
-        worker_url=lambda: "http://worker.test",
-        gate=gate,
-        sandboxes=cast(
-            "dict[str, SandboxProvider]", {"process": sandboxes, "bubblewrap": MemorySandboxes("bubblewrap", problem="No bwrap.")}
-        ),
-        sandbox_choice="auto",
-        agents=cast("dict[str, AgentRuntime]", agents(MemoryAgent("scripted"), MemoryAgent("claude", has_key=False))),
-        runtime_tree=MemoryTree(tree),
-        repositories=cast("Repositories", remembered),
-        egress=frozenset(),
-        deadlines=Deadlines(inactivity=timedelta(minutes=30), wall_clock=timedelta(hours=6), look_again=timedelta(minutes=1)),
-    )
+    both = {"process": sandboxes, "bubblewrap": MemorySandboxes("bubblewrap", problem="No bwrap.")}
+    node = memory_node(backends, tmp_path, both, choice="auto", gate=gate, repositories=remembered)
     async with backends.database.transaction() as tx:
-        await nodes.report(tx, node.id, "http://worker.test", 30.0)
+        await nodes.report(tx, node.id, WORKER_URL, 30.0)
     return World(node, gate, sandboxes, remembered, caller, project)

@@ -3,16 +3,22 @@
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
+from datetime import timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 from uuid import UUID
 
-from hedgerow.agents.base import AgentLaunch, LaunchRequest
+from hedgerow.agents.base import AgentLaunch, AgentRuntime, LaunchRequest
+from hedgerow.domain.deadlines import Deadlines
 from hedgerow.domain.errors import HedgerowError, UnavailableError
+from hedgerow.domain.ids import uuid7
 from hedgerow.domain.runs import SandboxHandle
 from hedgerow.domain.sandboxes import NO_PUBLIC_HOSTS, FoundSandbox, HostPort, PublicHosts, SandboxSpec, SandboxState
-from hedgerow.repositories import Checkout, Published, Taking
+from hedgerow.lifecycle import Node
+from hedgerow.operations.backends import Backends
+from hedgerow.repositories import Checkout, Published, Repositories, Taking
 from hedgerow.repositories.idle_mirrors import FoundMirror
+from hedgerow.sandboxes.base import SandboxProvider
 
 
 @dataclass
@@ -153,6 +159,37 @@ class MemoryTree:
 
     async def tree(self) -> Path:
         return self.folder
+
+
+WORKER_URL = "http://worker.test"
+
+
+def memory_node(
+    backends: Backends,
+    folder: Path,
+    sandboxes: Mapping[str, MemorySandboxes],
+    *,
+    choice: str,
+    gate: MemoryGate,
+    repositories: MemoryRepositories,
+) -> Node:
+    """A node in a folder, everything outside of which is memory."""
+    tree = folder / "runtime" / "1"
+    tree.mkdir(parents=True)
+    return Node(
+        id=uuid7(),
+        backends=backends,
+        data_dir=folder,
+        worker_url=lambda: WORKER_URL,
+        gate=gate,
+        sandboxes=cast("dict[str, SandboxProvider]", dict(sandboxes)),
+        sandbox_choice=choice,
+        agents=cast("dict[str, AgentRuntime]", agents(MemoryAgent("scripted"), MemoryAgent("claude", has_key=False))),
+        runtime_tree=MemoryTree(tree),
+        repositories=cast("Repositories", repositories),
+        egress=frozenset(),
+        deadlines=Deadlines(inactivity=timedelta(minutes=30), wall_clock=timedelta(hours=6), look_again=timedelta(minutes=1)),
+    )
 
 
 def agents(*made: MemoryAgent) -> Mapping[str, MemoryAgent]:

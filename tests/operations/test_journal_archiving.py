@@ -20,7 +20,7 @@ from hedgerow.operations.logs import LogFilters
 from hedgerow.operations.run_updates import RunPatch, update_run
 from hedgerow.storage import ObjectInfo, ObjectStore, StoredObject
 from tests.operations.conftest import Desk
-from tests.operations.test_logs import appended, found, joined, lines, said, update
+from tests.operations.journal_entries import appended, found, joined, lines, said, update
 from tests.operations.test_streams import end, numbers, stream
 
 LATER = timedelta(days=40)

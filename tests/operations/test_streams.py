@@ -19,7 +19,7 @@ from hedgerow.operations import access, accounts, streams
 from hedgerow.operations.run_updates import RunPatch, update_run
 from hedgerow.operations.streams import Frame, Keepalive, StreamError
 from tests.operations.conftest import Desk, new_desk
-from tests.operations.test_logs import appended, update
+from tests.operations.journal_entries import appended, update
 
 PATIENCE_SECONDS = 10
 

@@ -44,11 +44,11 @@ async def open_local(url: str, secrets: Sequence[bytes]) -> "LocalStore":
 
 
 class LocalStore:
-    """An object store in a folder of this machine, or of a network file system that all machines share."""
+    """An object store in a `folder` of this machine, or of a network file system that all machines share."""
 
     def __init__(self, folder: Path, secrets: Sequence[bytes]) -> None:
         self.signer = Signer(secrets)
-        self._folder = folder
+        self.folder = folder
         self._uploads = folder / _UPLOADS
 
     def prepare(self) -> None:
@@ -58,7 +58,7 @@ class LocalStore:
             for path in self._uploads.iterdir():
                 _remove_unless_held(path)
         except OSError as error:
-            message = f"The folder {self._folder} of the object store cannot be used: {error.strerror or error}."
+            message = f"The folder {self.folder} of the object store cannot be used: {error.strerror or error}."
             raise UnavailableError(message) from error
 
     async def put(self, key: str, pieces: AsyncIterable[bytes], *, content_type: str = "") -> ObjectInfo:
@@ -110,7 +110,7 @@ class LocalStore:
 
     def _path(self, key: str) -> Path:
         check_key(key)
-        return self._folder.joinpath(*map(_file_name, key.split("/")))
+        return self.folder.joinpath(*map(_file_name, key.split("/")))
 
     def _begin(self) -> tuple[BinaryIO, Path]:
         """A new file for an upload, locked for as long as it is open."""
@@ -129,7 +129,7 @@ class LocalStore:
             with contextlib.suppress(FileNotFoundError, NotADirectoryError):
                 name.unlink()
         folder = path.parent
-        while folder != self._folder:
+        while folder != self.folder:
             try:
                 folder.rmdir()
             except OSError:
